@@ -1,0 +1,36 @@
+"""The embedded toy on a CPU: a narrow field and small pictures, everything else as it is.
+
+    python -m jaxvsnerf.train --config=configs/quickstart.py --workdir=runs/quickstart
+
+Eight 64x64 views of a procedural object that contradict each other; scored on views that
+were held out. Leaves scores, renders, a turntable, a mesh and a page.
+"""
+
+from jaxvsnerf.config import default_config
+
+
+def get_config():
+    """The three stages at a size for two cores."""
+    config = default_config()
+    config.data.kind = "toy"
+    config.data.size = 64
+    config.data.num_views = 8
+    # A narrow field learns fast and low frequencies suffice for small pictures.
+    config.field.width = 64
+    config.field.pos_freqs = 5
+    config.sampling.num_intervals = 16
+    config.sampling.num_probes = 48
+    config.sampling.grid_resolution = 48
+    config.sampling.grid_cells = 8192
+    config.sampling.hull_dilate_px = 1
+    config.sampling.near_px = 2
+    config.stage1.update(steps=600, rays=512, lr_init=5e-3, lr_final=5e-4, warmup=30)
+    config.stage2.update(steps=200, rays=512, lr_init=1e-3, lr_final=3e-4, warmup=30)
+    config.stage3.update(steps=50, rays=256, warmup=10)
+    config.loop.report_every = 50
+    config.render.num_intervals = 24
+    config.render.turntable_frames = 24
+    config.render.turntable_fps = 12
+    config.render.turntable_size = 96
+    config.mesh.resolution = 96
+    return config

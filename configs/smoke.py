@@ -1,0 +1,34 @@
+"""The smallest run that passes through everything; for tests.
+
+    python -m jaxvsnerf.train --config=configs/smoke.py --workdir=DIR
+
+Four 24x24 views of the toy, a few steps a stage; says nothing about quality.
+"""
+
+from jaxvsnerf.config import default_config
+
+
+def get_config():
+    """Every part at its smallest."""
+    config = default_config()
+    config.data.kind = "toy"
+    config.data.size = 24
+    config.data.num_views = 4
+    config.field.update(width=16, num_heads=2)
+    config.sampling.update(
+        num_intervals=8,
+        num_probes=16,
+        num_coarse=8,
+        num_fine=8,
+        grid_resolution=16,
+        grid_every=2,
+        grid_cells=256,
+        hull_dilate_px=1,
+        near_px=1,
+    )
+    for stage in ("stage1", "stage2", "stage3"):
+        config[stage].update(steps=6, rays=64, warmup=2)
+    config.loop.update(report_every=2, checkpoint_every=2)
+    config.render.update(num_intervals=8, turntable_frames=2, turntable_size=16)
+    config.mesh.update(resolution=24)
+    return config

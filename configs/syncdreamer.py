@@ -1,0 +1,16 @@
+"""A SyncDreamer strip, recommended settings.
+
+    python -m jaxvsnerf.train --config=configs/syncdreamer.py --workdir=runs/chicken \
+        --config.data.path=syncdreamer/chicken/strip.png \
+        --config.data.truth=syncdreamer/chicken/gt
+
+16 views side by side in, 256x256 each (any height works); scores where `data.truth` names
+the true pictures, a mesh, a turntable and a page out. 4 views: --config.data.views="(0,4,8,12)".
+"""
+
+from jaxvsnerf.config import default_config
+
+
+def get_config():
+    """The defaults are made for this."""
+    return default_config()

@@ -1,0 +1,32 @@
+"""jaxvsnerf: one accurate 3D object from pictures that contradict each other.
+
+A view-specific neural radiance field in JAX: layers shared by all views, layers of each
+view's own, and self-attention that combines the views' features, trained in three stages.
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+
+def load(workdir: str, stage: str = "", mode: str = ""):
+    """A trained field as functions.
+
+    Args:
+      workdir: folder of a run.
+      stage: which stage's field; '' is the last one finished.
+      mode: how views are combined (fused, canonical, nearest); '' is the stage's own way.
+
+    Returns:
+      TrainedField with `render(cameras)` and `query(points, directions)`.
+
+    Raises:
+      FileNotFoundError: nothing was trained there.
+      ValueError: no such stage or mode.
+    """
+    from jaxvsnerf.assemble import load_stages
+
+    stages = load_stages(workdir, mode=mode, last_only=not stage)
+    if stage and stage not in stages:
+        raise ValueError(f"stage: expected one of {', '.join(stages)}, got {stage!r}")
+    return stages[stage or list(stages)[-1]]

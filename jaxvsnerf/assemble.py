@@ -1,0 +1,231 @@
+"""From a config to the parts of a run: the only place that reads config values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxvsnerf.config import load_config
+from jaxvsnerf.data.load import DataSpec
+from jaxvsnerf.fields.build import Field, FieldSpec, build_field
+from jaxvsnerf.files import write_text
+from jaxvsnerf.geometry.cameras import HALF_EXTENT, optical_axes
+from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
+from jaxvsnerf.rendering.grid import DensityGrid, init_grid
+from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel
+from jaxvsnerf.trained import TrainedField
+from jaxvsnerf.training.checkpoints import Checkpoints
+from jaxvsnerf.training.loop import LoopSpec, Trainer
+from jaxvsnerf.training.losses import LossSpec
+from jaxvsnerf.training.rays import build_ray_table
+from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
+from jaxvsnerf.training.step import Scene, StepSpec, place
+from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, ViewSet
+
+STAGES = ("stage1", "stage2", "stage3")
+# The hull's cells start with this density: a ray through a third of the cube is then
+# neither free nor blocked.
+START_DENSITY = 5.0
+
+
+def data_spec(config: ConfigDict) -> DataSpec:
+    """The source of the pictures."""
+    return DataSpec(**config.data)
+
+
+def stage_specs(config: ConfigDict, num_views: int) -> tuple[StageSpec, ...]:
+    """The stages that have steps."""
+    specs = tuple(StageSpec(name=name, **config[name]) for name in STAGES)
+    stages = tuple(spec for spec in specs if spec.steps)
+    check_stages(stages, num_views)
+    return stages
+
+
+def make_field(config: ConfigDict, num_views: int) -> Field:
+    """The field; dtype `auto` is bfloat16 where there are matrix units for it."""
+    spec = dict(config.field)
+    if spec["dtype"] == "auto":
+        spec["dtype"] = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return build_field(FieldSpec(num_views=num_views, **spec))
+
+
+def train_levels(config: ConfigDict) -> tuple[Level, ...]:
+    """Where a train step samples.
+
+    Raises:
+      ValueError: an unknown kind of sampling, or a number out of range.
+    """
+    s = config.sampling
+    _positive("sampling", s, "num_intervals", "num_probes", "num_coarse", "num_fine")
+    if s.kind == "hierarchical":
+        return UniformLevel(s.num_coarse), ImportanceLevel(s.num_fine)
+    if s.kind == "grid":
+        return (GridLevel(s.num_intervals, s.num_probes, s.exploration),)
+    raise ValueError(f"sampling.kind: expected grid or hierarchical, got {s.kind!r}")
+
+
+def render_levels(config: ConfigDict) -> tuple[Level, ...]:
+    """Where a rendering samples: as in training, with render.num_intervals on the grid."""
+    _positive("render", config.render, "num_intervals", "turntable_frames", "turntable_size")
+    return tuple(
+        replace(level, num=config.render.num_intervals) if isinstance(level, GridLevel) else level
+        for level in train_levels(config)
+    )
+
+
+def step_spec(config: ConfigDict) -> StepSpec:
+    """What the stages share."""
+    s = config.sampling
+    _positive("sampling", s, "grid_every", "grid_cells", "grid_resolution")
+    if not 0 <= s.background_share <= 1 or not 0 <= s.exploration <= 1:
+        raise ValueError(
+            "sampling: expected background_share and exploration in [0, 1], "
+            f"got {s.background_share} and {s.exploration}"
+        )
+    return StepSpec(
+        levels=train_levels(config),
+        loss=LossSpec(**config.loss),
+        background_share=s.background_share,
+        grid_every=s.grid_every,
+        grid_cells=s.grid_cells,
+        half_extent=HALF_EXTENT,
+    )
+
+
+def make_grid(config: ConfigDict, views: ViewSet | None) -> DensityGrid | None:
+    """The grid the first stage starts from: the masks' hull, or full without masks.
+
+    Args:
+      config: the config.
+      views: the input views; None gives a full grid, a template of the shapes.
+    """
+    s = config.sampling
+    if s.kind != "grid":
+        return None
+    support = np.ones((s.grid_resolution,) * 3, bool)
+    if views is not None and views.masks is not None:
+        points = grid_centers(s.grid_resolution, HALF_EXTENT)
+        masks = dilate_masks(views.masks, s.hull_dilate_px)
+        support = np.asarray(visual_hull(points, views.cameras, masks, s.hull_num_outside, True))
+    return init_grid(support, START_DENSITY, HALF_EXTENT)
+
+
+def make_context(cameras: Cameras) -> Context:
+    """What the field knows of the input views."""
+    return Context(view_dirs=np.asarray(optical_axes(cameras)), branch=np.int32(0))
+
+
+def make_trainer(config: ConfigDict, num_views: int, grid: DensityGrid | None) -> Trainer:
+    """The trainer of a run."""
+    return Trainer(
+        field=make_field(config, num_views),
+        stages=stage_specs(config, num_views),
+        spec=step_spec(config),
+        loop=LoopSpec(**config.loop),
+        sampler=grid,
+        seed=config.seed,
+        devices=tuple(jax.local_devices()),
+    )
+
+
+def make_scene(config: ConfigDict, views: ViewSet) -> Scene:
+    """The training pixels and cameras, on the devices."""
+    scene = Scene(
+        table=build_ray_table(views, config.sampling.near_px),
+        cameras=views.cameras,
+        context=make_context(views.cameras),
+        background=np.asarray(views.background, np.float32),
+    )
+    return place(scene, list(jax.local_devices()))
+
+
+def save_scene(folder: Path, dataset: Dataset) -> None:
+    """Writes scene.json: what using the trained field takes beside its parameters."""
+    views, similarity = dataset.inputs, dataset.to_cube
+    scene = dict(
+        names=list(views.names),
+        width=views.cameras.width,
+        height=views.cameras.height,
+        intrinsics=np.asarray(views.cameras.intrinsics).tolist(),
+        w2c=np.asarray(views.cameras.w2c).tolist(),
+        background=np.asarray(views.background).tolist(),
+        to_cube=dict(
+            scale=float(similarity.scale),
+            rotation=np.asarray(similarity.rotation).tolist(),
+            translation=np.asarray(similarity.translation).tolist(),
+        ),
+    )
+    write_text(folder / "scene.json", json.dumps(scene) + "\n")
+
+
+def load_scene(folder: Path) -> tuple[Cameras, np.ndarray, Similarity]:
+    """The input views' cameras, the background and the similarity to the cube.
+
+    Raises:
+      FileNotFoundError: the run has not started.
+    """
+    path = Path(folder) / "scene.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a run's cameras at {path}: train there first")
+    scene = json.loads(path.read_text())
+    cameras = Cameras(
+        intrinsics=np.asarray(scene["intrinsics"], np.float32),
+        w2c=np.asarray(scene["w2c"], np.float32),
+        width=scene["width"],
+        height=scene["height"],
+    )
+    return cameras, np.asarray(scene["background"], np.float32), Similarity(**scene["to_cube"])
+
+
+def load_stages(
+    folder: Path, *, mode: str = "", last_only: bool = False
+) -> dict[str, TrainedField]:
+    """The trained field of every finished stage of a run, in order.
+
+    Args:
+      folder: the run's workdir.
+      last_only: only the last one.
+      mode: how views are combined; '' is each stage's own way.
+
+    Raises:
+      FileNotFoundError: nothing was trained there.
+    """
+    folder = Path(folder)
+    config = load_config(folder / "config.json")
+    cameras, background, _ = load_scene(folder)
+    num_views = len(cameras.w2c)
+    trainer = make_trainer(config, num_views, make_grid(config, None))
+    names = tuple(stage.name for stage in trainer.stages)
+    checkpoints = Checkpoints(folder / "checkpoints", names)
+    stages: dict[str, TrainedField] = {}
+    finished = [s for s in trainer.stages if s.steps in checkpoints.steps(s.name)]
+    for stage in finished[-1:] if last_only else finished:
+        state = checkpoints.restore(stage.name, stage.steps, trainer.template(stage.name))
+        stages[stage.name] = TrainedField(
+            field=trainer.field,
+            params=state.params,
+            grid=state.sampler,
+            context=make_context(cameras),
+            cameras=cameras,
+            background=background,
+            levels=render_levels(config),
+            mode=mode or RENDER_MODE[stage.mode],
+        )
+    checkpoints.close()
+    if not stages:
+        raise FileNotFoundError(
+            f"expected a finished stage in {folder / 'checkpoints'}, last checkpoint: none; "
+            "train there first"
+        )
+    return stages
+
+
+def _positive(section: str, values: ConfigDict, *names: str) -> None:
+    for name in names:
+        if values[name] < 1:
+            raise ValueError(f"{section}.{name}: expected at least 1, got {values[name]}")

@@ -1,0 +1,172 @@
+"""The default configuration: one locked ConfigDict, its file, and its validation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+
+def default_config() -> ConfigDict:
+    """Every setting, with the recommended values for generated views.
+
+    A config file starts from it and changes what it needs. The specs that the values
+    become (DataSpec, FieldSpec, StageSpec, ...) document and check each of them.
+    """
+    config = ConfigDict()
+    config.seed = 0
+    config.data = ConfigDict(
+        dict(
+            kind="strip",
+            path="",
+            truth="",
+            rig="syncdreamer",
+            views=(),
+            background=(1.0, 1.0, 1.0),
+            mask="auto",
+            mask_threshold=0.04,
+            downscale=1,
+            similarity=(),
+            azimuth_deg=(),
+            elevation_deg=(30.0,),
+            distance=1.5,
+            fov_deg=49.13,
+            size=64,
+            num_views=16,
+            severity="medium",
+            seed=0,
+        )
+    )
+    config.field = ConfigDict(
+        dict(
+            depth=8,
+            width=256,
+            shared_layers=5,
+            skip_layer=5,
+            pos_freqs=10,
+            dir_freqs=4,
+            position_scale=2.0,
+            view_dependent=False,
+            num_heads=4,
+            angle_term=True,
+            density_activation="softplus",
+            density_scale=10.0,
+            density_shift=-1.0,
+            # auto: bfloat16 products on GPU and TPU, float32 on a CPU.
+            dtype="auto",
+        )
+    )
+    config.sampling = ConfigDict(
+        dict(
+            # grid: intervals drawn from the density grid; hierarchical: NeRF's.
+            kind="grid",
+            num_intervals=32,
+            num_probes=128,
+            exploration=0.1,
+            num_coarse=64,
+            num_fine=128,
+            grid_resolution=96,
+            grid_every=8,
+            grid_cells=65536,
+            hull_dilate_px=3,
+            hull_num_outside=0,
+            near_px=6,
+            background_share=0.1,
+        )
+    )
+    config.loss = ConfigDict(dict(kind="charbonnier", eps=1e-3, mask_weight=1.0))
+    everything = ("shared", "views", "heads")
+    config.stage1 = stage_config(steps=1000, mode="single", trainable=everything)
+    config.stage2 = stage_config(
+        steps=500, mode="per_view", trainable=everything, lr_init=5e-4, lr_final=1e-4
+    )
+    config.stage3 = stage_config(
+        steps=100,
+        mode="fused",
+        trainable=("attention", "heads"),
+        token_mask="own",
+        lr_init=1e-4,
+        lr_final=1e-5,
+        warmup=20,
+    )
+    config.loop = ConfigDict(dict(report_every=50, checkpoint_every=500))
+    config.render = ConfigDict(
+        dict(num_intervals=48, turntable_frames=48, turntable_fps=24, turntable_size=256)
+    )
+    # level 0 finds the level of the surface by itself.
+    config.mesh = ConfigDict(dict(resolution=192, level=0.0))
+    return config.lock()
+
+
+def stage_config(**values: Any) -> ConfigDict:
+    """The settings of one stage, StageSpec's without its name."""
+    settings = dict(
+        steps=1000,
+        mode="single",
+        trainable=(),
+        token_mask="none",
+        lr_init=1e-3,
+        lr_final=1e-4,
+        warmup=100,
+        rays=4096,
+    )
+    return ConfigDict({**settings, **values})
+
+
+def to_plain(config: ConfigDict) -> dict[str, Any]:
+    """The config as JSON holds it: dicts, lists, numbers, strings."""
+    return json.loads(config.to_json())
+
+
+def from_plain(values: dict[str, Any]) -> ConfigDict:
+    """A config from its JSON form; lists become the tuples that the defaults have.
+
+    Raises:
+      ValueError: a field that does not exist, or one that is missing.
+    """
+    config = default_config()
+    if changes := diff_plain(_keys(to_plain(config)), _keys(values)):
+        raise ValueError("config.json does not fit this version of jaxvsnerf:\n" + changes)
+
+    def tuples(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: tuples(inner) for name, inner in value.items()}
+        return tuple(tuples(inner) for inner in value) if isinstance(value, list) else value
+
+    config.update(tuples(values))
+    return config
+
+
+def load_config(path: Path) -> ConfigDict:
+    """The config a run was started with.
+
+    Raises:
+      FileNotFoundError: there is none; ValueError: it cannot be read.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a run's config at {path}: train there first")
+    try:
+        values = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected JSON, {error}") from error
+    return from_plain(values)
+
+
+def diff_plain(old: Any, new: Any, name: str = "") -> str:
+    """One line per setting that differs, 'name: old -> new'; '' where none does."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        lines = [
+            diff_plain(
+                old.get(key, "(absent)"), new.get(key, "(absent)"), f"{name}.{key}".strip(".")
+            )
+            for key in sorted({*old, *new})
+        ]
+        return "\n".join(line for line in lines if line)
+    return "" if old == new else f"  {name}: {json.dumps(old)} -> {json.dumps(new)}"
+
+
+def _keys(values: Any) -> Any:
+    """The nested names alone."""
+    return {k: _keys(v) for k, v in values.items()} if isinstance(values, dict) else None

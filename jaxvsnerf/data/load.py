@@ -1,0 +1,179 @@
+"""The way in: one spec, one call, one `Dataset`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jaxvsnerf.data.rigs import NAMED_RIGS, Rig, orbit_rig
+from jaxvsnerf.data.sheets import read_folder, read_strip
+from jaxvsnerf.data.similarity import explicit_similarity, find_similarity
+from jaxvsnerf.data.spec import DataSpec, background_color
+from jaxvsnerf.data.toy import toy_dataset
+from jaxvsnerf.data.transforms import Frame, load_frames, read_transforms
+from jaxvsnerf.data.views import PosedPictures, check_views, choose_views, make_view_set
+from jaxvsnerf.geometry.cameras import identity_similarity, take, transform_cameras
+from jaxvsnerf.types import Dataset, Similarity, ViewSet
+
+
+def load_dataset(spec: DataSpec) -> Dataset:
+    """Loads input views, and truth where there is some, into the object's cube.
+
+    Args:
+      spec: what to load.
+
+    Returns:
+      The data set, arrays in numpy float32. `clean` holds truth pictures at the input
+      views, for sources whose truth shows the same cameras in the same size.
+
+    Raises:
+      FileNotFoundError: a file or folder is missing, naming where it was looked for.
+      ValueError: anything else that is not as expected, naming what came.
+    """
+    background = background_color(spec.background)
+    if spec.kind == "toy":
+        return _toy(spec, background)
+    if spec.kind == "transforms":
+        inputs, truth = _read_transforms(spec)
+    else:
+        rig = _rig(spec)
+        inputs = _read_sheet(spec.kind, find_path(spec.path), rig)
+        truth = _read_truth(spec.truth, rig)
+        inputs = choose_views(inputs, spec.views)
+    inputs = make_view_set(
+        inputs,
+        background,
+        spec.mask,
+        spec.mask_threshold,
+        spec.downscale,
+        need_masks=spec.kind != "transforms",
+    )
+    if truth is not None:
+        mask = "none" if spec.mask == "none" else "auto"
+        truth = make_view_set(truth, background, mask, spec.mask_threshold, spec.downscale)
+    clean = None if spec.kind == "transforms" else _clean(inputs, truth, spec.views)
+    return _moved(Dataset(inputs, truth, clean, _similarity(spec, inputs)))
+
+
+def find_path(path: str) -> Path:
+    """`path` as it stands or, if that does not exist, under JAXVSNERF_DATA.
+
+    Raises:
+      FileNotFoundError: neither exists; names both.
+    """
+    here = Path(path).expanduser()
+    if here.exists():
+        return here
+    tried = [str(here.absolute())]
+    root = os.environ.get("JAXVSNERF_DATA", "")
+    if root and not here.is_absolute():
+        there = Path(root) / here
+        if there.exists():
+            return there
+        tried.append(str(there))
+    hint = "" if root else "; the environment variable JAXVSNERF_DATA, tried next, is not set"
+    raise FileNotFoundError(f"nothing at {' nor at '.join(tried)}{hint}")
+
+
+def _toy(spec: DataSpec, background: np.ndarray) -> Dataset:
+    """The toy at the chosen views; its exact masks, or none."""
+    check_views(spec.views, spec.num_views)
+    dataset = toy_dataset(spec.size, spec.num_views, spec.severity, spec.seed, background)
+    inputs, truth, clean = dataset.inputs, dataset.truth, dataset.clean
+    if spec.views:
+        chosen = list(spec.views)
+        clean = clean[chosen]
+        inputs = inputs.replace(
+            images=inputs.images[chosen],
+            masks=inputs.masks[chosen],
+            cameras=take(inputs.cameras, chosen),
+            names=tuple(inputs.names[i] for i in chosen),
+        )
+    if spec.mask == "none":
+        inputs, truth = inputs.replace(masks=None), truth.replace(masks=None)
+    return dataset.replace(inputs=inputs, truth=truth, clean=clean)
+
+
+def _rig(spec: DataSpec) -> Rig:
+    if spec.rig != "orbit":
+        return NAMED_RIGS[spec.rig]
+    azimuth, elevation = (
+        tuple(np.atleast_1d(angles).tolist()) for angles in (spec.azimuth_deg, spec.elevation_deg)
+    )
+    return orbit_rig(azimuth, elevation, spec.distance, spec.fov_deg)
+
+
+def _read_sheet(kind: str, path: Path, rig: Rig) -> PosedPictures:
+    return read_strip(path, rig) if kind == "strip" else read_folder(path, rig)
+
+
+def _read_truth(truth: str, rig: Rig) -> PosedPictures | None:
+    """Truth of a rig: a folder, or else a strip."""
+    if not truth:
+        return None
+    path = find_path(truth)
+    return _read_sheet("folder" if path.is_dir() else "strip", path, rig)
+
+
+def _read_transforms(spec: DataSpec) -> tuple[PosedPictures, PosedPictures | None]:
+    """Input and truth pictures; only chosen frames are decoded."""
+    path = find_path(spec.path)
+    source = _transforms_file(path, "transforms_train.json")
+    frames = read_transforms(source)
+    held_out = [frame for frame in frames if frame.split == "test"]
+    frames = [frame for frame in frames if frame.split == "train"]
+    if not frames:
+        raise ValueError(f"{source} has no training frames: its file lists leave none for training")
+    if spec.views:
+        check_views(spec.views, len(frames))
+        frames = [frames[index] for index in spec.views]
+    inputs = load_frames(frames, source.parent)
+    if spec.truth:
+        source = _transforms_file(find_path(spec.truth), "transforms_test.json")
+        held_out = read_transforms(source)
+    elif path.is_dir() and (path / "transforms_test.json").is_file():
+        source = path / "transforms_test.json"
+        held_out = read_transforms(source)
+    return inputs, _load_some(held_out, source.parent)
+
+
+def _load_some(frames: list[Frame], folder: Path) -> PosedPictures | None:
+    return load_frames(frames, folder) if frames else None
+
+
+def _transforms_file(path: Path, preferred: str) -> Path:
+    """The transforms file meant by a file or folder."""
+    if path.is_file():
+        return path
+    for name in (preferred, "transforms.json"):
+        if (path / name).is_file():
+            return path / name
+    raise FileNotFoundError(f"no {preferred} and no transforms.json in {path}")
+
+
+def _clean(inputs: ViewSet, truth: ViewSet | None, views: Sequence[int]) -> np.ndarray | None:
+    """Truth at the input views, where the sizes allow the comparison."""
+    if truth is None or truth.images.shape[1:] != inputs.images.shape[1:]:
+        return None
+    return truth.images[list(views)] if views else truth.images
+
+
+def _similarity(spec: DataSpec, inputs: ViewSet) -> Similarity:
+    if spec.similarity:
+        return explicit_similarity(spec.similarity)
+    if spec.kind == "transforms":
+        return find_similarity(inputs.cameras, inputs.masks)
+    return identity_similarity()
+
+
+def _moved(dataset: Dataset) -> Dataset:
+    """The data set with all cameras moved into the cube by `to_cube`."""
+
+    def move(views: ViewSet) -> ViewSet:
+        return views.replace(cameras=transform_cameras(views.cameras, dataset.to_cube))
+
+    truth = None if dataset.truth is None else move(dataset.truth)
+    return dataset.replace(inputs=move(dataset.inputs), truth=truth)

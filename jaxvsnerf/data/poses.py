@@ -1,0 +1,111 @@
+"""Poses and intrinsics as transforms files write them, checked number by number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+ROTATION_TOLERANCE = 1e-3
+
+
+def parse_pose(matrix: Any, where: str) -> np.ndarray:
+    """A rigid transform from parsed JSON.
+
+    Args:
+      matrix: 4 x 4 or 3 x 4 numbers.
+      where: what it is, for messages.
+
+    Returns:
+      [3, 4] float64, its rotation made exactly orthonormal.
+
+    Raises:
+      ValueError: wrong shape, NaN or infinity, a rotation that is not orthonormal
+        within ROTATION_TOLERANCE or that mirrors.
+    """
+    try:
+        pose = np.asarray(matrix, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        pose = np.empty(0)
+    if pose.shape not in ((4, 4), (3, 4)):
+        raise ValueError(f"{where} must be 4 x 4 (or 3 x 4) numbers, got shape {pose.shape}")
+    if not np.isfinite(pose).all():
+        raise ValueError(f"{where} holds NaN or infinity")
+    if pose.shape[0] == 4 and np.abs(pose[3] - [0, 0, 0, 1]).max() > 1e-6:
+        raise ValueError(f"{where}: the last row must be 0 0 0 1, got {pose[3].tolist()}")
+    rotation = pose[:3, :3]
+    error = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
+    if error > ROTATION_TOLERANCE:
+        raise ValueError(
+            f"{where}: the rotation is not orthonormal (|R R^T - I| = {error:.3g}, at most "
+            f"{ROTATION_TOLERANCE:g}); a scale belongs into `similarity`, not into the pose"
+        )
+    if np.linalg.det(rotation) < 0:
+        raise ValueError(f"{where}: the rotation has determinant -1, a mirror; expected +1")
+    u, _, vt = np.linalg.svd(rotation)
+    return np.concatenate([u @ vt, pose[:3, 3:]], axis=1)
+
+
+def opengl_to_w2c(c2w: np.ndarray) -> np.ndarray:
+    """[3, 4] OpenGL camera-to-world -> OpenCV world-to-camera."""
+    # OpenGL cameras look along -z with y up: flip both.
+    rotation = (c2w[:, :3] * np.array([1.0, -1.0, -1.0])).T
+    return np.concatenate([rotation, -rotation @ c2w[:, 3:]], axis=1)
+
+
+def finite_number(fields: dict[str, Any], name: str, where: str) -> float:
+    """fields[name] as a finite float; ValueError naming it otherwise."""
+    value = fields[name]
+    # Compared rather than converted: JSON integers may exceed a float's range.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
+        raise ValueError(f"{where} has {name}={value!r}, expected a finite number")
+    return float(value)
+
+
+def frame_intrinsics(fields: dict[str, Any], width: int, height: int, where: str) -> np.ndarray:
+    """Intrinsics from fl_x, fl_y, cx, cy or camera_angle_x, camera_angle_y.
+
+    Args:
+      fields: what the file says of this frame.
+      width: the picture's width in pixels.
+      height: the picture's height in pixels.
+      where: which frame, for messages.
+
+    Returns:
+      [3, 3] float32 K in pixels; focal lengths win over angles, one stands for both
+      axes, the principal point defaults to the middle.
+
+    Raises:
+      ValueError: no focal length, a number out of range, w and h not the picture's.
+    """
+    for name, size in (("w", width), ("h", height)):
+        if fields.get(name) is not None and finite_number(fields, name, where) != size:
+            raise ValueError(
+                f"{where} says w={fields.get('w')}, h={fields.get('h')}, but the picture is "
+                f"{width} x {height}; intrinsics and pictures must belong together (use "
+                "`downscale` to shrink)"
+            )
+    focal_x = _focal(fields, "fl_x", "camera_angle_x", width, where)
+    focal_y = _focal(fields, "fl_y", "camera_angle_y", height, where)
+    focal_x = focal_y if focal_x is None else focal_x
+    if focal_x is None:
+        raise ValueError(f"{where} has neither camera_angle_x nor fl_x: no focal length is known")
+    focal_y = focal_x if focal_y is None else focal_y
+    cx = finite_number(fields, "cx", where) if fields.get("cx") is not None else width / 2
+    cy = finite_number(fields, "cy", where) if fields.get("cy") is not None else height / 2
+    return np.array([[focal_x, 0, cx], [0, focal_y, cy], [0, 0, 1]], np.float32)
+
+
+def _focal(fields: dict[str, Any], focal: str, angle: str, size: int, where: str) -> float | None:
+    """Focal length in pixels from its own field, else from the angle of view."""
+    if fields.get(focal) is not None:
+        value = finite_number(fields, focal, where)
+        if value <= 0:
+            raise ValueError(f"{where} has {focal}={value}, expected a positive number of pixels")
+        return value
+    if fields.get(angle) is None:
+        return None
+    value = finite_number(fields, angle, where)
+    if not 0 < value < np.pi:
+        raise ValueError(f"{where} has {angle}={value}, expected radians within (0, pi)")
+    return 0.5 * size / float(np.tan(0.5 * value))

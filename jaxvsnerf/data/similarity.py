@@ -1,0 +1,155 @@
+"""Finds the similarity that brings a captured object into the cube of side 1."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
+from jaxvsnerf.types import Cameras, Similarity
+
+# Cells along an axis of the coarse and of the refined hull.
+COARSE_CELLS = 48
+FINE_CELLS = 64
+# Smallest eigenvalue of the mean of (I - d d^T): below, the axes are nearly parallel
+# (about 3 degrees apart) and meet nowhere in particular.
+MIN_SPREAD = 1e-3
+_EXPLICIT = "give similarity=(scale, tx, ty, tz) explicitly"
+
+
+def explicit_similarity(numbers: tuple[float, ...]) -> Similarity:
+    """x_cube = scale * x_source + (tx, ty, tz).
+
+    Args:
+      numbers: (scale, tx, ty, tz).
+
+    Returns:
+      The similarity, without rotation.
+
+    Raises:
+      ValueError: not four finite numbers with a positive scale.
+    """
+    if len(numbers) != 4 or not np.all(np.isfinite(numbers)) or numbers[0] <= 0:
+        raise ValueError(
+            "similarity must be () to find it, or four finite numbers (scale, tx, ty, tz) with a "
+            f"positive scale; got {tuple(numbers)}"
+        )
+    return _similarity(numbers[0], np.asarray(numbers[1:], np.float64))
+
+
+def find_similarity(cameras: Cameras, masks: np.ndarray | None) -> Similarity:
+    """The similarity that puts the object into the cube, without rotating it.
+
+    With masks: the bounding box of their visual hull becomes the cube of side 1. Without:
+    the point closest to all optical axes becomes the origin, and the smallest half frame
+    seen there becomes half a side.
+
+    Args:
+      cameras: V cameras in the source's frame.
+      masks: [V, height, width], above 0.5 is object, or None.
+
+    Returns:
+      Source frame -> cube.
+
+    Raises:
+      ValueError: the cameras do not look at a common point; the masks share no volume.
+    """
+    pivot, half_frames = _common_point(cameras)
+    if masks is None:
+        return _box_similarity(pivot - half_frames.min(), pivot + half_frames.min())
+    # Views that show the whole object cannot show more of it than the largest half frame.
+    low, high = _hull_box(cameras, masks, pivot, half_frames.max(), COARSE_CELLS, coarse=True)
+    centre, half = 0.5 * (low + high), 0.5 * float(np.max(high - low))
+    low, high = _hull_box(cameras, masks, centre, half, FINE_CELLS, coarse=False)
+    return _box_similarity(low, high)
+
+
+def _common_point(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
+    """[3] the point closest to all optical axes and [V] the half frames at its depth."""
+    centers, axes = _centers_and_axes(cameras)
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    if np.linalg.eigvalsh(across.mean(0))[0] < MIN_SPREAD:
+        raise ValueError(
+            f"the {len(centers)} cameras look along almost the same direction, so the object's "
+            f"place cannot be found from them; {_EXPLICIT}"
+        )
+    point = np.linalg.solve(across.sum(0), np.einsum("vij,vj->i", across, centers))
+    depth = np.einsum("vi,vi->v", axes, point - centers)
+    if np.any(depth <= 0):
+        raise ValueError(
+            f"{int(np.sum(depth <= 0))} of {len(depth)} cameras look away from the point closest "
+            "to all optical axes; a capture round one object is expected (transform_matrix is "
+            f"camera-to-world, OpenGL axes: the camera looks along -z). Else {_EXPLICIT}"
+        )
+    k = np.asarray(cameras.intrinsics, np.float64)
+    half = np.minimum(0.5 * cameras.width / k[:, 0, 0], 0.5 * cameras.height / k[:, 1, 1])
+    return point, half * depth
+
+
+def _centers_and_axes(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
+    """[V, 3] centres and [V, 3] optical axes in float64: a source may lie far out."""
+    w2c = np.asarray(cameras.w2c, np.float64)
+    return -np.einsum("vji,vj->vi", w2c[:, :, :3], w2c[:, :, 3]), w2c[:, 2, :3]
+
+
+def _hull_box(
+    cameras: Cameras,
+    masks: np.ndarray,
+    centre: np.ndarray,
+    half: float,
+    cells: int,
+    coarse: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Corners of the hull's bounding box within centre +- half."""
+    masks = np.asarray(masks > 0.5, np.float32)
+    if coarse:
+        cameras, masks = _coarse_views(cameras, masks, centre, 2.0 * half / cells)
+    points = grid_centers(cells, half) + jnp.asarray(centre, jnp.float32)
+    # Choice: masks of real captures may fail in a few views; tolerate one view in ten,
+    # but only where all of them together leave nothing.
+    for num_outside in sorted({0, len(masks) // 10}):
+        hull = np.asarray(visual_hull(points, cameras, masks, num_outside, extend=True))
+        if hull.any():
+            break
+    else:
+        raise ValueError(
+            f"the {len(masks)} masks share no volume: poses and masks disagree; check the poses' "
+            f"convention and the masks, {_EXPLICIT}, or use mask='none'"
+        )
+    inside = np.argwhere(hull)
+    step = 2.0 * half / cells
+    return centre - half + step * inside.min(0), centre - half + step * (inside.max(0) + 1)
+
+
+def _coarse_views(
+    cameras: Cameras, masks: np.ndarray, centre: np.ndarray, cell: float
+) -> tuple[Cameras, np.ndarray]:
+    """Shrinks and grows the masks so that testing a cell's centre cannot miss its content."""
+    centers, axes = _centers_and_axes(cameras)
+    depth = np.einsum("vi,vi->v", axes, centre - centers)
+    focal = np.asarray(cameras.intrinsics)[:, 0, 0]
+    cell_px = float(np.max(cell * focal / depth))
+    factor = max(1, int(cell_px / 2))
+    height, width = -(-masks.shape[1] // factor), -(-masks.shape[2] // factor)
+    padding = ((0, 0), (0, height * factor - masks.shape[1]), (0, width * factor - masks.shape[2]))
+    blocks = np.pad(masks, padding, mode="edge")
+    blocks = blocks.reshape(len(masks), height, factor, width, factor).max(axis=(2, 4))
+    # Half a cell's diagonal in shrunken pixels, doubled for the cells in front of the centre.
+    grown = dilate_masks(blocks, int(np.ceil(np.sqrt(3.0) * cell_px / factor)))
+    shrunk = np.diag([1.0 / factor, 1.0 / factor, 1.0]).astype(np.float32)
+    cameras = cameras.replace(
+        intrinsics=shrunk @ np.asarray(cameras.intrinsics), width=width, height=height
+    )
+    return cameras, grown
+
+
+def _box_similarity(low: np.ndarray, high: np.ndarray) -> Similarity:
+    """The box becomes the cube's largest centred fit."""
+    scale = 1.0 / float(np.max(high - low))
+    return _similarity(scale, -scale * 0.5 * (low + high))
+
+
+def _similarity(scale: float, translation: np.ndarray) -> Similarity:
+    return Similarity(
+        np.float32(scale), np.eye(3, dtype=np.float32), np.asarray(translation, np.float32)
+    )

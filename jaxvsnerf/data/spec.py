@@ -1,0 +1,120 @@
+"""What to load, as one frozen spec that is checked when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxvsnerf.data.inconsistency import SEVERITIES
+from jaxvsnerf.data.masks import THRESHOLD
+from jaxvsnerf.data.rigs import NAMED_RIGS, SYNCDREAMER
+from jaxvsnerf.data.similarity import explicit_similarity
+
+KINDS = ("strip", "folder", "transforms", "toy")
+MASKS = ("auto", "alpha", "background", "none")
+RIGS = (*NAMED_RIGS, "orbit")
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What to load.
+
+    Relative paths that do not exist are also tried under the environment variable
+    JAXVSNERF_DATA.
+
+    Attributes:
+      kind: 'strip' (views side by side in one picture), 'folder' (one picture per
+        camera of the rig), 'transforms' (transforms.json), 'toy' (procedural).
+      path: strip, folder, or transforms file or its folder; unused by 'toy'.
+      truth: folder or strip (transforms: file or folder) of truth pictures; '' for none
+        (transforms: transforms_test.json where the folder has one).
+      rig: camera rig of strips and folders: 'syncdreamer', or 'orbit' with the four
+        numbers below.
+      views: indices of the input views to use, () for all; truth keeps all its views.
+      background: 'white' or (r, g, b) in [0, 1]: what alpha is composited on, and the
+        colour behind the object in pictures without alpha.
+      mask: 'auto' (alpha where every picture has it, else background; transforms may
+        end up without), 'alpha', 'background' or 'none'. Truth pictures use 'auto'
+        unless 'none' is asked.
+      mask_threshold: largest channel difference that still is background, in (0, 1).
+      downscale: whole factor by which pictures shrink.
+      similarity: () to find it (transforms) or keep the frame (the other kinds), or
+        (scale, tx, ty, tz): x_cube = scale * x_source + t.
+      azimuth_deg: rig 'orbit': one angle per picture.
+      elevation_deg: rig 'orbit': one angle, or one per picture.
+      distance: rig 'orbit': camera centre to origin, in sides of the cube.
+      fov_deg: rig 'orbit': full vertical angle of view.
+      size: toy: picture side in pixels.
+      num_views: toy: input views on the orbit.
+      severity: toy: 'clean', 'mild', 'medium' or 'severe' damage to the inputs.
+      seed: toy: seed of the damage.
+    """
+
+    kind: str
+    path: str = ""
+    truth: str = ""
+    rig: str = "syncdreamer"
+    views: tuple[int, ...] = ()
+    background: str | tuple[float, float, float] = "white"
+    mask: str = "auto"
+    mask_threshold: float = THRESHOLD
+    downscale: int = 1
+    similarity: tuple[float, ...] = ()
+    azimuth_deg: tuple[float, ...] = ()
+    elevation_deg: float | tuple[float, ...] = 30.0
+    distance: float = 1.5
+    fov_deg: float = SYNCDREAMER.fov_deg
+    size: int = 64
+    num_views: int = 16
+    severity: str = "medium"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require("kind", self.kind, KINDS)
+        _require("rig", self.rig, RIGS)
+        _require("mask", self.mask, MASKS)
+        _require("severity", self.severity, tuple(SEVERITIES))
+        _whole("downscale", self.downscale, 1)
+        _whole("seed", self.seed, 0)
+        _whole("size", self.size, 8)
+        _whole("num_views", self.num_views, 1)
+        for index in self.views:
+            _whole("views", index, 0)
+        if not 0.0 < self.mask_threshold < 1.0:
+            raise ValueError(f"mask_threshold must lie within (0, 1), got {self.mask_threshold}")
+        if self.kind != "toy" and not self.path:
+            raise ValueError(f"path is empty: kind={self.kind!r} needs the path of its pictures")
+        if self.kind == "toy" and (self.downscale != 1 or self.similarity):
+            raise ValueError(
+                "the toy is rendered as asked: use size instead of downscale="
+                f"{self.downscale}, and leave similarity empty, got {self.similarity}"
+            )
+        if self.similarity:
+            explicit_similarity(self.similarity)
+        background_color(self.background)
+
+
+def background_color(background: str | Sequence[float]) -> np.ndarray:
+    """[3] float32 colour of 'white' or (r, g, b); ValueError outside [0, 1]."""
+    if isinstance(background, str):
+        _require("background", background, ("white",), "or (r, g, b) in [0, 1]")
+        return np.ones(3, np.float32)
+    color = np.asarray(background, np.float32)
+    if color.shape != (3,) or not np.all((color >= 0) & (color <= 1)):
+        raise ValueError(
+            f"background must be 'white' or three numbers (r, g, b) in [0, 1], got {background}"
+        )
+    return color
+
+
+def _require(field: str, value: str, allowed: tuple[str, ...], more: str = "") -> None:
+    if value not in allowed:
+        choices = " | ".join(repr(one) for one in allowed)
+        raise ValueError(f"{field} must be {choices} {more}".rstrip() + f", got {value!r}")
+
+
+def _whole(field: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{field} must be whole numbers of at least {least}, got {value!r}")

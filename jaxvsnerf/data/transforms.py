@@ -1,0 +1,230 @@
+"""transforms.json: NeRF-synthetic (Blender) and instant-ngp / nerfstudio dialects.
+
+The file may come from anywhere: every number is checked, unsupported features are
+refused by name, and no picture outside the file's folder is opened.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxvsnerf.data.images import SUFFIXES, Picture, read_picture
+from jaxvsnerf.data.poses import finite_number, frame_intrinsics, opengl_to_w2c, parse_pose
+from jaxvsnerf.data.views import PosedPictures, check_sizes
+from jaxvsnerf.types import Cameras
+
+MAX_JSON_BYTES = 100_000_000
+CAMERA_MODELS = (None, "", "OPENCV", "PINHOLE")
+DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
+UNSUPPORTED = (
+    "is_fisheye",
+    "latlong",
+    "equirectangular",
+    "ftheta_p0",
+    "rolling_shutter",
+    "from_na",
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One entry of `frames`, checked; the picture is not decoded yet.
+
+    Attributes:
+      picture: its file.
+      mask: its mask's file, or None.
+      c2w: [3, 4] float64 camera-to-world, OpenGL axes, exact rotation.
+      fields: intrinsics and flags: the file's, overridden by the frame's.
+      split: 'train', 'val' or 'test' where the file says so, else 'train'.
+    """
+
+    picture: Path
+    mask: Path | None
+    c2w: np.ndarray
+    fields: dict[str, Any]
+    split: str
+
+
+def read_transforms(path: str | Path) -> list[Frame]:
+    """Reads and checks a transforms file without decoding pictures.
+
+    `applied_transform` is checked and not undone: the poses already contain it, and the
+    source's frame is the frame of the poses as they stand in the file.
+
+    Args:
+      path: the JSON file.
+
+    Returns:
+      Its frames, in the file's order.
+
+    Raises:
+      FileNotFoundError: the file or one of its pictures is missing.
+      ValueError: not valid JSON, no frames, a pose or number that is not what it should
+        be, a path that leaves the folder, an unsupported feature.
+    """
+    path = Path(path)
+    meta = _read_json(path)
+    frames = meta.get("frames")
+    if not isinstance(frames, list) or not frames:
+        raise ValueError(
+            f"{path} has no frames: expected a non-empty list `frames`, each with file_path and "
+            "transform_matrix"
+        )
+    if meta.get("applied_transform") is not None:
+        parse_pose(meta["applied_transform"], f"applied_transform of {path}")
+    shared = {key: value for key, value in meta.items() if key != "frames"}
+    splits = _splits(meta, path)
+    return [_frame(one, index, shared, splits, path) for index, one in enumerate(frames)]
+
+
+def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
+    """Decodes the pictures of frames and makes their cameras.
+
+    Args:
+      frames: V frames.
+      folder: the transforms file's folder, for names.
+
+    Returns:
+      V posed pictures in the file's frame; `cameras.w2c` is float64.
+
+    Raises:
+      ValueError: sizes differ from each other or from w and h, intrinsics are missing,
+        two frames share a picture.
+    """
+    names = _names(frames, folder)
+    pictures = tuple(_read_frame(frame) for frame in frames)
+    width, height = check_sizes(pictures, names)
+    intrinsics = np.stack(
+        [
+            frame_intrinsics(frame.fields, width, height, f"the frame of {frame.picture}")
+            for frame in frames
+        ]
+    )
+    w2c = np.stack([opengl_to_w2c(frame.c2w) for frame in frames])
+    return PosedPictures(pictures, Cameras(intrinsics, w2c, width, height), names)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no transforms file at {path}")
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise ValueError(
+            f"{path} has {path.stat().st_size} bytes, at most {MAX_JSON_BYTES} are read"
+        )
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON ({error})") from error
+    if not isinstance(meta, dict):
+        raise ValueError(f"{path} must hold a JSON object with `frames`, got {type(meta).__name__}")
+    return meta
+
+
+def _splits(meta: dict[str, Any], path: Path) -> dict[str, str]:
+    """nerfstudio's train_filenames / val_filenames / test_filenames -> file_path: split."""
+    splits = {}
+    for split in ("train", "val", "test"):
+        listed = meta.get(f"{split}_filenames") or []
+        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            raise ValueError(f"{split}_filenames of {path} must be a list of file paths")
+        splits.update(dict.fromkeys(listed, split))
+    return splits
+
+
+def _frame(
+    entry: Any, index: int, shared: dict[str, Any], splits: dict[str, str], path: Path
+) -> Frame:
+    """One entry of `frames` -> Frame."""
+    where = f"frame {index} of {path}"
+    if not isinstance(entry, dict):
+        raise ValueError(f"{where} must be a JSON object, got {type(entry).__name__}")
+    name = entry.get("file_path")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{where} needs file_path, a text; got {name!r}")
+    where = f"frame {index} ({name}) of {path}"
+    fields = {**shared, **entry}
+    _refuse_unsupported(fields, where)
+    mask = fields.get("mask_path")
+    if mask is not None and not isinstance(mask, str):
+        raise ValueError(f"{where} has mask_path {mask!r}, expected a text")
+    return Frame(
+        picture=_inside(path.parent, name, where),
+        mask=_inside(path.parent, mask, where) if mask else None,
+        c2w=parse_pose(entry.get("transform_matrix"), f"transform_matrix of {where}"),
+        fields=fields,
+        split=splits.get(name, "train"),
+    )
+
+
+def _refuse_unsupported(fields: dict[str, Any], where: str) -> None:
+    model = fields.get("camera_model")
+    if model not in CAMERA_MODELS:
+        raise ValueError(
+            f"{where} has camera_model {model!r}, which is not supported (only OPENCV and PINHOLE "
+            "without distortion); undistort the pictures first, e.g. with COLMAP's "
+            "image_undistorter"
+        )
+    for name in DISTORTION:
+        if name in fields and finite_number(fields, name, where) != 0.0:
+            raise ValueError(
+                f"{where} has lens distortion {name}={fields[name]}, which is not supported; "
+                "undistort the pictures first, e.g. with COLMAP's image_undistorter"
+            )
+    for name in UNSUPPORTED:
+        if fields.get(name):
+            raise ValueError(f"{where} has {name}={fields[name]!r}, which is not supported")
+
+
+def _inside(folder: Path, name: str, where: str) -> Path:
+    """The existing file `name` inside `folder`, links followed."""
+    root = folder.resolve()
+    # NeRF-synthetic leaves the extension out.
+    candidates = [name, *(name + suffix for suffix in SUFFIXES)]
+    for candidate in candidates:
+        try:
+            path = (root / candidate).resolve()
+            exists = path.is_file()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{where} names {name!r}, which is no path ({error})") from error
+        if not path.is_relative_to(root):
+            raise ValueError(
+                f"{where} names {name!r}, which leaves the data folder {root}; pictures must lie "
+                "inside the folder of their transforms file"
+            )
+        if exists:
+            return path
+    raise FileNotFoundError(
+        f"{where}: no picture at {root / name} (also tried the endings {', '.join(SUFFIXES)})"
+    )
+
+
+def _read_frame(frame: Frame) -> Picture:
+    """The picture; a mask file multiplies its alpha."""
+    picture = read_picture(frame.picture)
+    if frame.mask is None:
+        return picture
+    mask = read_picture(frame.mask).rgb.mean(-1)
+    if mask.shape != picture.rgb.shape[:2]:
+        raise ValueError(
+            f"the mask {frame.mask} is {mask.shape[1]} x {mask.shape[0]}, its picture "
+            f"{frame.picture.name} is {picture.rgb.shape[1]} x {picture.rgb.shape[0]}"
+        )
+    return Picture(picture.rgb, mask if picture.alpha is None else mask * picture.alpha)
+
+
+def _names(frames: list[Frame], folder: Path) -> tuple[str, ...]:
+    """File stems where they differ, else paths inside the folder."""
+    stems = tuple(frame.picture.stem for frame in frames)
+    if len(set(stems)) == len(stems):
+        return stems
+    root = folder.resolve()
+    names = tuple(frame.picture.relative_to(root).with_suffix("").as_posix() for frame in frames)
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"two frames use the picture {twice}; every frame needs its own")
+    return names

@@ -1,0 +1,135 @@
+"""From decoded pictures with cameras to a checked `ViewSet`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxvsnerf.data.images import Picture, composite, shrink
+from jaxvsnerf.data.masks import THRESHOLD, choose_mask_source, object_masks
+from jaxvsnerf.geometry.cameras import take
+from jaxvsnerf.types import Cameras, ViewSet
+
+
+@dataclass(frozen=True)
+class PosedPictures:
+    """Pictures as decoded, with their cameras in the source's frame.
+
+    Attributes:
+      pictures: V pictures of one size, straight alpha.
+      cameras: their V cameras.
+      names: V unique names.
+    """
+
+    pictures: tuple[Picture, ...]
+    cameras: Cameras
+    names: tuple[str, ...]
+
+
+def choose_views(posed: PosedPictures, views: Sequence[int]) -> PosedPictures:
+    """The views at these indices, in that order; () is all of them.
+
+    Raises:
+      ValueError: an index is out of range or comes twice.
+    """
+    if not views:
+        return posed
+    check_views(views, len(posed.names))
+    return PosedPictures(
+        tuple(posed.pictures[i] for i in views),
+        take(posed.cameras, views),
+        tuple(posed.names[i] for i in views),
+    )
+
+
+def check_views(views: Sequence[int], count: int) -> None:
+    """Raises ValueError unless `views` are different indices below `count`."""
+    wrong = [i for i in views if not 0 <= i < count]
+    if wrong:
+        raise ValueError(
+            f"views {wrong} do not exist: the source has {count} views, 0 to {count - 1}"
+        )
+    if len(set(views)) != len(views):
+        raise ValueError(f"views must differ from each other, got {tuple(views)}")
+
+
+def check_sizes(pictures: Sequence[Picture], names: Sequence[str]) -> tuple[int, int]:
+    """(width, height) of pictures that all have one size.
+
+    Raises:
+      ValueError: sizes differ, naming the first picture that does.
+    """
+    height, width = pictures[0].rgb.shape[:2]
+    for picture, name in zip(pictures, names, strict=True):
+        if picture.rgb.shape[:2] != (height, width):
+            raise ValueError(
+                f"pictures of different sizes: {names[0]} is {width} x {height}, {name} is "
+                f"{picture.rgb.shape[1]} x {picture.rgb.shape[0]} (width x height); bring them to "
+                "one size, or load them as separate data sets"
+            )
+    return width, height
+
+
+def make_view_set(
+    posed: PosedPictures,
+    background: np.ndarray,
+    mask: str = "auto",
+    mask_threshold: float = THRESHOLD,
+    downscale: int = 1,
+    need_masks: bool = False,
+) -> ViewSet:
+    """Composites, masks and shrinks pictures.
+
+    Args:
+      posed: the pictures and their cameras.
+      background: [3] colour behind the object, in [0, 1].
+      mask: 'auto', 'alpha', 'background' or 'none'.
+      mask_threshold: see `masks.mask_from_background`.
+      downscale: whole factor by which width and height shrink (box filter).
+      need_masks: whether 'auto' must find masks.
+
+    Returns:
+      The views, arrays in numpy float32, cameras still in the source's frame.
+
+    Raises:
+      ValueError: sizes differ, a view without an object, masks that cannot be made,
+        a factor that does not divide the size.
+    """
+    width, height = check_sizes(posed.pictures, posed.names)
+    alphas = [picture.alpha for picture in posed.pictures]
+    rgbs = [
+        picture.rgb if picture.alpha is None else composite(picture.rgb, picture.alpha, background)
+        for picture in posed.pictures
+    ]
+    source = choose_mask_source(mask, rgbs, alphas, background, mask_threshold)
+    if mask == "auto" and source == "none" and need_masks:
+        raise ValueError(
+            f"no masks can be made for {posed.names[0]} ...: not every picture has alpha, and not "
+            f"every border has the background colour {background.round(3).tolist()}; set "
+            "background, give RGBA pictures, or use mask='none'"
+        )
+    masks = object_masks(source, rgbs, alphas, background, posed.names, mask_threshold)
+    images = np.empty((len(rgbs), height // downscale, width // downscale, 3), np.float32)
+    for index, rgb in enumerate(rgbs):
+        images[index] = shrink(rgb, downscale)
+    if masks is not None and downscale > 1:
+        masks = np.stack([shrink(one, downscale) for one in masks])
+    return ViewSet(
+        images=images,
+        masks=masks,
+        cameras=shrink_cameras(posed.cameras, downscale),
+        background=np.asarray(background, np.float32),
+        names=posed.names,
+    )
+
+
+def shrink_cameras(cameras: Cameras, factor: int) -> Cameras:
+    """The cameras of pictures shrunk by a whole factor (pixel centres at +0.5)."""
+    scale = np.diag([1.0 / factor, 1.0 / factor, 1.0])
+    return cameras.replace(
+        intrinsics=(scale @ np.asarray(cameras.intrinsics, np.float64)).astype(np.float32),
+        width=cameras.width // factor,
+        height=cameras.height // factor,
+    )

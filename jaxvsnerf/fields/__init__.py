@@ -1,0 +1,1 @@
+"""The radiance field: encode -> shared -> view branches -> combine -> decode."""

@@ -1,0 +1,201 @@
+"""Assembles a field from a spec: a handful of pure functions over a plain pytree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxvsnerf.fields import combine, decode, encode, shared, views
+from jaxvsnerf.types import Array, Context, FieldOut, Params, Samples
+
+MODES = ("single", "per_view", "fused", "canonical", "nearest")
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """Shape of the field.
+
+    Attributes:
+      num_views: V, branches once there are several.
+      depth: layers of the MLP before the heads. Paper: 8.
+      width: features of each.
+      shared_layers: how many of them all views share. Choice: 5.
+      skip_layer: the layer that reads the encoding again. NeRF: 5.
+      pos_freqs: frequencies of the position's encoding.
+      dir_freqs: frequencies of the direction's encoding.
+      position_scale: positions are multiplied by it before they are encoded.
+      view_dependent: whether colour sees the direction.
+      num_heads: attention heads. Choice: 4.
+      angle_term: attention sees the angle between ray and view.
+      density_activation: `softplus` or `relu`.
+      density_scale: density = scale * activation(logit + shift), per cube side.
+      density_shift: see density_scale.
+      dtype: of matrix products, `float32` or `bfloat16`; parameters are float32.
+    """
+
+    num_views: int
+    depth: int = 8
+    width: int = 256
+    shared_layers: int = 5
+    skip_layer: int = 5
+    pos_freqs: int = 10
+    dir_freqs: int = 4
+    position_scale: float = 2.0
+    view_dependent: bool = False
+    num_heads: int = 4
+    angle_term: bool = True
+    density_activation: str = "softplus"
+    density_scale: float = 10.0
+    density_shift: float = -1.0
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        positive = ("num_views", "depth", "width", "pos_freqs", "dir_freqs", "num_heads")
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise ValueError(f"field.{name}: expected at least 1, got {getattr(self, name)}")
+        if not 1 <= self.shared_layers < self.depth:
+            raise ValueError(
+                f"field.shared_layers: expected 1 to {self.depth - 1} of the {self.depth} layers, "
+                f"got {self.shared_layers}"
+            )
+        if not 1 <= self.skip_layer < self.depth:
+            raise ValueError(
+                f"field.skip_layer: expected 1 to {self.depth - 1}, got {self.skip_layer}"
+            )
+        if self.width % self.num_heads:
+            raise ValueError(
+                f"field.width: expected a multiple of num_heads = {self.num_heads}, got {self.width}"
+            )
+        _one_of("field.density_activation", self.density_activation, decode.ACTIVATIONS)
+        _one_of("field.dtype", self.dtype, ("float32", "bfloat16"))
+
+
+class Field(NamedTuple):
+    """A field as functions; its parameters live outside.
+
+    Attributes:
+      spec: what it was built from.
+      init: (key, num_branches) -> params with groups shared, views, heads.
+      init_attention: key -> the group attention.
+      trunk: (params, samples, context, mode, token_mask) -> feature [..., S, F].
+      apply: (params, samples, context, mode, token_mask) -> FieldOut. token_mask
+        [..., V] bool says per ray which views the combiner may use; None is all.
+
+    Batch axes are free but in mode `per_view`, where the first one is V.
+    """
+
+    spec: FieldSpec
+    init: Callable[[Array, int], Params]
+    init_attention: Callable[[Array], Params]
+    trunk: Callable[..., Array]
+    apply: Callable[..., FieldOut]
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}")
+
+
+def build_field(spec: FieldSpec) -> Field:
+    """The view-specific field of `spec`.
+
+    Raises:
+      ValueError: a mode that does not exist, or parameters whose branches do not fit it.
+    """
+    dtype = jnp.dtype(spec.dtype)
+    common = shared.SharedLayers(spec.shared_layers, spec.width, spec.skip_layer, dtype)
+    shape = dict(
+        first=spec.shared_layers,
+        depth=spec.depth,
+        width=spec.width,
+        skip=spec.skip_layer,
+        dtype=dtype,
+    )
+    heads = decode.RadianceHeads(spec.width, spec.dir_freqs, dtype)
+    attention = combine.AttentionCombiner(spec.num_heads, spec.angle_term, dtype)
+
+    def init(key: Array, num_branches: int = 1) -> Params:
+        keys = jax.random.split(key, 3)
+        encoding = jnp.zeros((1, encode.posenc_size(3, spec.pos_freqs)))
+        hidden = jnp.zeros((1, spec.width))
+        branches = views.view_branches(num_branches, own_inputs=False, **shape)
+        return {
+            "shared": common.init(keys[0], encoding)["params"],
+            "views": branches.init(keys[1], hidden, encoding)["params"],
+            "heads": heads.init(keys[2], hidden, jnp.zeros((1, 3)))["params"],
+        }
+
+    def init_attention(key: Array) -> Params:
+        tokens = jnp.zeros((spec.num_views, 1, spec.width))
+        mask = jnp.ones((spec.num_views, 1), bool)
+        return attention.init(key, tokens, mask, None)["params"]
+
+    def tokens_of(params: Params, samples: Samples, mode: str, context: Context) -> Array:
+        encoding = encode.posenc(samples.means * spec.position_scale, spec.pos_freqs)
+        hidden = common.apply({"params": params["shared"]}, encoding)
+        if mode in ("single", "nearest"):
+            index = 0 if mode == "single" else context.branch
+            branch = views.one_branch(params["views"], index)
+            return views.ViewBranch(**shape).apply({"params": branch}, hidden, encoding)
+        branches = views.view_branches(spec.num_views, own_inputs=mode == "per_view", **shape)
+        return branches.apply({"params": params["views"]}, hidden, encoding)
+
+    def trunk(params, samples, context, mode, token_mask=None) -> Array:
+        _check_mode(mode, params, samples, spec.num_views)
+        tokens = tokens_of(params, samples, mode, context)
+        if mode in ("single", "nearest", "per_view"):
+            return tokens
+        mask = _view_first(token_mask, samples, spec.num_views)
+        if mode == "canonical":
+            return combine.mean_token(tokens, mask)
+        cosines = None
+        if samples.viewdirs is not None:
+            cosines = jnp.einsum(
+                "vc,...c->v...",
+                context.view_dirs,
+                samples.viewdirs,
+                precision=jax.lax.Precision.HIGHEST,
+            )[..., None]
+        return attention.apply({"params": params["attention"]}, tokens, mask, cosines)
+
+    def apply(params, samples, context, mode, token_mask=None) -> FieldOut:
+        return decode.decode_radiance(
+            heads,
+            params["heads"],
+            lambda s: trunk(params, s, context, mode, token_mask),
+            samples,
+            activation=spec.density_activation,
+            scale=spec.density_scale,
+            shift=spec.density_shift,
+            view_dependent=spec.view_dependent,
+        )
+
+    return Field(spec, init, init_attention, trunk, apply)
+
+
+def _check_mode(mode: str, params: Params, samples: Samples, num_views: int) -> None:
+    _one_of("mode", mode, MODES)
+    branches = jax.tree.leaves(params["views"])[0].shape[0]
+    if mode == "single" and branches != 1:
+        raise ValueError(f"mode single: expected parameters of 1 branch, got {branches}")
+    if mode in ("per_view", "fused", "canonical") and branches != num_views:
+        raise ValueError(f"mode {mode}: expected {num_views} branches, got {branches}")
+    if mode == "per_view" and samples.means.shape[0] != num_views:
+        raise ValueError(
+            f"mode per_view: expected samples grouped by view, [{num_views}, ..., S, 3], "
+            f"got {samples.means.shape}"
+        )
+    if mode == "fused" and "attention" not in params:
+        raise ValueError("mode fused: expected a group 'attention' in the parameters")
+
+
+def _view_first(token_mask: Array | None, samples: Samples, num_views: int) -> Array:
+    """[V, ..., 1] bool from [..., V] or None."""
+    if token_mask is None:
+        return jnp.ones((num_views,) + (1,) * (samples.means.ndim - 1), bool)
+    return jnp.moveaxis(token_mask, -1, 0)[..., None]

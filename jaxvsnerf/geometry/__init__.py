@@ -1,0 +1,1 @@
+"""Cameras, rays and the visual hull: geometry that needs no field."""

@@ -1,0 +1,207 @@
+"""Pinhole cameras: orbits, projection, rays, changes of frame. All float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvsnerf.types import Array, Cameras, Rays, Similarity
+
+HIGHEST = jax.lax.Precision.HIGHEST
+# Half the side of the cube that is sampled: the object's cube (0.5) and a margin for
+# generated pictures, which zoom and drift.
+HALF_EXTENT = 0.6
+# A ray that misses the cube keeps an interval of this length, so that it stays finite
+# and its optical depth vanishes.
+MISS_LENGTH = 1e-6
+
+
+def orbit_cameras(
+    azimuth_deg: Sequence[float],
+    elevation_deg: float | Sequence[float],
+    distance: float,
+    focal_px: float,
+    width: int,
+    height: int,
+) -> Cameras:
+    """Cameras on a sphere that look at the origin, z up.
+
+    Args:
+      azimuth_deg: V angles, counter-clockwise seen from +z, 0 on +x.
+      elevation_deg: one angle or V of them above the horizon.
+      distance: camera centre to origin.
+      focal_px: focal length in pixels.
+      width: picture width in pixels.
+      height: picture height in pixels.
+
+    Returns:
+      V cameras with the principal point in the middle of the picture.
+    """
+    azimuth = np.deg2rad(np.asarray(azimuth_deg, np.float64))
+    elevation = np.deg2rad(np.broadcast_to(np.asarray(elevation_deg, np.float64), azimuth.shape))
+    ca, sa, ce, se = np.cos(azimuth), np.sin(azimuth), np.cos(elevation), np.sin(elevation)
+    zero = np.zeros_like(ca)
+    rotation = np.stack(
+        [
+            np.stack([-sa, ca, zero], -1),
+            np.stack([se * ca, se * sa, -ce], -1),
+            np.stack([-ce * ca, -ce * sa, -se], -1),
+        ],
+        axis=-2,
+    )
+    translation = np.broadcast_to(np.array([0.0, 0.0, distance]), (len(azimuth), 3))
+    w2c = np.concatenate([rotation, translation[..., None]], -1).astype(np.float32)
+    k = np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1]], np.float32)
+    return Cameras(np.broadcast_to(k, (len(azimuth), 3, 3)).copy(), w2c, width, height)
+
+
+def take(cameras: Cameras, index: Sequence[int]) -> Cameras:
+    """The cameras at `index`, in that order."""
+    index = np.asarray(index, np.int64)
+    return cameras.replace(intrinsics=cameras.intrinsics[index], w2c=cameras.w2c[index])
+
+
+def match_cameras(cameras: Cameras, others: Cameras) -> list[int | None]:
+    """For each of `cameras` the first of `others` with the same pose and lens, or None."""
+
+    def lens(c: Cameras) -> np.ndarray:
+        scale = np.array([[c.width], [c.height], [1.0]])
+        return np.concatenate([np.asarray(c.intrinsics) / scale, np.asarray(c.w2c)], -1)
+
+    matches = []
+    for camera in lens(cameras):
+        same = np.abs(lens(others) - camera).max((1, 2)) < 1e-4
+        matches.append(int(same.argmax()) if same.any() else None)
+    return matches
+
+
+def camera_centers(cameras: Cameras) -> Array:
+    """[V, 3] camera centres in the world: -R^T t."""
+    rotation, translation = cameras.w2c[..., :3], cameras.w2c[..., 3]
+    return -jnp.einsum("...ji,...j->...i", rotation, translation, precision=HIGHEST)
+
+
+def optical_axes(cameras: Cameras) -> Array:
+    """[V, 3] unit directions the cameras look along."""
+    return cameras.w2c[..., 2, :3]
+
+
+def project(intrinsics: Array, w2c: Array, points: Array) -> tuple[Array, Array]:
+    """Projects world points into one camera.
+
+    Args:
+      intrinsics: [3, 3].
+      w2c: [3, 4].
+      points: [..., 3].
+
+    Returns:
+      pixels [..., 2] (x, y; the centre of the first pixel is (0.5, 0.5)) and
+      depth [...] along the optical axis.
+    """
+    camera = jnp.einsum("ij,...j->...i", w2c[:, :3], points, precision=HIGHEST) + w2c[:, 3]
+    depth = camera[..., 2]
+    image = jnp.einsum("ij,...j->...i", intrinsics, camera, precision=HIGHEST)
+    return image[..., :2] / jnp.maximum(depth, 1e-9)[..., None], depth
+
+
+def cube_interval(origins: Array, directions: Array, half_extent: float) -> tuple[Array, Array]:
+    """Where rays enter and leave the cube [-half_extent, half_extent]^3.
+
+    Args:
+      origins: [..., 3].
+      directions: [..., 3], none of them zero.
+      half_extent: half the side.
+
+    Returns:
+      near, far: [..., 1], 0 <= near < far; a ray that misses gets an interval of
+      length MISS_LENGTH.
+    """
+    safe = jnp.where(jnp.abs(directions) < 1e-9, 1e-9, directions)
+    a, b = (-half_extent - origins) / safe, (half_extent - origins) / safe
+    near = jnp.maximum(jnp.max(jnp.minimum(a, b), -1, keepdims=True), 0.0)
+    far = jnp.min(jnp.maximum(a, b), -1, keepdims=True)
+    return near, jnp.maximum(far, near + MISS_LENGTH)
+
+
+def pixel_rays(
+    cameras: Cameras,
+    view_index: Array,
+    pixels: Array,
+    half_extent: float = HALF_EXTENT,
+) -> Rays:
+    """Rays through given pixel positions.
+
+    Args:
+      cameras: V cameras.
+      view_index: [...] int32 camera of each ray.
+      pixels: [..., 2] positions (x, y) in pixels; a pixel's centre is index + 0.5.
+      half_extent: half the side of the sampled cube, for near and far.
+
+    Returns:
+      Rays of batch shape [...].
+    """
+    k, w2c = jnp.asarray(cameras.intrinsics)[view_index], jnp.asarray(cameras.w2c)[view_index]
+    y = (pixels[..., 1] - k[..., 1, 2]) / k[..., 1, 1]
+    x = (pixels[..., 0] - k[..., 0, 2] - k[..., 0, 1] * y) / k[..., 0, 0]
+    camera_dirs = jnp.stack([x, y, jnp.ones_like(x)], -1)
+    rotation = w2c[..., :3]
+    directions = jnp.einsum("...ji,...j->...i", rotation, camera_dirs, precision=HIGHEST)
+    origins = -jnp.einsum("...ji,...j->...i", rotation, w2c[..., 3], precision=HIGHEST)
+    near, far = cube_interval(origins, directions, half_extent)
+    norm = jnp.linalg.norm(directions, axis=-1, keepdims=True)
+    # Radius of the disc with the variance of a pixel's square: side / sqrt(12) per axis,
+    # doubled as in mip-NeRF (arXiv:2103.13415, section 3.1).
+    radii = 2.0 / jnp.sqrt(12.0) / k[..., 0, 0][..., None]
+    return Rays(
+        origins=origins,
+        directions=directions,
+        viewdirs=directions / norm,
+        radii=radii,
+        near=near,
+        far=far,
+        view_index=jnp.asarray(view_index, jnp.int32),
+    )
+
+
+def image_rays(cameras: Cameras, view: int, half_extent: float = HALF_EXTENT) -> Rays:
+    """All rays of one picture, [height, width], through the pixel centres."""
+    x, y = np.meshgrid(np.arange(cameras.width) + 0.5, np.arange(cameras.height) + 0.5)
+    pixels = jnp.asarray(np.stack([x, y], -1), jnp.float32)
+    return pixel_rays(cameras, jnp.full(pixels.shape[:-1], view, jnp.int32), pixels, half_extent)
+
+
+def transform_cameras(cameras: Cameras, similarity: Similarity) -> Cameras:
+    """The same cameras in the frame that `similarity` maps to.
+
+    Pictures do not change: w2c' = [R Q^T | s t - R Q^T b] for x' = s Q x + b, up to the
+    common factor s in depth.
+    """
+    w2c = np.asarray(cameras.w2c, np.float64)
+    turn = np.asarray(similarity.rotation, np.float64)
+    rotation = w2c[..., :3] @ turn.T
+    translation = float(similarity.scale) * w2c[..., 3] - rotation @ np.asarray(
+        similarity.translation, np.float64
+    )
+    moved = np.concatenate([rotation, translation[..., None]], -1)
+    return cameras.replace(w2c=moved.astype(np.float32))
+
+
+def transform_points(points: Array, similarity: Similarity) -> Array:
+    """[..., 3] points moved by the similarity."""
+    turned = jnp.einsum("ij,...j->...i", similarity.rotation, points, precision=HIGHEST)
+    return similarity.scale * turned + similarity.translation
+
+
+def inverse_similarity(similarity: Similarity) -> Similarity:
+    """The similarity that undoes this one."""
+    scale = 1.0 / np.asarray(similarity.scale)
+    rotation = np.asarray(similarity.rotation).T
+    return Similarity(scale, rotation, -scale * (rotation @ np.asarray(similarity.translation)))
+
+
+def identity_similarity() -> Similarity:
+    """The similarity that moves nothing."""
+    return Similarity(np.float32(1), np.eye(3, dtype=np.float32), np.zeros(3, np.float32))

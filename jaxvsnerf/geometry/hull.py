@@ -1,0 +1,67 @@
+"""The visual hull: the part of space that every mask sees as object."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvsnerf.geometry.cameras import project
+from jaxvsnerf.types import Array, Cameras
+
+
+def grid_centers(resolution: int, half_extent: float) -> Array:
+    """[G, G, G, 3] centres of the cells of the cube, indexed x, y, z."""
+    axis = (jnp.arange(resolution) + 0.5) / resolution * 2.0 - 1.0
+    return jnp.stack(jnp.meshgrid(axis, axis, axis, indexing="ij"), -1) * half_extent
+
+
+def dilate_masks(masks: np.ndarray, pixels: int) -> np.ndarray:
+    """[V, height, width] masks grown by a square of `pixels` in every direction.
+
+    The maximum over the window, so soft masks stay soft.
+    """
+    if pixels <= 0:
+        return np.asarray(masks)
+    grown, side = jnp.asarray(masks, jnp.float32), 2 * pixels + 1
+    for window in ((1, side, 1), (1, 1, side)):
+        grown = jax.lax.reduce_window(grown, -jnp.inf, jax.lax.max, window, (1, 1, 1), "SAME")
+    return np.asarray(grown)
+
+
+@partial(jax.jit, static_argnames=("num_outside", "extend"))
+def visual_hull(
+    points: Array, cameras: Cameras, masks: Array, num_outside: int = 0, extend: bool = False
+) -> Array:
+    """Which points project into the masks.
+
+    Args:
+      points: [..., 3].
+      cameras: V cameras.
+      masks: [V, height, width], above 0.5 is object.
+      num_outside: how many masks may disagree; generated silhouettes do not match.
+      extend: continue every picture by its border pixels instead, so that the hull is
+        bounded; an object that the border cuts goes on beyond it.
+
+    Returns:
+      [...] bool; a point outside a picture (unless `extend`), or behind its camera, is
+      not carved by it.
+    """
+
+    def carve(count, view):
+        intrinsics, w2c, mask = view
+        pixels, depth = project(intrinsics, w2c, points)
+        pixels = jnp.clip(pixels, -1.0, max(cameras.width, cameras.height) + 1.0)
+        x = jnp.floor(pixels[..., 0]).astype(jnp.int32)
+        y = jnp.floor(pixels[..., 1]).astype(jnp.int32)
+        seen = depth > 0
+        if not extend:
+            seen &= (x >= 0) & (x < cameras.width) & (y >= 0) & (y < cameras.height)
+        inside = mask[y.clip(0, cameras.height - 1), x.clip(0, cameras.width - 1)] > 0.5
+        return count + (seen & ~inside), None
+
+    views = (jnp.asarray(cameras.intrinsics), jnp.asarray(cameras.w2c), jnp.asarray(masks))
+    misses, _ = jax.lax.scan(carve, jnp.zeros(points.shape[:-1], jnp.int32), views)
+    return misses <= num_outside

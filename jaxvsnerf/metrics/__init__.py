@@ -1,0 +1,1 @@
+"""Scores of pictures against the truth: psnr, ssim, and tables of them."""

@@ -1,0 +1,151 @@
+"""Tables of scores: of a set of views, of a run's stages, as JSON and CSV.
+
+Scores of one model are a plain dict, the same everywhere:
+
+    {"views": [names], "psnr": {"mean": float, "per_view": [floats]}, "ssim": {...}, ...}
+
+and `metrics.json` is that dict for the final model with two more keys, "stages" (name ->
+scores) and "inputs" (scores of the input pictures themselves, or null). Every key whose
+value holds "per_view" is a metric, so a new one needs no change here but in `METRICS`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxvsnerf.files import write_text
+from jaxvsnerf.metrics.psnr import psnr
+from jaxvsnerf.metrics.ssim import ssim
+
+METRICS = ("psnr", "ssim", "ssim_crop5")
+# Choice: JSON has no infinity, and one view that equals the truth must not make the mean
+# useless; 8-bit pictures that differ in one level of one pixel are below this.
+PSNR_CAP = 150.0
+
+Scores = dict[str, Any]
+
+
+@jax.jit
+def _score_pair(image, truth):
+    return psnr(image, truth), ssim(image, truth), ssim(image, truth, crop=5)
+
+
+def score_views(
+    images: Sequence[np.ndarray], truth: Sequence[np.ndarray], names: Sequence[str]
+) -> Scores:
+    """Scores views against the truth, one at a time.
+
+    Only one pair is on the device at once; views may differ in size (each new size is
+    compiled once).
+
+    Args:
+      images: V pictures [H, W, 3] in [0, 1], or one array [V, H, W, 3].
+      truth: V pictures of the same sizes.
+      names: V names.
+
+    Returns:
+      {"views", "psnr", "ssim", "ssim_crop5"} of plain lists and floats (module
+      docstring). PSNR is capped at 150 dB, so that identical pictures stay valid JSON.
+
+    Raises:
+      ValueError: counts or shapes differ, no view, or a picture that is not float or not
+        finite.
+    """
+    if not len(images) == len(truth) == len(names) or not len(names):
+        raise ValueError(
+            f"expected as many pictures, truths and names, at least 1, got {len(images)}, "
+            f"{len(truth)} and {len(names)}"
+        )
+    rows = [_score_one(*view) for view in zip(images, truth, names, strict=True)]
+    scores: Scores = {"views": [str(name) for name in names]}
+    for metric, values in zip(METRICS, zip(*rows, strict=True), strict=True):
+        scores[metric] = {"mean": math.fsum(values) / len(values), "per_view": list(values)}
+    return scores
+
+
+def _score_one(image: np.ndarray, truth: np.ndarray, name: str) -> tuple[float, float, float]:
+    if {np.asarray(image).dtype.kind, np.asarray(truth).dtype.kind} - {"f"}:
+        raise ValueError(
+            f"view {name}: expected float pictures in [0, 1], got {np.asarray(image).dtype} and "
+            f"{np.asarray(truth).dtype}; divide 8-bit pictures by 255"
+        )
+    try:
+        values = [float(value) for value in _score_pair(image, truth)]
+    except ValueError as error:
+        raise ValueError(f"view {name}: {error}") from error
+    values[0] = min(values[0], PSNR_CAP)
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError(
+            f"view {name} cannot be scored: the picture or its truth holds NaN or infinity"
+        )
+    return tuple(values)
+
+
+def gather_metrics(stages: Mapping[str, Scores], inputs: Scores | None = None) -> Scores:
+    """The content of `metrics.json`.
+
+    Args:
+      stages: scores per stage in the order they were trained; the last is the final model.
+      inputs: scores of the input pictures, or None where their truth is unknown.
+
+    Returns:
+      The final model's scores plus "stages" and "inputs".
+
+    Raises:
+      ValueError: no stage.
+    """
+    if not stages:
+        raise ValueError("expected the scores of at least one stage, got none")
+    return {**list(stages.values())[-1], "stages": dict(stages), "inputs": inputs}
+
+
+def metric_names(scores: Scores) -> list[str]:
+    """The metrics that a scores dict holds, in its order."""
+    return [
+        key for key, value in scores.items() if isinstance(value, Mapping) and "per_view" in value
+    ]
+
+
+def models(metrics: Scores) -> dict[str, Scores]:
+    """Every scored model of `metrics.json` by name: inputs, each stage, final."""
+    named = {} if metrics.get("inputs") is None else {"inputs": metrics["inputs"]}
+    named.update(metrics.get("stages") or {})
+    final = {key: metrics[key] for key in ("views", *metric_names(metrics))}
+    return {**named, "final": final}
+
+
+def write_metrics_json(path: str | Path, metrics: Scores) -> None:
+    """Writes `metrics.json`, whole or not at all.
+
+    Raises:
+      ValueError: a number is NaN or infinite, which JSON cannot hold.
+    """
+    write_text(path, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def write_metrics_csv(path: str | Path, metrics: Scores) -> None:
+    """Writes one row per model and view, columns model, view and the metrics.
+
+    Args:
+      path: the file.
+      metrics: content of `metrics.json`.
+    """
+    columns = metric_names(metrics)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["model", "view", *columns])
+    for model, scores in models(metrics).items():
+        # A metric that only the final model was given leaves the others' cells empty.
+        table = [scores.get(column, {}).get("per_view", ()) for column in columns]
+        for i, view in enumerate(scores["views"]):
+            writer.writerow([model, view, *(f"{c[i]:.6f}" if i < len(c) else "" for c in table)])
+    write_text(path, text.getvalue())

@@ -1,0 +1,1 @@
+"""What a run leaves behind: pictures, video, mesh, report. From arrays: needs no field."""

@@ -1,0 +1,174 @@
+"""Line charts as inline SVG: no script, and colours that the page's style sheet sets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+
+WIDTH, HEIGHT = 520, 270
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 24, 40
+MAX_POINTS = 400
+
+
+class Series(NamedTuple):
+    """One line: a name for the legend, N positions and N values."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+class Chart(NamedTuple):
+    """One chart.
+
+    Attributes:
+      title: what is drawn, with its unit.
+      series: its lines.
+      x_label: what the horizontal axis counts.
+      log: whether the vertical axis is logarithmic; values <= 0 are then left out.
+      spans: (name, start, end) of stretches to tell apart, such as stages.
+    """
+
+    title: str
+    series: Sequence[Series]
+    x_label: str = "step"
+    log: bool = False
+    spans: Sequence[tuple[str, float, float]] = ()
+
+
+def line_chart(chart: Chart) -> str:
+    """Draws a chart.
+
+    Lines carry the classes s1, s2 ... and take `--s1` ... from the page; text and grid
+    have the classes tick, grid, span. Long lines are thinned to the means of stretches;
+    values that are not finite are left out.
+
+    Args:
+      chart: what to draw.
+
+    Returns:
+      An <svg> element, all text escaped.
+
+    Raises:
+      ValueError: a line whose positions and values differ in number.
+    """
+    lines = [_clean(line, chart.log) for line in chart.series]
+    xs = [x for line in lines for x in line[0]] + [e for span in chart.spans for e in span[1:]]
+    ys = [y for line in lines for y in line[1]]
+    x_low, x_high = _bounds(xs)
+    y_ticks = log_ticks(*_bounds(ys)) if chart.log else linear_ticks(*_bounds(ys), 5)
+    y_low, y_high = min([*ys, *y_ticks]), max([*ys, *y_ticks])
+    to_x = _scale(x_low, x_high, _LEFT, WIDTH - _RIGHT, False)
+    to_y = _scale(y_low, y_high, HEIGHT - _BOTTOM, _TOP, chart.log)
+    x_ticks = [tick for tick in linear_ticks(x_low, x_high, 6) if x_low <= tick <= x_high]
+    parts = [
+        *_grid(x_ticks, y_ticks, to_x, to_y),
+        *_spans(chart.spans, to_x),
+        *[_path(*line, i, to_x, to_y) for i, line in enumerate(lines)],
+        _text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 6, "middle", chart.x_label),
+    ]
+    if not ys:
+        parts.append(_text(WIDTH / 2, HEIGHT / 2, "middle", "nothing recorded"))
+    return (
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(chart.title)}">{"".join(parts)}</svg>'
+    )
+
+
+def linear_ticks(low: float, high: float, count: int) -> list[float]:
+    """About `count` round numbers (1, 2 or 5 times a power of ten) that enclose the range."""
+    raw = (high - low) / max(count - 1, 1)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = power * min((1, 2, 5, 10), key=lambda factor: abs(math.log(factor * power / raw)))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten that enclose the range; with 2 and 5 between where it is short."""
+    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    if last - first > 2:
+        stride = math.ceil((last - first) / 6)
+        return [10.0**i for i in range(first, last + stride, stride)]
+    steps = [factor * 10.0**i for i in range(first, last + 1) for factor in (1, 2, 5)]
+    below = [step for step in steps if step <= low * (1 + 1e-9)][-1:]
+    above = [step for step in steps if step >= high * (1 - 1e-9)][:1]
+    return below + [step for step in steps if low < step < high] + above
+
+
+def _clean(line: Series, log: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Drawable points of a line, thinned to at most MAX_POINTS."""
+    x, y = np.asarray(line.x, np.float64), np.asarray(line.y, np.float64)
+    if x.shape != y.shape or x.ndim != 1:
+        raise ValueError(f"line {line.name!r}: expected N positions and N values, got "
+                         f"{x.shape} and {y.shape}")  # fmt: skip
+    kept = np.isfinite(x) & np.isfinite(y) & ((y > 0) | (not log))
+    x, y = x[kept], y[kept]
+    if len(x) <= MAX_POINTS:
+        return x, y
+    stretches = np.array_split(np.arange(len(x)), MAX_POINTS)
+    means = [(x[stretch].mean(), y[stretch].mean()) for stretch in stretches]
+    return tuple(np.array(means).T)
+
+
+def _bounds(values: Sequence[float]) -> tuple[float, float]:
+    """Least and greatest, pulled apart where they are equal."""
+    if not len(values):
+        return 1.0, 10.0
+    low, high = float(min(values)), float(max(values))
+    if high - low > 1e-9 * max(abs(high), abs(low), 1e-9):
+        return low, high
+    return low - 0.1 * abs(low) - 1e-9 * (low == 0), high + 0.1 * abs(high) + 1e-9 * (low == 0)
+
+
+def _scale(low: float, high: float, start: float, end: float, log: bool):
+    """A function from values to pixels."""
+    low, high = (math.log(low), math.log(high)) if log else (low, high)
+
+    def to_pixel(value: float) -> float:
+        value = math.log(value) if log else value
+        return start + (value - low) / (high - low) * (end - start)
+
+    return to_pixel
+
+
+def _grid(x_ticks, y_ticks, to_x, to_y) -> list[str]:
+    parts = []
+    for tick in y_ticks:
+        y = to_y(tick)
+        parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"/>')
+        parts.append(_text(_LEFT - 7, y + 4, "end", f"{tick:.6g}"))
+    for tick in x_ticks:
+        parts.append(_text(to_x(tick), HEIGHT - _BOTTOM + 17, "middle", f"{tick:.6g}"))
+    return parts
+
+
+def _spans(spans, to_x) -> list[str]:
+    parts = []
+    for i, (name, start, end) in enumerate(spans):
+        if i:
+            parts.append(
+                f'<path class="span" d="M{to_x(start):.1f} {_TOP - 14}V{HEIGHT - _BOTTOM}"/>'
+            )
+        parts.append(_text((to_x(start) + to_x(end)) / 2, _TOP - 8, "middle", name))
+    return parts
+
+
+def _path(x, y, index: int, to_x, to_y) -> str:
+    if not len(x):
+        return ""
+    points = " ".join(f"{to_x(a):.1f},{to_y(b):.1f}" for a, b in zip(x, y, strict=True))
+    if len(x) == 1:
+        px, py = points.split(",")
+        return f'<circle class="s{index + 1} dot" cx="{px}" cy="{py}" r="3"/>'
+    return f'<polyline class="s{index + 1}" points="{points}"/>'
+
+
+def _text(x: float, y: float, anchor: str, text: str) -> str:
+    return (
+        f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    )

@@ -1,0 +1,214 @@
+"""One self-contained page about one run: `report.html`, no script, nothing fetched.
+
+A report is plain data. Each kind of content is a field that may be left empty, and what
+is empty is not shown. To show another picture per view (a disagreement map, say) add a
+`Column`; another curve, a `Chart`; anything else, a `Section` with its own HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from jaxvsnerf.files import write_text
+from jaxvsnerf.metrics.scores import metric_names, models
+from jaxvsnerf.outputs.charts import Chart, line_chart
+from jaxvsnerf.outputs.embed import thumbnails, video_uri
+from jaxvsnerf.outputs.extras import require
+
+PICTURE_BUDGET = 7_000_000
+VIDEO_LIMIT = 8_000_000
+# Rows of the comparison: more are thinned evenly, and the page says so.
+MAX_ROWS = 24
+METRIC_TITLES = {
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "ssim_crop5": "SSIM, 5 px border cropped",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One picture per view: input, a stage's rendering, truth, depth ...
+
+    Attributes:
+      title: heading.
+      images: a picture [H, W, 3], [H, W, 4] or [H, W] in [0, 1] per view, or None where
+        that view has none.
+      captions: a short text per view (its PSNR, say), or empty.
+    """
+
+    title: str
+    images: Sequence[np.ndarray | None]
+    captions: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """Content of another kind.
+
+    Attributes:
+      title: heading.
+      html: trusted HTML: inserted as it is, so escape names from outside.
+    """
+
+    title: str
+    html: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything the page shows.
+
+    Attributes:
+      title: heading, such as the object's name.
+      facts: label -> short text, shown large under the heading.
+      inputs: input pictures in order, and `input_names` below them.
+      input_names: as many names.
+      view_names: V names of the comparison's rows.
+      columns: its columns, V pictures each.
+      charts: training curves.
+      metrics: content of `metrics.json`, or None where there is no truth.
+      settings: the resolved configuration, nested mappings.
+      timing: phase -> seconds.
+      video: turntable .mp4 beside the page, embedded under 8 MB, else linked.
+      files: name of a file beside the page -> what it is.
+      sections: further content, after the comparison.
+    """
+
+    title: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    inputs: Sequence[np.ndarray] = ()
+    input_names: Sequence[str] = ()
+    view_names: Sequence[str] = ()
+    columns: Sequence[Column] = ()
+    charts: Sequence[Chart] = ()
+    metrics: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    timing: Mapping[str, float] = field(default_factory=dict)
+    video: str | Path | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    sections: Sequence[Section] = ()
+
+
+def write_report(path: str | Path, report: Report) -> None:
+    """Writes the page, whole or not at all; arguments and errors as `render_report`."""
+    write_text(path, render_report(report))
+
+
+def render_report(report: Report) -> str:
+    """The page as one string.
+
+    Args:
+      report: what to show.
+
+    Returns:
+      HTML with every picture, chart and style inside.
+
+    Raises:
+      ValueError: numbers of pictures, captions and names that do not match.
+      FileNotFoundError: `video` names no file.
+      ImportError: jinja2 is missing.
+    """
+    _check_counts(report)
+    shown = _spread(len(report.view_names), MAX_ROWS)
+    images = [*report.inputs, *(column.images[v] for v in shown for column in report.columns)]
+    uris = thumbnails(images, PICTURE_BUDGET)
+    inputs, cells = uris[: len(report.inputs)], iter(uris[len(report.inputs) :])
+    return _template().render(
+        report=report,
+        inputs=list(zip(report.input_names, inputs, strict=True)),
+        rows=[(report.view_names[v], [(next(cells), _caption(c, v)) for c in report.columns])
+              for v in shown],
+        charts=[(chart, line_chart(chart)) for chart in report.charts],
+        scores=score_table(report.metrics),
+        timing=_timing_rows(report.timing),
+        video=None if report.video is None else video_uri(report.video, VIDEO_LIMIT),
+        video_name=None if report.video is None else Path(report.video).name,
+    )  # fmt: skip
+
+
+def score_table(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Means of every model, and what each adds to the input pictures.
+
+    Args:
+      metrics: content of `metrics.json`, or None.
+
+    Returns:
+      {"titles", "rows": [(model, [(value, gain over the inputs or None)])],
+      "views": [(model, view, [values])]}, or None without metrics.
+    """
+    if metrics is None:
+        return None
+    names, named = metric_names(metrics), models(metrics)
+    base = named.get("inputs", {})
+    rows, views = [], []
+    for model, scores in named.items():
+        means = [scores[name]["mean"] if name in scores else None for name in names]
+        gains = [
+            mean - base[name]["mean"] if mean is not None and name in base and model != "inputs" else None
+            for name, mean in zip(names, means, strict=True)
+        ]  # fmt: skip
+        rows.append((model, list(zip(means, gains, strict=True))))
+        per_view = [scores[name]["per_view"] for name in names if name in scores]
+        views += [(model, view, [values[i] for values in per_view])
+                  for i, view in enumerate(scores["views"])]  # fmt: skip
+    return {"titles": [METRIC_TITLES.get(n, n) for n in names], "rows": rows, "views": views}
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 0.42 s, 12.3 s, 2 min 05 s, 1 h 02 min."""
+    if seconds < 59.95:
+        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _template():
+    jinja2 = require("jinja2")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["path"] = quote
+    source = resources.files("jaxvsnerf.outputs").joinpath("report.html.jinja")
+    return environment.from_string(source.read_text(encoding="utf-8"))
+
+
+def _check_counts(report: Report) -> None:
+    if len(report.inputs) != len(report.input_names):
+        raise ValueError(
+            f"expected one name per input picture, got {len(report.inputs)} pictures and "
+            f"{len(report.input_names)} names"
+        )
+    rows = len(report.view_names)
+    for column in report.columns:
+        if len(column.images) != rows or len(column.captions) not in (0, rows):
+            raise ValueError(
+                f"column {column.title!r}: expected {rows} pictures, one per view name, and as "
+                f"many captions or none, got {len(column.images)} and {len(column.captions)}"
+            )
+
+
+def _caption(column: Column, view: int) -> str:
+    return column.captions[view] if len(column.captions) else ""
+
+
+def _spread(count: int, limit: int) -> list[int]:
+    """At most `limit` of `count` indices, evenly spread, the first among them."""
+    if count <= limit:
+        return list(range(count))
+    return [i * count // limit for i in range(limit)]
+
+
+def _timing_rows(timing: Mapping[str, float]) -> list[tuple[str, str, float]]:
+    """(phase, duration, percent of the whole)."""
+    total = sum(timing.values()) or 1.0
+    return [(name, duration(s), 100.0 * s / total) for name, s in timing.items()]

@@ -1,0 +1,120 @@
+"""Renders a run's final field: every view beside its input and truth, and a turntable.
+
+    python -m jaxvsnerf.render --workdir=DIR [--mode=canonical]
+
+Writes DIR/renders/input_<view>.png (the input, its truth where known, the rendering, depth,
+opacity), novel_<view>.png for truth views that were no input (truth, rendering, depth,
+opacity) and turntable.mp4.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import flags
+
+from jaxvsnerf import assemble, cli
+from jaxvsnerf.config import load_config
+from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.geometry.cameras import camera_centers, match_cameras, orbit_cameras
+from jaxvsnerf.outputs.images import (
+    depth_picture,
+    depth_range,
+    opacity_picture,
+    side_by_side,
+    write_png,
+)
+from jaxvsnerf.outputs.video import write_mp4
+from jaxvsnerf.rendering.images import Picture
+from jaxvsnerf.trained import TrainedField
+from jaxvsnerf.types import Cameras, Dataset
+from jaxvsnerf.workdir import locked, open_run
+
+# Focal length in picture widths, and distance, of SyncDreamer's cameras: the whole cube
+# is in the picture.
+TURNTABLE_FOCAL, TURNTABLE_DISTANCE = 280 / 256, 1.5
+
+
+def turntable_cameras(inputs: Cameras, frames: int, size: int) -> Cameras:
+    """A full turn at the mean elevation of the input views, at most 60 degrees."""
+    centers = np.asarray(camera_centers(inputs))
+    sine = centers[:, 2] / np.linalg.norm(centers, axis=-1)
+    elevation_deg = float(np.clip(np.rad2deg(np.arcsin(sine)).mean(), -60.0, 60.0))
+    azimuth_deg = np.arange(frames) * 360.0 / frames
+    focal = TURNTABLE_FOCAL * size
+    return orbit_cameras(azimuth_deg, elevation_deg, TURNTABLE_DISTANCE, focal, size, size)
+
+
+def render_run(
+    folder: Path,
+    dataset: Dataset,
+    field: TrainedField,
+    pictures: dict[str, Picture],
+) -> None:
+    """Writes the pictures and the turntable of the final field.
+
+    Args:
+      folder: the run.
+      dataset: its pictures.
+      field: the final field.
+      pictures: what `evaluate_run` rendered, used again; empty renders here.
+    """
+    inputs, truth = dataset.inputs, dataset.truth
+    seen = list(pictures.values())[-1] if pictures else None
+    if truth is not None:
+        seen = seen or field.render(truth.cameras)
+    # Input views that the truth's cameras do not cover are rendered for themselves.
+    where = match_cameras(inputs.cameras, truth.cameras) if truth is not None else [None]
+    if None in where:
+        final = field.render(inputs.cameras)
+    else:
+        final = jax.tree.map(lambda leaf: leaf[np.asarray(where)], seen)
+    given = [inputs.images] if dataset.clean is None else [inputs.images, dataset.clean]
+    _write_views(folder, [f"input_{name}" for name in inputs.names], final, given)
+    if truth is not None:
+        known = match_cameras(truth.cameras, inputs.cameras)
+        novel = [index for index, match in enumerate(known) if match is None]
+        names = [f"novel_{truth.names[index]}" for index in novel]
+        pick = np.asarray(novel, int)
+        rest = jax.tree.map(lambda leaf: leaf[pick], seen)
+        _write_views(folder, names, rest, [truth.images[pick]])
+    settings = load_config(folder / "config.json").render
+    size = settings.turntable_size
+    turn = field.render(turntable_cameras(field.cameras, settings.turntable_frames, size))
+    write_mp4(folder / "renders" / "turntable.mp4", turn.rgb, settings.turntable_fps)
+
+
+def _write_views(folder: Path, names: list[str], final: Picture, beside: list) -> None:
+    """A picture per view: what is given beside it, the rendering, its depth, its opacity."""
+    if not names:
+        return
+    near_far = depth_range(final.distance, final.acc)
+    for index, name in enumerate(names):
+        view = jax.tree.map(lambda leaf: leaf[index], final)
+        columns = [images[index] for images in beside] + [
+            view.rgb,
+            depth_picture(view.distance, view.acc, *near_far),
+            opacity_picture(view.acc),
+        ]
+        write_png(folder / "renders" / f"{name}.png", side_by_side(columns))
+
+
+def main() -> None:
+    """The command."""
+    workdir = cli.define_workdir()
+    mode = flags.DEFINE_string("mode", "", "fused, canonical or nearest; '' is the stage's own.")
+
+    def command(_) -> None:
+        folder = open_run(workdir.value)
+        with locked(folder):
+            dataset = load_dataset(assemble.data_spec(load_config(folder / "config.json")))
+            stages = assemble.load_stages(folder, last_only=True, mode=mode.value)
+            render_run(folder, dataset, list(stages.values())[-1], {})
+
+    cli.run(command)
+
+
+if __name__ == "__main__":
+    main()

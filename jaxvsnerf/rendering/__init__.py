@@ -1,0 +1,1 @@
+"""From a field and rays to pictures: sampling, compositing, whole images."""

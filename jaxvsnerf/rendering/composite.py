@@ -1,0 +1,58 @@
+"""Alpha compositing in log space: it consumes optical depth only."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from jaxvsnerf.rendering.intervals import check_edges
+from jaxvsnerf.types import Array, FieldOut, Rendering
+
+
+def alpha_weights(optical_depth: Array) -> Array:
+    """w_i = (1 - exp(-tau_i)) exp(-sum_{j<i} tau_j).
+
+    Args:
+      optical_depth: [..., S], not negative.
+
+    Returns:
+      [..., S] weights whose sum is 1 - exp(-sum tau).
+
+    Source: paper, rendering equation; NeRF (arXiv:2003.08934) equation 3.
+    """
+    before = jnp.cumsum(optical_depth[..., :-1], -1)
+    before = jnp.concatenate([jnp.zeros_like(optical_depth[..., :1]), before], -1)
+    return -jnp.expm1(-optical_depth) * jnp.exp(-before)
+
+
+def composite(out: FieldOut, t_edges: Array, far: Array, background: Array) -> Rendering:
+    """Accumulates what a field answered along rays.
+
+    Args:
+      out: optical_depth [..., S], rgb [..., S, 3], extras [..., S, C].
+      t_edges: [..., S + 1].
+      far: [..., 1] distance of what hits nothing.
+      background: [3] or [..., 3].
+
+    Returns:
+      Rendering on that background.
+
+    Raises:
+      ValueError: edges and optical depths do not match.
+    """
+    check_edges(t_edges, out.optical_depth)
+    weights = alpha_weights(out.optical_depth)
+    acc = -jnp.expm1(-jnp.sum(out.optical_depth, -1))
+
+    def accumulate(values: Array) -> Array:
+        return jnp.sum(weights[..., None] * values, -2)
+
+    middles = 0.5 * (t_edges[..., 1:] + t_edges[..., :-1])
+    mean = jnp.sum(weights * middles, -1) / jnp.maximum(jnp.sum(weights, -1), 1e-9)
+    return Rendering(
+        rgb=accumulate(out.rgb) + (1.0 - acc)[..., None] * background,
+        acc=acc,
+        distance=jnp.where(acc > 1e-6, mean, far[..., 0]),
+        weights=weights,
+        t_edges=t_edges,
+        extras={name: accumulate(values) for name, values in out.extras.items()},
+    )

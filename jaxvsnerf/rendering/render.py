@@ -1,0 +1,75 @@
+"""Renders rays: sample, ask the field, composite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+
+from jaxvsnerf.rendering.composite import composite
+from jaxvsnerf.rendering.grid import DensityGrid, lookup
+from jaxvsnerf.rendering.intervals import check_edges
+from jaxvsnerf.rendering.sampling import GridLevel, Level, level_edges
+from jaxvsnerf.types import Array, FieldOut, Rays, Rendering, Samples
+
+FieldFn = Callable[[Samples], FieldOut]
+
+
+def make_samples(rays: Rays, t_edges: Array) -> Samples:
+    """The intervals of `t_edges` [..., S + 1] on rays [...]: midpoints and lengths."""
+    if t_edges.shape[:-1] != rays.near.shape[:-1]:
+        raise ValueError(
+            f"expected edges [..., S + 1] for rays {rays.near.shape[:-1]}, got {t_edges.shape}"
+        )
+    middles = 0.5 * (t_edges[..., 1:] + t_edges[..., :-1])
+    norm = jnp.linalg.norm(rays.directions, axis=-1, keepdims=True)
+    return Samples(
+        means=rays.origins[..., None, :] + middles[..., None] * rays.directions[..., None, :],
+        covs=None,
+        t_edges=t_edges,
+        lengths=jnp.diff(t_edges, axis=-1) * norm,
+        viewdirs=rays.viewdirs,
+    )
+
+
+def render_rays(
+    fields: Mapping[str, FieldFn],
+    rays: Rays,
+    levels: tuple[Level, ...],
+    grid: DensityGrid | None,
+    background: Array,
+    keys: Array | None = None,
+) -> tuple[Rendering, ...]:
+    """Renders rays level by level.
+
+    Args:
+      fields: name -> function from Samples to FieldOut; a level names the one it asks.
+      rays: [...] rays.
+      levels: where to sample, in order.
+      grid: density grid; where a level draws from it, nothing exists outside its support.
+      background: [3] or [..., 3].
+      keys: [...] PRNG keys, one per ray, or None for a deterministic rendering.
+
+    Returns:
+      One Rendering a level; the last is the picture.
+    """
+    renderings: list[Rendering] = []
+    for index, level in enumerate(levels):
+        drawn = (
+            None
+            if keys is None
+            else jax.vmap(jax.random.fold_in, (0, None))(keys.reshape(-1), index).reshape(
+                keys.shape
+            )
+        )
+        previous = renderings[-1] if renderings else None
+        t_edges = level_edges(level, rays, previous, grid, drawn)
+        samples = make_samples(rays, t_edges)
+        out = fields[level.field](samples)
+        check_edges(t_edges, out.optical_depth)
+        if isinstance(level, GridLevel):
+            support = lookup(grid, grid.support, samples.means)
+            out = out.replace(optical_depth=jnp.where(support, out.optical_depth, 0.0))
+        renderings.append(composite(out, t_edges, rays.far, background))
+    return tuple(renderings)

@@ -1,0 +1,113 @@
+"""Sampling as a tuple of levels; each says where to ask the field next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+
+from jaxvsnerf.rendering.composite import alpha_weights
+from jaxvsnerf.rendering.grid import DensityGrid, lookup
+from jaxvsnerf.rendering.intervals import blur_weights, importance_edges, uniform_edges
+from jaxvsnerf.types import Array, Rays, Rendering
+
+# Share of the importance level's probability that stays uniform (mip-NeRF's padding).
+PADDING = 0.01
+
+
+@dataclass(frozen=True)
+class UniformLevel:
+    """`num` intervals, uniform from near to far; `field` names the field it queries."""
+
+    num: int
+    field: str = "main"
+
+
+@dataclass(frozen=True)
+class ImportanceLevel:
+    """`num` intervals drawn from the weights of the level before."""
+
+    num: int
+    field: str = "main"
+
+
+@dataclass(frozen=True)
+class GridLevel:
+    """`num` intervals drawn from the density grid.
+
+    Attributes:
+      num: S.
+      num_probes: lookups per ray that locate the density.
+      exploration: share of the probability spread evenly over the support.
+      field: the field it queries.
+    """
+
+    num: int
+    num_probes: int = 128
+    exploration: float = 0.1
+    field: str = "main"
+
+
+Level = UniformLevel | ImportanceLevel | GridLevel
+
+
+def probe_points(rays: Rays, num: int) -> tuple[Array, Array]:
+    """Edges [..., num + 1] and points [..., num, 3] at uniform steps from near to far."""
+    t_edges = uniform_edges(rays.near, rays.far, num, None)
+    middles = 0.5 * (t_edges[..., 1:] + t_edges[..., :-1])
+    points = rays.origins[..., None, :] + middles[..., None] * rays.directions[..., None, :]
+    return t_edges, points
+
+
+def hits_support(rays: Rays, grid: DensityGrid, num_probes: int) -> Array:
+    """[...] bool: whether a ray meets the support; one that does not sees background."""
+    _, points = probe_points(rays, num_probes)
+    return jnp.any(lookup(grid, grid.support, points), -1)
+
+
+def _grid_edges(level: GridLevel, rays: Rays, grid: DensityGrid, keys: Array | None) -> Array:
+    t_edges, points = probe_points(rays, level.num_probes)
+    density = lookup(grid, grid.density, points)
+    norm = jnp.linalg.norm(rays.directions, axis=-1, keepdims=True)
+    weights = blur_weights(alpha_weights(density * jnp.diff(t_edges, axis=-1) * norm))
+    support = lookup(grid, grid.support, points).astype(jnp.float32)
+
+    def share(values: Array) -> Array:
+        return values / jnp.maximum(jnp.sum(values, -1, keepdims=True), 1e-9)
+
+    pdf = (1.0 - level.exploration) * share(weights) + level.exploration * share(support)
+    return importance_edges(t_edges, pdf, level.num, keys)
+
+
+def level_edges(
+    level: Level,
+    rays: Rays,
+    previous: Rendering | None,
+    grid: DensityGrid | None,
+    keys: Array | None,
+) -> Array:
+    """Where one level samples.
+
+    Args:
+      level: what to do.
+      rays: [...] rays.
+      previous: the level before, None at the first.
+      grid: the density grid, for GridLevel.
+      keys: [...] PRNG keys, one per ray, or None for the middles of the strata.
+
+    Returns:
+      [..., level.num + 1] increasing edges.
+
+    Raises:
+      ValueError: the level needs what is not there.
+    """
+    if isinstance(level, UniformLevel):
+        return uniform_edges(rays.near, rays.far, level.num, keys)
+    if isinstance(level, GridLevel):
+        if grid is None:
+            raise ValueError("GridLevel: expected a density grid, got None")
+        return _grid_edges(level, rays, grid, keys)
+    if previous is None:
+        raise ValueError("ImportanceLevel: expected a level before it, it is the first")
+    weights = blur_weights(previous.weights) + PADDING / previous.weights.shape[-1]
+    return importance_edges(previous.t_edges, weights, level.num, keys)

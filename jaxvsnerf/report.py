@@ -1,0 +1,152 @@
+"""Writes a run's page again, from what the run left.
+
+    python -m jaxvsnerf.report --workdir=DIR
+
+Writes DIR/report.html.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from jaxvsnerf import __version__, assemble, cli
+from jaxvsnerf.config import load_config, to_plain
+from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.geometry.cameras import match_cameras
+from jaxvsnerf.outputs.charts import Chart, Series
+from jaxvsnerf.outputs.extras import check_extras
+from jaxvsnerf.outputs.images import depth_picture, depth_range
+from jaxvsnerf.outputs.report import Column, Report, write_report
+from jaxvsnerf.rendering.images import Picture
+from jaxvsnerf.trained import TrainedField
+from jaxvsnerf.types import Dataset, ViewSet
+from jaxvsnerf.workdir import MetricsLog, locked, open_run
+
+FILES = {
+    "mesh.glb": "the object as a mesh with vertex colours",
+    "renders/turntable.mp4": "a full turn around it",
+    "eval/metrics.json": "scores of every stage, per view",
+    "metrics.jsonl": "loss and PSNR while training",
+    "config.json": "every setting",
+}
+
+
+def report_run(
+    folder: Path,
+    dataset: Dataset,
+    stages: dict[str, TrainedField],
+    pictures: dict[str, Picture],
+    timing: Mapping[str, float],
+) -> None:
+    """Writes report.html.
+
+    Args:
+      folder: the run.
+      dataset: its pictures.
+      stages: stage name -> field.
+      pictures: stage name -> pictures at the truth's cameras, or empty to render the
+        input views here.
+      timing: phase -> seconds of what is not in metrics.jsonl.
+    """
+    config = load_config(folder / "config.json")
+    scored = dataset.truth is not None
+    shown = dataset.truth if scored else dataset.inputs
+    pictures = pictures or {name: field.render(shown.cameras) for name, field in stages.items()}
+    log = MetricsLog(folder, tuple(stages)).read()
+    metrics_file = folder / "eval" / "metrics.json"
+    metrics = json.loads(metrics_file.read_text()) if scored and metrics_file.is_file() else None
+    video = folder / "renders" / "turntable.mp4"
+    report = Report(
+        title=Path(config.data.path).stem or config.data.kind,
+        facts=_facts(dataset, log, metrics),
+        inputs=list(dataset.inputs.images),
+        input_names=list(dataset.inputs.names),
+        view_names=list(shown.names),
+        columns=_columns(dataset, shown, pictures, metrics),
+        charts=_charts(log, stages),
+        metrics=metrics,
+        settings=to_plain(config),
+        timing={**_stage_seconds(log), **timing},
+        video=video if video.is_file() else None,
+        files={name: text for name, text in FILES.items() if (folder / name).is_file()},
+    )
+    write_report(folder / "report.html", report)
+
+
+def _stage_seconds(log: list[dict]) -> dict[str, float]:
+    seconds: dict[str, float] = {}
+    for row in log:
+        seconds[row["stage"]] = seconds.get(row["stage"], 0.0) + row["seconds"]
+    return seconds
+
+
+def _facts(dataset: Dataset, log: list[dict], metrics: dict | None) -> dict[str, str]:
+    height, width = dataset.inputs.images.shape[1:3]
+    facts = {
+        "input views": f"{len(dataset.inputs.images)} of {width} x {height}",
+        "training": f"{sum(_stage_seconds(log).values()):.0f} s",
+        "jaxvsnerf": __version__,
+    }
+    if metrics:
+        facts = {"PSNR against truth": f"{metrics['psnr']['mean']:.2f} dB", **facts}
+    return facts
+
+
+def _columns(
+    dataset: Dataset, shown: ViewSet, pictures: dict[str, Picture], metrics: dict | None
+) -> list[Column]:
+    """Input where the view is one, each stage, truth, depth."""
+    where = match_cameras(shown.cameras, dataset.inputs.cameras)
+    inputs = [None if index is None else dataset.inputs.images[index] for index in where]
+    columns = [Column("input", inputs)] if set(where) != {None} else []
+    for name, picture in pictures.items():
+        captions = ()
+        if metrics:
+            captions = [f"{v:.2f} dB" for v in metrics["stages"][name]["psnr"]["per_view"]]
+        columns.append(Column(name, list(picture.rgb), captions))
+    if shown is dataset.truth:
+        columns.append(Column("truth", list(shown.images)))
+    final = list(pictures.values())[-1]
+    near_far = depth_range(final.distance, final.acc)
+    depth = [
+        depth_picture(distance, acc, *near_far)
+        for distance, acc in zip(final.distance, final.acc, strict=True)
+    ]
+    return [*columns, Column("depth", depth)]
+
+
+def _charts(log: list[dict], stages: dict[str, TrainedField]) -> list[Chart]:
+    """Loss and PSNR over the steps of all stages, one line a stage."""
+    loss, psnr, spans, start = [], [], [], 0
+    for name in stages:
+        rows = [row for row in log if row["stage"] == name]
+        x = [start + row["step"] for row in rows]
+        loss.append(Series(name, x, [row["loss"] for row in rows]))
+        psnr.append(Series(name, x, [row["psnr"] for row in rows]))
+        end = x[-1] if x else start
+        spans.append((name, start, end))
+        start = end
+    return [
+        Chart("training loss", loss, log=True, spans=spans),
+        Chart("PSNR on training rays (dB)", psnr, spans=spans),
+    ]
+
+
+def main() -> None:
+    """The command."""
+    workdir = cli.define_workdir()
+
+    def command(_) -> None:
+        check_extras()
+        folder = open_run(workdir.value)
+        with locked(folder):
+            dataset = load_dataset(assemble.data_spec(load_config(folder / "config.json")))
+            report_run(folder, dataset, assemble.load_stages(folder), {}, {})
+
+    cli.run(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Trains an object from contradicting pictures, then scores, renders and exports it.
+
+    python -m jaxvsnerf.train --config=configs/X.py --workdir=DIR [--config.field=value]
+
+The same command goes on where an interrupted run stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict, config_flags
+
+from jaxvsnerf import assemble, cli
+from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.evaluate import evaluate_run
+from jaxvsnerf.export import export_run
+from jaxvsnerf.outputs.extras import check_extras
+from jaxvsnerf.render import render_run
+from jaxvsnerf.report import report_run
+from jaxvsnerf.training.checkpoints import Checkpoints
+from jaxvsnerf.training.loop import Progress, run_stages
+from jaxvsnerf.types import Dataset
+from jaxvsnerf.workdir import MetricsLog, locked, open_workdir, save_config
+
+
+@contextlib.contextmanager
+def _stop_signal() -> Iterator[Callable[[], bool]]:
+    """Turns SIGTERM and SIGINT into a wish to stop after the current dispatch.
+
+    Yields a function that says whether one came; a second one does not wait. Elsewhere
+    than in the main thread, where no signal arrives, it says no.
+    """
+    asked = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def note(number, frame):
+        asked.append(number)
+        signal.signal(number, before[number])
+
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Reporter:
+    """The progress line and metrics.jsonl."""
+
+    def __init__(self, log: MetricsLog):
+        self.log = log
+
+    def resumed(self, stage: str, step: int) -> None:
+        """Drops what was logged after the checkpoint."""
+        self.log.rewind(stage, step)
+        if stage:
+            print(f"going on from {stage} step {step}")
+
+    def __call__(self, progress: Progress) -> None:
+        row = {
+            name: getattr(progress, name) for name in ("stage", "step", "loss", "psnr", "seconds")
+        }
+        self.log.append(row)
+        # A first dispatch compiles: its time says nothing about the ones to come.
+        text = "compiling" if progress.compiled else f"{self._left(progress):.0f} s left"
+        line = (
+            f"{progress.stage} {progress.step:5d}/{progress.steps}  loss {progress.loss:.4f}  "
+            f"psnr {progress.psnr:5.2f}  {progress.rays_per_s / 1e3:7.1f} k rays/s  {text}"
+        )
+        last = progress.step == progress.steps
+        ending = "\n" if last or not sys.stdout.isatty() else ""
+        print(("\r\033[K" if sys.stdout.isatty() else "") + line, end=ending, flush=True)
+
+    def _left(self, progress: Progress) -> float:
+        """Seconds left of the stage, at the pace of its last report."""
+        return (progress.steps - progress.step) * progress.seconds / progress.report_steps
+
+
+def train_run(config: ConfigDict, workdir: str) -> Path:
+    """The whole job: train all stages, evaluate, render, export, report.
+
+    Args:
+      config: as `default_config` has it.
+      workdir: folder of the run; made, or gone on with.
+
+    Returns:
+      The folder.
+
+    Raises:
+      ValueError, FileNotFoundError, ImportError: something given is wrong; nothing was
+        written.
+      NonFiniteLoss, Interrupted, OSError: see training.loop; what was saved stays.
+    """
+    started = time.perf_counter()
+    check_extras()
+    dataset = load_dataset(assemble.data_spec(config))
+    trainer = assemble.make_trainer(
+        config, len(dataset.inputs.images), assemble.make_grid(config, dataset.inputs)
+    )
+    assemble.render_levels(config)
+    folder = open_workdir(workdir)
+    with locked(folder):
+        save_config(folder, config)
+        assemble.save_scene(folder, dataset)
+        _describe(dataset, trainer)
+        _train(config, folder, dataset, trainer)
+        trained = time.perf_counter()
+        _finish(folder, dataset)
+        print(
+            f"trained in {trained - started:.0f} s, evaluated and exported in "
+            f"{time.perf_counter() - trained:.0f} s: {folder / 'report.html'}"
+        )
+    return folder
+
+
+def _describe(dataset: Dataset, trainer) -> None:
+    height, width = dataset.inputs.images.shape[1:3]
+    truth = f", {len(dataset.truth.images)} truth views" if dataset.truth is not None else ""
+    print(
+        f"{len(dataset.inputs.images)} views of {width}x{height}{truth}; "
+        f"{len(trainer.devices)} {trainer.devices[0].platform} device(s), "
+        f"{trainer.field.spec.dtype} products"
+    )
+
+
+def _train(config: ConfigDict, folder: Path, dataset: Dataset, trainer) -> None:
+    names = tuple(stage.name for stage in trainer.stages)
+    reporter = _Reporter(MetricsLog(folder, names))
+    checkpoints = Checkpoints(folder / "checkpoints", names)
+    scene = assemble.make_scene(config, dataset.inputs)
+    with _stop_signal() as stop, contextlib.closing(checkpoints):
+        run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed)
+
+
+def _finish(folder: Path, dataset: Dataset) -> None:
+    """Everything after training, from the saved stages, as the other commands do it."""
+    stages = assemble.load_stages(folder)
+    final = list(stages.values())[-1]
+    times = [time.perf_counter()]
+    pictures = evaluate_run(folder, dataset, stages)
+    times.append(time.perf_counter())
+    render_run(folder, dataset, final, pictures)
+    times.append(time.perf_counter())
+    export_run(folder, final)
+    times.append(time.perf_counter())
+    phases = zip(("evaluate", "render", "export"), np.diff(times), strict=True)
+    report_run(folder, dataset, stages, pictures, {name: float(s) for name, s in phases})
+
+
+def main() -> None:
+    """The command."""
+    config = config_flags.DEFINE_config_file("config", None, "Config file.", lock_config=True)
+    workdir = cli.define_workdir()
+
+    def command(_) -> None:
+        if config.value is None:
+            raise ValueError("--config: expected a config file such as configs/quickstart.py")
+        train_run(config.value, workdir.value)
+
+    cli.run(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""A trained field as functions: render any camera, ask for density and colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvsnerf.fields.build import MODES, Field
+from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers
+from jaxvsnerf.rendering.grid import DensityGrid, lookup
+from jaxvsnerf.rendering.images import MAX_ELEMENTS, Picture, chunk_size, make_image_renderer
+from jaxvsnerf.rendering.sampling import Level
+from jaxvsnerf.types import Array, Cameras, Context, Params, Samples
+
+
+@dataclass(frozen=True)
+class TrainedField:
+    """One stage's field with its parameters; every method takes and returns numpy.
+
+    Attributes:
+      field: the functions.
+      params: the parameters.
+      grid: density grid, or None.
+      context: of the field.
+      cameras: of the input views, for mode `nearest`.
+      background: [3].
+      levels: where a rendering samples.
+      mode: how views are combined: single, canonical, nearest or fused.
+    """
+
+    field: Field
+    params: Params
+    grid: DensityGrid | None
+    context: Context
+    cameras: Cameras
+    background: Array
+    levels: tuple[Level, ...]
+    mode: str
+
+    def __post_init__(self):
+        allowed = [mode for mode in MODES if mode != "per_view"]
+        if self.mode not in allowed:
+            raise ValueError(f"mode: expected one of {', '.join(allowed)}, got {self.mode!r}")
+
+    @cached_property
+    def _renderer(self) -> Callable[..., Picture]:
+        samples = max(level.num for level in self.levels)
+        views = self.field.spec.num_views if self.mode in ("fused", "canonical") else 1
+        chunk = chunk_size(samples, views, self.field.spec.width, jax.default_backend())
+        return make_image_renderer(self.field.apply, self.mode, self.levels, chunk, HALF_EXTENT)
+
+    def render(self, cameras: Cameras) -> Picture:
+        """Pictures of V cameras: rgb [V, H, W, 3], acc [V, H, W], distance [V, H, W]."""
+        own = np.asarray(camera_centers(self.cameras))
+        nearest = [
+            int(np.argmin(np.linalg.norm(own - center, axis=-1)))
+            for center in np.asarray(camera_centers(cameras))
+        ]
+        pictures = [
+            jax.device_get(
+                self._renderer(
+                    self.params,
+                    self.grid,
+                    self.context.replace(branch=jnp.asarray(nearest[view], jnp.int32)),
+                    cameras,
+                    jnp.asarray(view, jnp.int32),
+                    jnp.asarray(self.background),
+                )
+            )
+            for view in range(len(cameras.w2c))
+        ]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *pictures)
+
+    @cached_property
+    def _ask(self) -> Callable:
+        @partial(jax.jit, static_argnames="directed")
+        def ask(params, grid, context, points, directions, directed):
+            ones = jnp.ones((len(points), 1))
+            samples = Samples(
+                means=points[:, None],
+                covs=None,
+                t_edges=jnp.concatenate([0 * ones, ones], -1),
+                lengths=ones,
+                viewdirs=directions if directed else None,
+            )
+            out = self.field.apply(params, samples, context, self.mode)
+            density = out.optical_depth[:, 0]
+            if grid is not None:
+                density = jnp.where(lookup(grid, grid.support, points), density, 0.0)
+            return density, out.rgb[:, 0]
+
+        return ask
+
+    def query(
+        self, points: np.ndarray, directions: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Density and colour at points.
+
+        Args:
+          points: [N, 3] in the cube.
+          directions: [N, 3] unit directions of looking, or None.
+
+        Returns:
+          density [N] per cube side (zero outside the grid's support) and rgb [N, 3].
+        """
+        views = self.field.spec.num_views if self.mode in ("fused", "canonical") else 1
+        limit = MAX_ELEMENTS.get(jax.default_backend(), 2**26)
+        chunk = max(limit // (views * self.field.spec.width), 1024)
+        points = np.asarray(points, np.float32)
+        directed = directions is not None
+        given = np.asarray(directions, np.float32) if directed else np.zeros_like(points)
+        density, rgb = [np.zeros(0, np.float32)], [np.zeros((0, 3), np.float32)]
+        for start in range(0, len(points), chunk):
+            part = points[start : start + chunk]
+            padding = ((0, chunk - len(part)), (0, 0))
+            answer = self._ask(
+                self.params,
+                self.grid,
+                self.context,
+                np.pad(part, padding),
+                np.pad(given[start : start + chunk], padding),
+                directed,
+            )
+            density.append(np.asarray(answer[0])[: len(part)])
+            rgb.append(np.asarray(answer[1])[: len(part)])
+        return np.concatenate(density), np.concatenate(rgb)

@@ -1,0 +1,1 @@
+"""Losses, the three stages, the train step, the loop and its checkpoints."""

@@ -1,0 +1,174 @@
+"""Checkpoints of a run: one orbax manager a stage, the only user of orbax."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import logging
+
+from jaxvsnerf.types import TrainState
+
+FORMAT_VERSION = 1
+KEEP = 2
+
+
+class Checkpoints:
+    """The checkpoints of the stages of one run under `folder`/<stage>/<step>/.
+
+    A checkpoint appears whole or not at all. Every stage's last one stays, since later
+    commands render each stage. Call `close` when done.
+    """
+
+    def __init__(self, folder: Path, stage_names: tuple[str, ...]):
+        self.folder = Path(folder)
+        self.stage_names = stage_names
+        self._managers: dict[str, Any] = {}
+
+    def _manager(self, stage: str):
+        import orbax.checkpoint as ocp
+
+        if stage not in self._managers:
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=KEEP, enable_async_checkpointing=False, create=True
+            )
+            self._managers[stage] = ocp.CheckpointManager(
+                (self.folder / stage).absolute(), options=options
+            )
+        return self._managers[stage]
+
+    def steps(self, stage: str) -> list[int]:
+        """Steps saved for a stage, ascending; nothing is created by asking."""
+        if not (self.folder / stage).is_dir():
+            return []
+        return sorted(self._manager(stage).all_steps())
+
+    def save(self, stage: str, state: TrainState) -> None:
+        """Saves a state; its step names the checkpoint.
+
+        Raises:
+          OSError: the disk is full or not writable; what was saved before stays.
+        """
+        import orbax.checkpoint as ocp
+
+        step = int(state.step)
+        if step in self.steps(stage):
+            return
+        # Asked first, since a disk that fills up halfway is reported by several threads.
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        if (free := shutil.disk_usage(self.folder.parent).free) < 1.1 * needed:
+            raise OSError(
+                f"the checkpoint of {stage} at step {step} needs {needed / 1e6:.0f} MB, the disk "
+                f"has {free / 1e6:.0f} MB left; last good checkpoint: {self.last()}. Make room, "
+                "then give the same command again"
+            )
+        meta = {"format_version": FORMAT_VERSION, "stage": stage, "step": step}
+        args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
+        try:
+            with _without_thread_logs():
+                self._manager(stage).save(step, args=args)
+        except Exception as error:  # noqa: BLE001 - storage raises what it likes
+            for partial in (self.folder / stage).glob(f"{step}.*tmp*"):
+                shutil.rmtree(partial, ignore_errors=True)
+            raise OSError(
+                f"the checkpoint of {stage} at step {step} could not be written "
+                f"({_first_line(error)}); last good checkpoint: {self.last()}. Make room or "
+                "rights, then give the same command again"
+            ) from error
+
+    def restore(self, stage: str, step: int, template: TrainState) -> TrainState:
+        """Reads one checkpoint.
+
+        Args:
+          stage: which stage.
+          step: which of its steps.
+          template: a state of the stage, or its shapes; branches differ between stages.
+
+        Raises:
+          ValueError: it was written by another format version.
+          Exception: whatever the storage finds broken.
+        """
+        import orbax.checkpoint as ocp
+
+        manager = self._manager(stage)
+        meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+        if meta.get("format_version") != FORMAT_VERSION:
+            raise ValueError(
+                f"{self.folder / stage / str(step)}: expected checkpoint format "
+                f"{FORMAT_VERSION}, got {meta.get('format_version')}"
+            )
+        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
+        return manager.restore(step, args=args)["state"]
+
+    def restore_newest(
+        self, templates: Callable[[str], TrainState]
+    ) -> tuple[str, TrainState] | None:
+        """The newest readable checkpoint: the last stage that has one, its last step.
+
+        One that cannot be read is moved to `broken/` with a warning, and the one before
+        it is taken.
+
+        Args:
+          templates: stage name -> template of its state.
+
+        Returns:
+          (stage, state), or None where there is none.
+        """
+        for stage in reversed(self.stage_names):
+            for step in reversed(self.steps(stage)):
+                try:
+                    return stage, self.restore(stage, step, templates(stage))
+                except Exception as error:  # noqa: BLE001 - storage raises what it likes
+                    aside = self._set_aside(stage, step)
+                    logging.warning(
+                        "checkpoint %s step %d cannot be read (%s); moved to %s, "
+                        "going back to the one before",
+                        stage,
+                        step,
+                        _first_line(error),
+                        aside,
+                    )
+        return None
+
+    def _set_aside(self, stage: str, step: int) -> Path:
+        target = self.folder / "broken" / f"{stage}-{step}"
+        if target.exists():
+            shutil.rmtree(target)
+        target.parent.mkdir(exist_ok=True)
+        manager = self._managers.pop(stage)
+        manager.close()
+        shutil.move(self.folder / stage / str(step), target)
+        return target
+
+    def last(self) -> str:
+        """'stage1 step 500', the newest checkpoint in words, or 'none'."""
+        for stage in reversed(self.stage_names):
+            if steps := self.steps(stage):
+                return f"{stage} step {steps[-1]}"
+        return "none"
+
+    def close(self) -> None:
+        """Releases the managers."""
+        for manager in self._managers.values():
+            manager.close()
+        self._managers.clear()
+
+
+@contextlib.contextmanager
+def _without_thread_logs() -> Iterator[None]:
+    """Silences what storage threads log of an error that is raised here anyway."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.FATAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,233 @@
+"""Runs the stages: dispatch, watch, save, resume."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+from absl import logging
+
+from jaxvsnerf.fields.build import Field
+from jaxvsnerf.training.checkpoints import Checkpoints
+from jaxvsnerf.training.stages import StageSpec, promote
+from jaxvsnerf.training.step import (
+    NO_STEP,
+    Scene,
+    StepSpec,
+    init_state,
+    make_train_steps,
+    place,
+    rays_per_device,
+    stream,
+)
+from jaxvsnerf.types import Array, TrainState
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report of the loop; loss and psnr are means since the report before.
+
+    Attributes:
+      stage: name.
+      step: steps done in the stage.
+      steps: steps of the stage.
+      loss: mean loss.
+      psnr: of the mean squared error on the training rays, in dB.
+      rays_per_s: rays per second since the report before.
+      seconds: time since it, in seconds.
+      compiled: whether compilation is in that time.
+      report_steps: steps in that time.
+    """
+
+    stage: str
+    step: int
+    steps: int
+    loss: float
+    psnr: float
+    rays_per_s: float
+    seconds: float
+    compiled: bool
+    report_steps: int
+
+
+@dataclass(frozen=True)
+class LoopSpec:
+    """Cadence, in steps of a stage.
+
+    Attributes:
+      report_every: steps per dispatch and report.
+      checkpoint_every: steps between two checkpoints; the end of a stage is always one.
+    """
+
+    report_every: int
+    checkpoint_every: int
+
+    def __post_init__(self):
+        if self.report_every < 1 or self.checkpoint_every < 1:
+            raise ValueError(
+                f"loop: expected report_every and checkpoint_every of at least 1, "
+                f"got {self.report_every} and {self.checkpoint_every}"
+            )
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The loss was NaN or infinite; the state that led to it is not saved."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its state is saved."""
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """All that does not change while a run trains.
+
+    Attributes:
+      field: the field.
+      stages: in order.
+      spec: of the step.
+      loop: cadence.
+      sampler: density grid the first stage starts from, or None.
+      seed: of the run.
+      devices: local devices that share a step.
+    """
+
+    field: Field
+    stages: tuple[StageSpec, ...]
+    spec: StepSpec
+    loop: LoopSpec
+    sampler: object
+    seed: int
+    devices: tuple
+
+    def key(self) -> Array:
+        """The run's PRNG key; children are named streams."""
+        return jax.random.key(self.seed)
+
+    def initial_state(self, stage: StageSpec, previous: TrainState | None) -> TrainState:
+        """The state `stage` starts from, given the state the stage before ended with."""
+
+        @jax.jit  # one small program instead of dozens of single operations
+        def start(params, sampler, key) -> TrainState:
+            params = self.field.init(key, 1) if params is None else params
+            params = promote(self.field, params, stage.mode, stream(key, "promote"))
+            return init_state(stage, params, sampler)
+
+        key = stream(self.key(), f"init/{stage.name}")
+        if previous is None:
+            return start(None, self.sampler, key)
+        return start(previous.params, previous.sampler, key)
+
+    def template(self, name: str) -> TrainState:
+        """Shapes of the state of stage `name`."""
+
+        def states() -> TrainState:
+            state = None
+            for stage in self.stages:
+                state = self.initial_state(stage, state)
+                if stage.name == name:
+                    return state
+            raise ValueError(f"expected a stage of the run, got {name!r}")
+
+        return jax.eval_shape(states)
+
+
+def run_stage(
+    trainer: Trainer,
+    stage: StageSpec,
+    state: TrainState,
+    scene: Scene,
+    checkpoints: Checkpoints,
+    report: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> TrainState:
+    """Trains one stage from `state` to its end.
+
+    Raises:
+      NonFiniteLoss: naming stage, step and last good checkpoint.
+      Interrupted: `stop` said so; the state was saved.
+    """
+    devices = list(trainer.devices)
+    steps_fn = make_train_steps(trainer.field, stage, trainer.spec, devices)
+    key = place(stream(trainer.key(), stage.name), devices)
+    state = place(state, devices)
+    step, compiled = int(state.step), True
+    num_views = trainer.field.spec.num_views
+    rays = rays_per_device(stage, num_views, len(devices)) * num_views * len(devices)
+    while step < stage.steps:
+        every = trainer.loop.report_every
+        count = min(every - step % every, stage.steps - step)
+        started = time.perf_counter()
+        state, sums = steps_fn(state, scene, key, count)
+        sums = jax.device_get(sums)
+        seconds = time.perf_counter() - started
+        if sums.bad_step != NO_STEP:
+            raise NonFiniteLoss(
+                f"the loss was not finite at step {int(sums.bad_step)} of {stage.name}; last good "
+                f"checkpoint: {checkpoints.last()}. Lower {stage.name}.lr_init, or set "
+                "field.dtype='float32', and start again in a new workdir"
+            )
+        step += count
+        mse = float(sums.mse) / count
+        report(
+            Progress(
+                stage=stage.name,
+                step=step,
+                steps=stage.steps,
+                loss=float(sums.loss) / count,
+                psnr=-10.0 * math.log10(max(mse, 1e-12)),
+                rays_per_s=rays * count / seconds,
+                seconds=seconds,
+                compiled=compiled,
+                report_steps=count,
+            )
+        )
+        compiled = False
+        stopping = stop() and step < stage.steps
+        if step % trainer.loop.checkpoint_every < count or step == stage.steps or stopping:
+            checkpoints.save(stage.name, state)
+        if stopping:
+            raise Interrupted(f"stopped at step {step} of {stage.name}; saved")
+    return state
+
+
+def run_stages(
+    trainer: Trainer,
+    scene: Scene,
+    checkpoints: Checkpoints,
+    report: Callable[[Progress], None],
+    stop: Callable[[], bool],
+    resumed: Callable[[str, int], None],
+) -> dict[str, TrainState]:
+    """Trains all stages, going on from the newest checkpoint.
+
+    Args:
+      trainer: the run.
+      scene: on the devices.
+      checkpoints: of the run.
+      report: called after every dispatch.
+      stop: whether to save and stop.
+      resumed: called once with (stage, step) the run goes on from; ("", 0) at the start.
+
+    Returns:
+      stage name -> the state it ended with, for the stages run or restored here.
+    """
+    found = checkpoints.restore_newest(trainer.template)
+    names = [stage.name for stage in trainer.stages]
+    state, first = None, 0
+    if found:
+        first, state = names.index(found[0]), found[1]
+        logging.info("going on from %s step %d", found[0], int(state.step))
+    resumed(*((found[0], int(state.step)) if found else ("", 0)))
+    ended: dict[str, TrainState] = {}
+    for index, stage in enumerate(trainer.stages[first:]):
+        if index or not found:
+            state = trainer.initial_state(stage, state)
+        state = run_stage(trainer, stage, state, scene, checkpoints, report, stop)
+        ended[stage.name] = jax.device_get(state)
+        if stop() and stage is not trainer.stages[-1]:
+            raise Interrupted(f"stopped at the end of {stage.name}; saved")
+    return ended

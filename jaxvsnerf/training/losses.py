@@ -1,0 +1,67 @@
+"""Losses over rays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+
+from jaxvsnerf.types import Array, Rendering
+
+KINDS = ("mse", "charbonnier")
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """What is minimised.
+
+    Attributes:
+      kind: `mse` (paper: squared colour error) or `charbonnier`, sqrt(|error|^2 + eps),
+        which pictures that disagree call for.
+      eps: of Charbonnier, in squared colour units.
+      mask_weight: weight of (opacity - mask)^2; 0 leaves it out.
+    """
+
+    kind: str = "charbonnier"
+    eps: float = 1e-3
+    mask_weight: float = 1.0
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"loss.kind: expected one of {', '.join(KINDS)}, got {self.kind!r}")
+        if self.eps <= 0 or self.mask_weight < 0:
+            raise ValueError(
+                f"loss: expected eps > 0 and mask_weight >= 0, got {self.eps} and {self.mask_weight}"
+            )
+
+
+def color_loss(error: Array, spec: LossSpec) -> Array:
+    """Mean over rays of the colour term. error [..., 3] -> []."""
+    squared = jnp.sum(error**2, -1)
+    if spec.kind == "mse":
+        return jnp.mean(squared)
+    return jnp.mean(jnp.sqrt(squared + spec.eps))
+
+
+def total_loss(
+    renderings: tuple[Rendering, ...], rgb: Array, mask: Array | None, spec: LossSpec
+) -> tuple[Array, Array]:
+    """Loss of all levels, and the last one's mean squared error per channel.
+
+    Args:
+      renderings: one a level.
+      rgb: [..., 3] what the pictures show.
+      mask: [...] opacity, or None where unknown.
+      spec: the loss.
+
+    Returns:
+      loss [], mse [].
+
+    Source: paper, loss over rays; NeRF (arXiv:2003.08934) equation 6 sums the levels.
+    """
+    loss = jnp.zeros(())
+    for rendering in renderings:
+        loss += color_loss(rendering.rgb - rgb, spec)
+        if mask is not None and spec.mask_weight:
+            loss += spec.mask_weight * jnp.mean((rendering.acc - mask) ** 2)
+    return loss, jnp.mean((renderings[-1].rgb - rgb) ** 2)

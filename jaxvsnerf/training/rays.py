@@ -1,0 +1,86 @@
+"""The ray table: every training pixel on the device; indices are drawn inside the step."""
+
+from __future__ import annotations
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvsnerf.geometry.hull import dilate_masks
+from jaxvsnerf.types import Array, ViewSet
+
+
+@flax.struct.dataclass
+class RayTable:
+    """N pixels, sorted by view, and within a view near the mask first.
+
+    Attributes:
+      pixels: [N, 2] positions (x, y) in pixels.
+      rgb: [N, 3] colours on the background.
+      mask: [N] opacity; 1 where the masks are unknown (see has_mask).
+      starts: [V, 2] int32 first row of a view's (near, background) pixels.
+      counts: [V, 2] int32 how many.
+      has_mask: whether `mask` means anything, static.
+    """
+
+    pixels: Array
+    rgb: Array
+    mask: Array
+    starts: Array
+    counts: Array
+    has_mask: bool = flax.struct.field(pytree_node=False)
+
+
+def build_ray_table(views: ViewSet, near_px: int) -> RayTable:
+    """The table of all pixels of `views`.
+
+    Args:
+      views: V posed pictures.
+      near_px: pixels within this many of the mask count as near; all of them where it is
+        negative or there are no masks.
+    """
+    num_views, height, width = views.images.shape[:3]
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    pixels = np.broadcast_to(np.stack([x, y], -1).reshape(1, -1, 2), (num_views, height * width, 2))
+    has_mask = views.masks is not None
+    masks = views.masks if has_mask else np.ones(views.images.shape[:3], np.float32)
+    near = np.ones((num_views, height * width), bool)
+    if has_mask and near_px >= 0:
+        near = (dilate_masks(masks, near_px) > 0).reshape(num_views, -1)
+    order = np.argsort(~near, axis=1, kind="stable")
+    rows = np.arange(num_views)[:, None]
+    counts = np.stack([near.sum(1), (~near).sum(1)], 1)
+    starts = np.arange(num_views)[:, None] * height * width + np.stack(
+        [np.zeros(num_views, int), counts[:, 0]], 1
+    )
+    return RayTable(
+        pixels=pixels[rows, order].reshape(-1, 2).astype(np.float32),
+        rgb=np.asarray(views.images).reshape(num_views, -1, 3)[rows, order].reshape(-1, 3),
+        mask=np.asarray(masks).reshape(num_views, -1)[rows, order].reshape(-1),
+        starts=starts.astype(np.int32),
+        counts=counts.astype(np.int32),
+        has_mask=has_mask,
+    )
+
+
+def draw_rows(table: RayTable, key: Array, rays_per_view: int, background_share: float) -> Array:
+    """Random rows of the table, the same number from every view.
+
+    Args:
+      table: the ray table.
+      key: PRNG key.
+      rays_per_view: R.
+      background_share: probability that a ray is not near the mask.
+
+    Returns:
+      [V, R] int32. A view that has only one kind of pixel gives that kind.
+    """
+    num_views = table.starts.shape[0]
+    which, where = jax.random.split(key)
+    shape = (num_views, rays_per_view)
+    kind = (jax.random.uniform(which, shape) < background_share).astype(jnp.int32)
+    view = jnp.arange(num_views)[:, None]
+    kind = jnp.where(table.counts[view, kind] > 0, kind, 1 - kind)
+    count = table.counts[view, kind]
+    return table.starts[view, kind] + jax.random.randint(where, shape, 0, count)

@@ -1,0 +1,46 @@
+"""Installs jaxvsnerf; `pip install .[export]` adds what meshes, videos and pages need."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = next(
+    line.split('"')[1]
+    for line in (here / "jaxvsnerf" / "__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+# Marching cubes; mesh components and normals; an H.264 encoder in a wheel; the page.
+export = ["scikit-image", "trimesh", "imageio-ffmpeg", "jinja2"]
+
+setup(
+    name="jaxvsnerf",
+    version=version,
+    description="One accurate 3D object from generated views that contradict each other, in JAX",
+    long_description=(here / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["jaxvsnerf", "jaxvsnerf.*"]),
+    package_data={"jaxvsnerf.outputs": ["*.jinja"]},
+    python_requires=">=3.11",
+    install_requires=[
+        "jax>=0.10",
+        "flax>=0.12",
+        "optax>=0.2.5",
+        "orbax-checkpoint>=0.11",
+        "numpy>=1.26",
+        "ml-collections>=1.0",
+        "absl-py>=2.1",
+        # Pictures in and out, the only decoder used.
+        "pillow>=10",
+        # One process a workdir; released by the system however a process ends.
+        "filelock>=3.12",
+    ],
+    extras_require={
+        "export": export,
+        "gpu": ["jax[cuda13]>=0.10"],
+        "tpu": ["jax[tpu]>=0.10"],
+        # scipy, which jax brings along, serves as an independent reference.
+        "test": [*export, "pytest>=8", "pytest-xdist>=3"],
+    },
+)

@@ -1,0 +1,247 @@
+"""Rays, losses, stages and the train step."""
+
+import dataclasses
+
+import jax
+import jax.monitoring
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvsnerf.fields.build import FieldSpec, build_field
+from jaxvsnerf.geometry.cameras import optical_axes, orbit_cameras
+from jaxvsnerf.rendering.grid import init_grid
+from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, UniformLevel
+from jaxvsnerf.training import step as steps
+from jaxvsnerf.training.losses import LossSpec, color_loss, total_loss
+from jaxvsnerf.training.rays import build_ray_table, draw_rows
+from jaxvsnerf.training.stages import (
+    StageSpec,
+    check_stages,
+    make_optimizer,
+    promote,
+    split_trainable,
+)
+from jaxvsnerf.types import Context, Rendering, ViewSet
+
+V, SIZE = 3, 12
+EVERYTHING = ("shared", "views", "heads")
+STAGES = (
+    StageSpec("stage1", 4, "single", EVERYTHING, rays=24, warmup=1),
+    StageSpec("stage2", 4, "per_view", EVERYTHING, rays=24, warmup=1),
+    StageSpec("stage3", 4, "fused", ("attention", "heads"), "own", rays=24, warmup=1),
+)
+
+
+@pytest.fixture(scope="module")
+def views():
+    """Three views of a disc: dark inside a mask, white outside."""
+    y, x = np.mgrid[:SIZE, :SIZE] + 0.5
+    disc = ((x - SIZE / 2) ** 2 + (y - SIZE / 2) ** 2 < 3.1**2).astype(np.float32)
+    masks = np.broadcast_to(disc, (V, SIZE, SIZE))
+    images = np.broadcast_to(1 - 0.8 * disc[None, ..., None], (V, SIZE, SIZE, 3))
+    cameras = orbit_cameras([0, 120, 240], 30, 1.5, 13.0, SIZE, SIZE)
+    return ViewSet(
+        images.astype(np.float32), masks, cameras, np.ones(3, np.float32), ("a", "b", "c")
+    )
+
+
+@pytest.fixture(scope="module")
+def scene(views):
+    return steps.Scene(
+        table=build_ray_table(views, 1),
+        cameras=views.cameras,
+        context=Context(jnp.asarray(optical_axes(views.cameras)), jnp.int32(0)),
+        background=jnp.ones(3),
+    )
+
+
+@pytest.fixture(scope="module")
+def field():
+    return build_field(FieldSpec(V, width=8, pos_freqs=2, dir_freqs=1, num_heads=2))
+
+
+def step_spec(levels=(GridLevel(6, 12),)):
+    return steps.StepSpec(levels, LossSpec(), 0.2, grid_every=2, grid_cells=64, half_extent=0.6)
+
+
+def stage_state(field, stage, grid="full"):
+    params = field.init(jax.random.key(0), 1)
+    params = promote(field, params, stage.mode, jax.random.key(1))
+    return steps.init_state(stage, params, init_grid(np.ones((8,) * 3), 5.0, 0.6) if grid else None)
+
+
+def run(field, stage, scene, counts, spec=None, devices=None):
+    devices = devices or jax.local_devices()[:1]
+    step = steps.make_train_steps(field, stage, spec or step_spec(), devices)
+    state = steps.place(stage_state(field, stage), devices)
+    placed, key = steps.place(scene, devices), steps.place(jax.random.key(7), devices)
+    sums = []
+    for count in counts:
+        state, metrics = step(state, placed, key, count)
+        sums.append(jax.device_get(metrics))
+    return jax.device_get(state), sums
+
+
+def test_the_table_holds_every_pixel_near_ones_first(views):
+    table = build_ray_table(views, 1)
+    assert table.rgb.shape == (V * SIZE * SIZE, 3)
+    np.testing.assert_array_equal(table.counts.sum(1), SIZE * SIZE)
+    for view in range(V):
+        start, count = table.starts[view, 0], table.counts[view, 0]
+        near = table.pixels[start : start + count] - SIZE / 2
+        # The disc has radius 3.1; a pixel of dilation reaches at most a diagonal further.
+        assert np.all(np.hypot(*near.T) < 3.1 + 1.5)
+        far = table.rgb[table.starts[view, 1] : table.starts[view, 1] + table.counts[view, 1]]
+        np.testing.assert_array_equal(far, 1)
+        rows = slice(view * SIZE * SIZE, (view + 1) * SIZE * SIZE)
+        x, y = (table.pixels[rows] - 0.5).astype(int).T
+        np.testing.assert_array_equal(table.rgb[rows], views.images[view, y, x])
+        np.testing.assert_array_equal(table.mask[rows], views.masks[view, y, x])
+
+
+def test_rays_are_drawn_from_their_view_with_the_share_of_background(views):
+    table = build_ray_table(views, 1)
+    rows = np.asarray(draw_rows(table, jax.random.key(0), 4000, 0.3))
+    assert rows.shape == (V, 4000)
+    np.testing.assert_array_equal(rows // (SIZE * SIZE), np.arange(V)[:, None].repeat(4000, 1))
+    background = rows % (SIZE * SIZE) >= table.counts[:, :1]
+    # A share of 4000 draws has a standard deviation of 0.007.
+    np.testing.assert_allclose(background.mean(1), 0.3, atol=0.03)
+
+
+@pytest.mark.parametrize("near_px, masks", [(-1, True), (SIZE, True), (1, False)])
+def test_a_view_with_one_kind_of_pixel_gives_that_kind(views, near_px, masks):
+    table = build_ray_table(views if masks else views.replace(masks=None), near_px)
+    assert table.has_mask == masks
+    rows = np.asarray(draw_rows(table, jax.random.key(0), 3000, 0.5))
+    assert len(np.unique(rows[0])) > 0.99 * SIZE * SIZE
+    assert rows.min() >= 0 and rows.max() < V * SIZE * SIZE
+
+
+def test_losses_are_what_their_formulas_say():
+    error = jnp.asarray([[0.3, 0.0, 0.4], [0.0, 0.0, 0.0]])
+    # |error|^2 is 0.25 and 0.
+    assert color_loss(error, LossSpec("mse")) == pytest.approx(0.125)
+    expected = (np.sqrt(0.25 + 1e-3) + np.sqrt(1e-3)) / 2
+    assert color_loss(error, LossSpec("charbonnier", 1e-3)) == pytest.approx(expected, rel=1e-5)
+    rendering = Rendering(error, jnp.asarray([0.5, 1.0]), None, None, None, {})
+    loss, mse = total_loss(
+        (rendering, rendering),
+        jnp.zeros((2, 3)),
+        jnp.asarray([0.0, 1.0]),
+        LossSpec("mse", 1e-3, 2.0),
+    )
+    # Two levels of 0.125 + 2 * (0.25 + 0) / 2; the mean over six channels is 0.25 / 6.
+    assert loss == pytest.approx(2 * (0.125 + 0.25))
+    assert mse == pytest.approx(0.25 / 6)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(mode="both"), "single, per_view, fused"),
+        (dict(trainable=("views", "head")), "shared, views, attention, heads"),
+        (dict(trainable=()), "expected some of"),
+        (dict(trainable=("attention",)), "exists in mode fused only"),
+        (dict(token_mask="all"), "none, own"),
+        (dict(lr_final=1.0), "lr_final <= lr_init"),
+        (dict(rays=0), "rays >= 1"),
+    ],
+)
+def test_a_stage_that_cannot_be_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(STAGES[0], **change)
+
+
+def test_stages_that_do_not_follow_each_other_are_refused():
+    check_stages(STAGES, V)
+    with pytest.raises(ValueError, match="single -> per_view -> fused"):
+        check_stages(STAGES[::-1], V)
+    with pytest.raises(ValueError, match="at least 2 views"):
+        check_stages(STAGES, 1)
+    with pytest.raises(ValueError, match="at least one stage"):
+        check_stages((), V)
+
+
+def test_the_learning_rate_warms_up_and_decays_to_its_end():
+    stage = StageSpec("s", 100, "single", EVERYTHING, lr_init=1e-2, lr_final=1e-4, warmup=10)
+    optimizer = make_optimizer(stage)
+    params, rates = {"w": jnp.zeros(())}, []
+    state = optimizer.init(params)
+    for _ in range(101):
+        updates, state = optimizer.update({"w": jnp.ones(())}, state, params)
+        rates.append(-float(updates["w"]))
+    # Adam's step on a constant gradient is the learning rate.
+    assert rates[0] == 0.0
+    assert rates[5] == pytest.approx(5e-3, rel=1e-3)
+    assert rates[10] == pytest.approx(1e-2, rel=1e-3)
+    assert rates[100] == pytest.approx(1e-4, rel=1e-3)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda s: s.name)
+def test_only_the_trainable_groups_change(field, scene, stage):
+    before = jax.device_get(stage_state(field, stage).params)
+    after, sums = run(field, stage, scene, [3])
+    assert np.isfinite(sums[0].loss) and sums[0].bad_step == steps.NO_STEP
+    changing, frozen = split_trainable(after.params, stage.trainable)
+    for group in frozen:
+        jax.tree.map(np.testing.assert_array_equal, before[group], after.params[group])
+    for group in changing:
+        pairs = zip(
+            jax.tree.leaves(before[group]), jax.tree.leaves(after.params[group]), strict=True
+        )
+        assert any(np.any(a != b) for a, b in pairs), group
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda s: s.name)
+def test_one_program_serves_a_stage_and_any_split_gives_the_same_bits(field, scene, stage):
+    compiled = []
+
+    def listen(name, *_, **__):
+        if name == "/jax/core/compile/backend_compile_duration":
+            compiled.append(name)
+
+    step = steps.make_train_steps(field, stage, step_spec(), jax.local_devices()[:1])
+    state = steps.place(stage_state(field, stage), jax.local_devices()[:1])
+    placed = steps.place((scene, jax.random.key(7)), jax.local_devices()[:1])
+    state, _ = step(state, *placed, 1)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        for count in (2, 1):
+            state, _ = step(state, *placed, count)
+            jax.block_until_ready(state)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert not compiled
+    whole, _ = run(field, stage, scene, [4])
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), whole)
+
+
+def test_a_step_that_is_not_finite_is_named(field, scene):
+    broken = scene.replace(background=jnp.full(3, jnp.nan))
+    _, sums = run(field, STAGES[0], broken, [2, 2])
+    assert [int(metrics.bad_step) for metrics in sums] == [0, 2]
+
+
+def test_hierarchical_sampling_trains_without_a_grid(field, scene):
+    stage = STAGES[0]
+    spec = step_spec((UniformLevel(6), ImportanceLevel(6)))
+    step = steps.make_train_steps(field, stage, spec, jax.local_devices()[:1])
+    state, metrics = step(stage_state(field, stage, grid=None), scene, jax.random.key(0), 2)
+    assert state.sampler is None and np.isfinite(metrics.loss)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda s: s.name)
+def test_the_train_step_lowers_for_tpu_and_cuda(field, scene, stage):
+    step = steps.make_train_steps(field, stage, step_spec(), jax.local_devices()[:1])
+    arguments = jax.eval_shape(lambda: (stage_state(field, stage), jax.random.key(0)))
+    wrapped = jax.jit(lambda state, key: step(state, scene, key, 2))
+    exported = jax.export.export(wrapped, platforms=("tpu", "cuda"))(*arguments)
+    assert set(exported.platforms) == {"tpu", "cuda"}
+
+
+def test_a_stage_learns(field, scene):
+    stage = StageSpec("stage1", 150, "single", EVERYTHING, lr_init=1e-2, lr_final=1e-3, rays=96)
+    _, sums = run(field, stage, scene, [10, 130, 10])
+    assert sums[2].mse / 10 < 0.5 * sums[0].mse / 10

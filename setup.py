@@ -33,6 +33,8 @@ setup(
         "absl-py>=2.1",
         # Pictures in and out, the only decoder used.
         "pillow>=10",
+        # Filters and connected components of masks and lattices; jax brings it along anyway.
+        "scipy>=1.11",
         # One process a workdir; released by the system however a process ends.
         "filelock>=3.12",
     ],
@@ -40,7 +42,6 @@ setup(
         "export": export,
         "gpu": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
-        # scipy, which jax brings along, serves as an independent reference.
         "test": [*export, "pytest>=8", "pytest-xdist>=3"],
     },
 )

@@ -1,8 +1,8 @@
 """Exports a run's final field as a mesh.
 
-    python -m jaxvsnerf.export --workdir=DIR
+    python -m jaxvsnerf.export --workdir=DIR [--frame=source]
 
-Writes DIR/mesh.glb.
+Writes DIR/mesh.glb, in the object's cube or in the frame that the poses came in.
 """
 
 from __future__ import annotations
@@ -11,21 +11,28 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 
 from jaxvsnerf import assemble, cli
 from jaxvsnerf.config import load_config
-from jaxvsnerf.geometry.cameras import HALF_EXTENT
+from jaxvsnerf.geometry.cameras import HALF_EXTENT, inverse_similarity, transform_points
 from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.outputs.glb import write_glb
 from jaxvsnerf.outputs.lattice import mesh_points, sample_density
-from jaxvsnerf.outputs.mesh import extract_mesh
+from jaxvsnerf.outputs.mesh import Mesh, extract_mesh
 from jaxvsnerf.rendering.grid import lookup
 from jaxvsnerf.trained import TrainedField
+from jaxvsnerf.types import Similarity
 from jaxvsnerf.workdir import locked, open_run
 
 
-def export_run(folder: Path, field: TrainedField) -> None:
+def export_run(folder: Path, field: TrainedField, frame: str = "cube") -> None:
     """Writes mesh.glb: marching cubes of the density, coloured as seen from outside.
+
+    Args:
+      folder: the run.
+      field: the field.
+      frame: `cube`, or `source` for the frame that the poses came in.
 
     Raises:
       ValueError: no surface at the level asked for; says which would give one.
@@ -47,6 +54,8 @@ def export_run(folder: Path, field: TrainedField) -> None:
         half_extent=HALF_EXTENT,
         level=settings.level or "auto",
     )
+    if frame == "source":
+        mesh = _moved(mesh, inverse_similarity(assemble.load_scene(folder)[2]))
     write_glb(folder / "mesh.glb", mesh)
     print(
         f"mesh: {len(mesh.vertices)} vertices, {len(mesh.faces)} faces at density "
@@ -54,15 +63,24 @@ def export_run(folder: Path, field: TrainedField) -> None:
     )
 
 
+def _moved(mesh: Mesh, similarity: Similarity) -> Mesh:
+    """The mesh in the frame that `similarity` maps to."""
+    turn = np.asarray(similarity.rotation, np.float32)
+    vertices = np.asarray(transform_points(jnp.asarray(mesh.vertices), similarity))
+    return mesh._replace(vertices=vertices, normals=mesh.normals @ turn.T)
+
+
 def main() -> None:
     """The command."""
     workdir = cli.define_workdir()
+    frame = flags.DEFINE_enum("frame", "cube", ["cube", "source"], "Frame of the mesh.")
 
     def command(_) -> None:
         check_extras()
         folder = open_run(workdir.value)
         with locked(folder):
-            export_run(folder, list(assemble.load_stages(folder, last_only=True).values())[-1])
+            field = list(assemble.load_stages(folder, last_only=True).values())[-1]
+            export_run(folder, field, frame.value)
 
     cli.run(command)
 

@@ -92,11 +92,10 @@ def _write_views(folder: Path, names: list[str], final: Picture, beside: list) -
         return
     near_far = depth_range(final.distance, final.acc)
     for index, name in enumerate(names):
-        view = jax.tree.map(lambda leaf: leaf[index], final)
         columns = [images[index] for images in beside] + [
-            view.rgb,
-            depth_picture(view.distance, view.acc, *near_far),
-            opacity_picture(view.acc),
+            final.rgb[index],
+            depth_picture(final.distance[index], final.acc[index], *near_far),
+            opacity_picture(final.acc[index]),
         ]
         write_png(folder / "renders" / f"{name}.png", side_by_side(columns))
 

@@ -59,7 +59,7 @@ def report_run(
     metrics = json.loads(metrics_file.read_text()) if scored and metrics_file.is_file() else None
     video = folder / "renders" / "turntable.mp4"
     report = Report(
-        title=Path(config.data.path).stem or config.data.kind,
+        title=" / ".join(Path(config.data.path).parts[-2:]) or config.data.kind,
         facts=_facts(dataset, log, metrics),
         inputs=list(dataset.inputs.images),
         input_names=list(dataset.inputs.names),

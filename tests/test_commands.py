@@ -4,8 +4,11 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
+import sys
 import time
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -133,9 +136,9 @@ def wait_for(condition, process, seconds=240):
         time.sleep(0.005)
 
 
-def start(folder, cache):
+def start(folder, cache, *overrides):
     return subprocess.Popen(
-        commands.command("train", *commands.train_arguments(folder)),
+        commands.command("train", *commands.train_arguments(folder, *overrides)),
         env={**commands.environment(), **cache},
         cwd=commands.ROOT,
         stdout=subprocess.PIPE,
@@ -168,11 +171,12 @@ def test_a_run_killed_in_stage_2_goes_on_and_ends_with_the_same_bits(run_folder,
 
 def test_sigterm_saves_and_exits_and_a_second_process_is_refused(tmp_path, cache):
     folder = tmp_path / "terminated"
-    process = start(folder, cache)
+    endless = "--config.stage1.steps=1000000"
+    process = start(folder, cache, endless)
     wait_for((folder / "config.json").exists, process)
-    second = commands.run("train", *commands.train_arguments(folder), env=cache)
+    second = commands.run("train", *commands.train_arguments(folder, endless), env=cache)
     assert second.returncode == 1 and "another process is at work" in second.stderr
-    wait_for(lambda: (folder / "metrics.jsonl").exists() or process.poll() is not None, process)
+    wait_for((folder / "checkpoints" / "stage1" / "2").exists, process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 143, errors
@@ -261,6 +265,37 @@ def strip_overrides(path):
     return ["--config.data.kind=strip", f"--config.data.path={path}", "--config.data.views=()"]
 
 
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(name + data))
+    return struct.pack(">I", len(data)) + name + data + checksum
+
+
+def bad_transforms(folder: Path):
+    """Broken transforms.json files: name -> (overrides, message)."""
+    png(folder / "frame.png", 16, 16, 0)
+    png(folder.parent / "outside.png", 16, 16, 0)
+    pose = np.eye(4)
+    pose[2, 3] = 4.0
+    cases = {
+        "NaN in a pose": (
+            lambda f: f["transform_matrix"][0].__setitem__(0, float("nan")),
+            "NaN",
+        ),
+        "not a rotation": (lambda f: f["transform_matrix"][0].__setitem__(0, 2.0), "rotation"),
+        "a missing file": (lambda f: f.update(file_path="gone"), "gone"),
+        "a path that leaves the folder": (lambda f: f.update(file_path="../outside"), "outside"),
+    }
+    made = {}
+    for index, (name, (damage, message)) in enumerate(cases.items()):
+        frame = {"file_path": "frame", "transform_matrix": pose.tolist()}
+        damage(frame)
+        path = folder / f"transforms_{index}.json"
+        path.write_text(json.dumps({"camera_angle_x": 0.7, "frames": [frame]}))
+        overrides = ["--config.data.kind=transforms", f"--config.data.path={path}"]
+        made[name] = (overrides, message)
+    return made
+
+
 def bad_inputs(folder: Path):
     """name -> (overrides, what the message must say)."""
     folder.mkdir()
@@ -274,7 +309,13 @@ def bad_inputs(folder: Path):
     strip = np.full((16, 16, 16, 3), 255, np.uint8)
     strip[:, 5:11, 5:11] = 40
     Image.fromarray(strip.swapaxes(0, 1).reshape(16, 256, 3)).save(good)
+    huge = folder / "huge.png"
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    huge.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks))
     return {
+        "a header of 60,000 x 60,000": (strip_overrides(huge), "60000"),
+        **bad_transforms(folder),
         "strip of a wrong width": (strip_overrides(wide), "4000"),
         "truncated": (strip_overrides(truncated), "truncated.png"),
         "0 bytes": (strip_overrides(empty), "empty.png"),
@@ -335,3 +376,20 @@ def test_the_package_imports_silently_touching_no_device():
         env=commands.environment(),
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done.stderr
+
+
+def test_the_readmes_example_runs_on_a_finished_run(run_folder, tmp_path):
+    text = (commands.ROOT / "README.md").read_text()
+    script = text.split("```python\n")[1].split("```")[0]
+    assert len(script.strip().splitlines()) <= 12
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "quickstart").symlink_to(run_folder)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=commands.environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "(2, 48, 64, 3) (2, 48, 64) (5,)" in done.stdout

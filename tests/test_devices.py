@@ -6,19 +6,21 @@ import sys
 
 SCRIPT = """
 import jax, numpy as np
-from tests import test_training as t
+from tests import tiny as t
 devices = jax.local_devices()
 assert len(devices) == 4, devices
-views = t.views.__wrapped__() if hasattr(t.views, "__wrapped__") else t.views._get_wrapped_function()()
-scene = (t.scene.__wrapped__ if hasattr(t.scene, "__wrapped__") else t.scene._get_wrapped_function())(views)
-field = (t.field.__wrapped__ if hasattr(t.field, "__wrapped__") else t.field._get_wrapped_function())()
+scene, field = t.make_scene(t.make_views()), t.make_field()
+
+def near(a, b, atol):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=atol), a, b)
+
 for stage in t.STAGES:
     one, sums_one = t.run(field, stage, scene, [3], devices=devices[:1])
     four, sums_four = t.run(field, stage, scene, [3], devices=devices)
     # The same rays and jitter; only the order of the float32 sums differs.
     np.testing.assert_allclose(sums_one[0].loss, sums_four[0].loss, rtol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4), one.params, four.params)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-2), one.sampler, four.sampler)
+    near(one.params, four.params, 2e-4)
+    near(one.sampler, four.sampler, 1e-2)
 print("equal")
 """
 

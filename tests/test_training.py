@@ -8,79 +8,39 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvsnerf.fields.build import FieldSpec, build_field
-from jaxvsnerf.geometry.cameras import optical_axes, orbit_cameras
-from jaxvsnerf.rendering.grid import init_grid
-from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, UniformLevel
+from jaxvsnerf.rendering.sampling import ImportanceLevel, UniformLevel
 from jaxvsnerf.training import step as steps
 from jaxvsnerf.training.losses import LossSpec, color_loss, total_loss
 from jaxvsnerf.training.rays import build_ray_table, draw_rows
-from jaxvsnerf.training.stages import (
-    StageSpec,
-    check_stages,
-    make_optimizer,
-    promote,
-    split_trainable,
-)
-from jaxvsnerf.types import Context, Rendering, ViewSet
-
-V, SIZE = 3, 12
-EVERYTHING = ("shared", "views", "heads")
-STAGES = (
-    StageSpec("stage1", 4, "single", EVERYTHING, rays=24, warmup=1),
-    StageSpec("stage2", 4, "per_view", EVERYTHING, rays=24, warmup=1),
-    StageSpec("stage3", 4, "fused", ("attention", "heads"), "own", rays=24, warmup=1),
+from jaxvsnerf.training.stages import StageSpec, check_stages, make_optimizer, split_trainable
+from jaxvsnerf.types import Rendering
+from tests.tiny import (
+    EVERYTHING,
+    SIZE,
+    STAGES,
+    V,
+    make_field,
+    make_scene,
+    make_views,
+    run,
+    stage_state,
+    step_spec,
 )
 
 
 @pytest.fixture(scope="module")
 def views():
-    """Three views of a disc: dark inside a mask, white outside."""
-    y, x = np.mgrid[:SIZE, :SIZE] + 0.5
-    disc = ((x - SIZE / 2) ** 2 + (y - SIZE / 2) ** 2 < 3.1**2).astype(np.float32)
-    masks = np.broadcast_to(disc, (V, SIZE, SIZE))
-    images = np.broadcast_to(1 - 0.8 * disc[None, ..., None], (V, SIZE, SIZE, 3))
-    cameras = orbit_cameras([0, 120, 240], 30, 1.5, 13.0, SIZE, SIZE)
-    return ViewSet(
-        images.astype(np.float32), masks, cameras, np.ones(3, np.float32), ("a", "b", "c")
-    )
+    return make_views()
 
 
 @pytest.fixture(scope="module")
 def scene(views):
-    return steps.Scene(
-        table=build_ray_table(views, 1),
-        cameras=views.cameras,
-        context=Context(jnp.asarray(optical_axes(views.cameras)), jnp.int32(0)),
-        background=jnp.ones(3),
-    )
+    return make_scene(views)
 
 
 @pytest.fixture(scope="module")
 def field():
-    return build_field(FieldSpec(V, width=8, pos_freqs=2, dir_freqs=1, num_heads=2))
-
-
-def step_spec(levels=(GridLevel(6, 12),)):
-    return steps.StepSpec(levels, LossSpec(), 0.2, grid_every=2, grid_cells=64, half_extent=0.6)
-
-
-def stage_state(field, stage, grid="full"):
-    params = field.init(jax.random.key(0), 1)
-    params = promote(field, params, stage.mode, jax.random.key(1))
-    return steps.init_state(stage, params, init_grid(np.ones((8,) * 3), 5.0, 0.6) if grid else None)
-
-
-def run(field, stage, scene, counts, spec=None, devices=None):
-    devices = devices or jax.local_devices()[:1]
-    step = steps.make_train_steps(field, stage, spec or step_spec(), devices)
-    state = steps.place(stage_state(field, stage), devices)
-    placed, key = steps.place(scene, devices), steps.place(jax.random.key(7), devices)
-    sums = []
-    for count in counts:
-        state, metrics = step(state, placed, key, count)
-        sums.append(jax.device_get(metrics))
-    return jax.device_get(state), sums
+    return make_field()
 
 
 def test_the_table_holds_every_pixel_near_ones_first(views):
@@ -228,7 +188,7 @@ def test_hierarchical_sampling_trains_without_a_grid(field, scene):
     stage = STAGES[0]
     spec = step_spec((UniformLevel(6), ImportanceLevel(6)))
     step = steps.make_train_steps(field, stage, spec, jax.local_devices()[:1])
-    state, metrics = step(stage_state(field, stage, grid=None), scene, jax.random.key(0), 2)
+    state, metrics = step(stage_state(field, stage, grid=False), scene, jax.random.key(0), 2)
     assert state.sampler is None and np.isfinite(metrics.loss)
 
 

@@ -69,7 +69,8 @@ class FieldSpec:
             )
         if self.width % self.num_heads:
             raise ValueError(
-                f"field.width: expected a multiple of num_heads = {self.num_heads}, got {self.width}"
+                f"field.width: expected a multiple of num_heads = {self.num_heads}, "
+                f"got {self.width}"
             )
         _one_of("field.density_activation", self.density_activation, decode.ACTIVATIONS)
         _one_of("field.dtype", self.dtype, ("float32", "bfloat16"))

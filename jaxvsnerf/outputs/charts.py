@@ -43,7 +43,7 @@ class Chart(NamedTuple):
 def line_chart(chart: Chart) -> str:
     """Draws a chart.
 
-    Lines carry the classes s1, s2 ... and take `--s1` ... from the page; text and grid
+    Lines carry the classes s1 to s6, in turn, and take `--s1` ... from the page; text and grid
     have the classes tick, grid, span. Long lines are thinned to the means of stretches;
     values that are not finite are left out.
 
@@ -60,8 +60,7 @@ def line_chart(chart: Chart) -> str:
     xs = [x for line in lines for x in line[0]] + [e for span in chart.spans for e in span[1:]]
     ys = [y for line in lines for y in line[1]]
     x_low, x_high = _bounds(xs)
-    y_ticks = log_ticks(*_bounds(ys)) if chart.log else linear_ticks(*_bounds(ys), 5)
-    y_low, y_high = min([*ys, *y_ticks]), max([*ys, *y_ticks])
+    y_ticks, y_low, y_high = _vertical(ys, chart.log)
     to_x = _scale(x_low, x_high, _LEFT, WIDTH - _RIGHT, False)
     to_y = _scale(y_low, y_high, HEIGHT - _BOTTOM, _TOP, chart.log)
     x_ticks = [tick for tick in linear_ticks(x_low, x_high, 6) if x_low <= tick <= x_high]
@@ -89,15 +88,15 @@ def linear_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten that enclose the range; with 2 and 5 between where it is short."""
-    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
-    if last - first > 2:
-        stride = math.ceil((last - first) / 6)
-        return [10.0**i for i in range(first, last + stride, stride)]
-    steps = [factor * 10.0**i for i in range(first, last + 1) for factor in (1, 2, 5)]
-    below = [step for step in steps if step <= low * (1 + 1e-9)][-1:]
-    above = [step for step in steps if step >= high * (1 - 1e-9)][:1]
-    return below + [step for step in steps if low < step < high] + above
+    """Powers of ten inside the range; with 2 and 5 between, or evenly, where it is short."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    factors = (1, 2, 5) if high / low < 500 else (1,)
+    stride = math.ceil((last - first) / 8)
+    steps = [factor * 10.0**i for i in range(first, last + 1, stride) for factor in factors]
+    inside = [step for step in steps if low <= step <= high]
+    if len(inside) >= 3:
+        return inside
+    return [tick for tick in linear_ticks(low, high, 5) if low <= tick <= high]
 
 
 def _clean(line: Series, log: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -125,6 +124,17 @@ def _bounds(values: Sequence[float]) -> tuple[float, float]:
     return low - 0.1 * abs(low) - 1e-9 * (low == 0), high + 0.1 * abs(high) + 1e-9 * (low == 0)
 
 
+def _vertical(ys: Sequence[float], log: bool) -> tuple[list[float], float, float]:
+    """Ticks and ends of the vertical axis."""
+    low, high = _bounds(ys)
+    if log:
+        margin = (high / low) ** 0.05
+        low, high = low / margin, high * margin
+        return log_ticks(low, high), low, high
+    ticks = linear_ticks(low, high, 5)
+    return ticks, ticks[0], ticks[-1]
+
+
 def _scale(low: float, high: float, start: float, end: float, log: bool):
     """A function from values to pixels."""
     low, high = (math.log(low), math.log(high)) if log else (low, high)
@@ -148,24 +158,29 @@ def _grid(x_ticks, y_ticks, to_x, to_y) -> list[str]:
 
 
 def _spans(spans, to_x) -> list[str]:
-    parts = []
+    """Dividers between stretches, and their names where there is room for them."""
+    parts, free = [], 0.0
     for i, (name, start, end) in enumerate(spans):
         if i:
-            parts.append(
-                f'<path class="span" d="M{to_x(start):.1f} {_TOP - 14}V{HEIGHT - _BOTTOM}"/>'
-            )
-        parts.append(_text((to_x(start) + to_x(end)) / 2, _TOP - 8, "middle", name))
+            x = f"{to_x(start):.1f}"
+            parts.append(f'<path class="span" d="M{x} {_TOP - 3}V{HEIGHT - _BOTTOM}"/>')
+        middle, half = (to_x(start) + to_x(end)) / 2, 3.3 * len(name)
+        middle = min(middle, WIDTH - half)
+        if middle - half >= free:
+            parts.append(_text(middle, _TOP - 8, "middle", name))
+            free = middle + half + 6
     return parts
 
 
 def _path(x, y, index: int, to_x, to_y) -> str:
     if not len(x):
         return ""
+    line = f"s{index % 6 + 1}"
     points = " ".join(f"{to_x(a):.1f},{to_y(b):.1f}" for a, b in zip(x, y, strict=True))
     if len(x) == 1:
         px, py = points.split(",")
-        return f'<circle class="s{index + 1} dot" cx="{px}" cy="{py}" r="3"/>'
-    return f'<polyline class="s{index + 1}" points="{points}"/>'
+        return f'<circle class="{line} dot" cx="{px}" cy="{py}" r="3"/>'
+    return f'<polyline class="{line}" points="{points}"/>'
 
 
 def _text(x: float, y: float, anchor: str, text: str) -> str:

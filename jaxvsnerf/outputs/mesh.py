@@ -6,10 +6,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from jaxvsnerf.outputs.extras import require
 from jaxvsnerf.outputs.lattice import CHUNK, in_chunks, lattice_spacing
 from jaxvsnerf.outputs.level import auto_level
+
+# Standard deviation of the smoothing, in cells: a wall one cell thick just survives it.
+SMOOTH_CELLS = 0.75
 
 ColorFn = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -113,11 +117,18 @@ def _march(density: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
 
     Choice: drawn in the opacity 1 - 2^(-density / level), where the level is one half,
     and not in the density itself: a body far denser than the level would otherwise reach
-    nearly to its first empty neighbour, most of a cell too far.
+    nearly to its first empty neighbour, most of a cell too far. Opacity jumps within a
+    cell, which draws terraces; smoothed over SMOOTH_CELLS the surface lies between cells.
     """
     measure = require("skimage.measure")
     opacity = -np.expm1(-np.float32(np.log(2.0) / level) * np.maximum(density, 0.0))
-    vertices, faces, _, _ = measure.marching_cubes(np.pad(opacity, 1), 0.5)
+    opacity = gaussian_filter(np.pad(opacity, 1), SMOOTH_CELLS)
+    if opacity.max() <= 0.5:
+        raise ValueError(
+            f"no surface at level {level:.4g}: what is denser is thinner than a lattice cell; "
+            "take a lower level or a finer lattice"
+        )
+    vertices, faces, _, _ = measure.marching_cubes(opacity, 0.5)
     return vertices, faces
 
 

@@ -7,6 +7,7 @@ is empty is not shown. To show another picture per view (a disagreement map, say
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -26,10 +27,11 @@ PICTURE_BUDGET = 7_000_000
 VIDEO_LIMIT = 8_000_000
 # Rows of the comparison: more are thinned evenly, and the page says so.
 MAX_ROWS = 24
+MAX_INPUTS = 32
 METRIC_TITLES = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
-    "ssim_crop5": "SSIM, 5 px border cropped",
+    "ssim_crop5": "SSIM, cropped 5 px",
 }
 
 
@@ -77,7 +79,7 @@ class Report:
       metrics: content of `metrics.json`, or None where there is no truth.
       settings: the resolved configuration, nested mappings.
       timing: phase -> seconds.
-      video: turntable .mp4 beside the page, embedded under 8 MB, else linked.
+      video: turntable .mp4, embedded under 8 MB, else linked.
       files: name of a file beside the page -> what it is.
       sections: further content, after the comparison.
     """
@@ -99,14 +101,15 @@ class Report:
 
 def write_report(path: str | Path, report: Report) -> None:
     """Writes the page, whole or not at all; arguments and errors as `render_report`."""
-    write_text(path, render_report(report))
+    write_text(path, render_report(report, Path(path).parent))
 
 
-def render_report(report: Report) -> str:
+def render_report(report: Report, folder: str | Path = ".") -> str:
     """The page as one string.
 
     Args:
       report: what to show.
+      folder: where the page will lie, for the link to a video too large to embed.
 
     Returns:
       HTML with every picture, chart and style inside.
@@ -118,19 +121,23 @@ def render_report(report: Report) -> str:
     """
     _check_counts(report)
     shown = _spread(len(report.view_names), MAX_ROWS)
-    images = [*report.inputs, *(column.images[v] for v in shown for column in report.columns)]
+    given = _spread(len(report.inputs), MAX_INPUTS)
+    images = [
+        *(report.inputs[v] for v in given),
+        *(column.images[v] for v in shown for column in report.columns),
+    ]
     uris = thumbnails(images, PICTURE_BUDGET)
-    inputs, cells = uris[: len(report.inputs)], iter(uris[len(report.inputs) :])
+    inputs, cells = uris[: len(given)], iter(uris[len(given) :])
     return _template().render(
         report=report,
-        inputs=list(zip(report.input_names, inputs, strict=True)),
+        inputs=[(report.input_names[v], uri) for v, uri in zip(given, inputs, strict=True)],
         rows=[(report.view_names[v], [(next(cells), _caption(c, v)) for c in report.columns])
               for v in shown],
         charts=[(chart, line_chart(chart)) for chart in report.charts],
         scores=score_table(report.metrics),
         timing=_timing_rows(report.timing),
         video=None if report.video is None else video_uri(report.video, VIDEO_LIMIT),
-        video_name=None if report.video is None else Path(report.video).name,
+        video_name=None if report.video is None else _relative(report.video, folder),
     )  # fmt: skip
 
 
@@ -142,7 +149,8 @@ def score_table(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
     Returns:
       {"titles", "rows": [(model, [(value, gain over the inputs or None)])],
-      "views": [(model, view, [values])]}, or None without metrics.
+      "views": [(model, view, [value])]}, or None without metrics; a value is None where
+      that model was not scored so.
     """
     if metrics is None:
         return None
@@ -151,14 +159,15 @@ def score_table(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
     rows, views = [], []
     for model, scores in named.items():
         means = [scores[name]["mean"] if name in scores else None for name in names]
+        known = base if model != "inputs" else {}
         gains = [
-            mean - base[name]["mean"] if mean is not None and name in base and model != "inputs" else None
+            mean - known[name]["mean"] if mean is not None and name in known else None
             for name, mean in zip(names, means, strict=True)
-        ]  # fmt: skip
+        ]
         rows.append((model, list(zip(means, gains, strict=True))))
-        per_view = [scores[name]["per_view"] for name in names if name in scores]
-        views += [(model, view, [values[i] for values in per_view])
-                  for i, view in enumerate(scores["views"])]  # fmt: skip
+        for i, view in enumerate(scores["views"]):
+            row = [scores[name]["per_view"][i] if name in scores else None for name in names]
+            views.append((model, view, row))
     return {"titles": [METRIC_TITLES.get(n, n) for n in names], "rows": rows, "views": views}
 
 
@@ -180,6 +189,11 @@ def _template():
     environment.filters["path"] = quote
     source = resources.files("jaxvsnerf.outputs").joinpath("report.html.jinja")
     return environment.from_string(source.read_text(encoding="utf-8"))
+
+
+def _relative(path: str | Path, folder: str | Path) -> str:
+    """The path as seen from a page in `folder`, with forward slashes."""
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def _check_counts(report: Report) -> None:

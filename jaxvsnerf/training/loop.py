@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import jax
-from absl import logging
+import numpy as np
 
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.training.checkpoints import Checkpoints
@@ -135,23 +136,44 @@ class Trainer:
         return jax.eval_shape(states)
 
 
+def compile_ahead(
+    trainer: Trainer, stages: tuple[StageSpec, ...], scene: Scene, pool: Executor
+) -> dict[str, Future]:
+    """Compiles the steps of all stages at once, the later ones while the first trains.
+
+    Returns:
+      stage name -> future of its steps function, as `make_train_steps` returns it.
+    """
+
+    def compile_stage(stage: StageSpec) -> Callable:
+        devices = list(trainer.devices)
+        steps_fn = make_train_steps(trainer.field, stage, trainer.spec, devices)
+        template = trainer.template(stage.name)
+        empty = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template)
+        # No step is taken, the program is only made, with arguments placed as they will be.
+        steps_fn(place(empty, devices), scene, place(trainer.key(), devices), 0)
+        return steps_fn
+
+    return {stage.name: pool.submit(compile_stage, stage) for stage in stages}
+
+
 def run_stage(
     trainer: Trainer,
     stage: StageSpec,
+    program: Future,
     state: TrainState,
     scene: Scene,
     checkpoints: Checkpoints,
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> TrainState:
-    """Trains one stage from `state` to its end.
+    """Trains one stage with its compiled `program` from `state` to its end.
 
     Raises:
       NonFiniteLoss: naming stage, step and last good checkpoint.
       Interrupted: `stop` said so; the state was saved.
     """
     devices = list(trainer.devices)
-    steps_fn = make_train_steps(trainer.field, stage, trainer.spec, devices)
     key = place(stream(trainer.key(), stage.name), devices)
     state = place(state, devices)
     step, compiled = int(state.step), True
@@ -161,7 +183,7 @@ def run_stage(
         every = trainer.loop.report_every
         count = min(every - step % every, stage.steps - step)
         started = time.perf_counter()
-        state, sums = steps_fn(state, scene, key, count)
+        state, sums = program.result()(state, scene, key, count)
         sums = jax.device_get(sums)
         seconds = time.perf_counter() - started
         if sums.bad_step != NO_STEP:
@@ -201,7 +223,7 @@ def run_stages(
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
     resumed: Callable[[str, int], None],
-) -> dict[str, TrainState]:
+) -> None:
     """Trains all stages, going on from the newest checkpoint.
 
     Args:
@@ -212,22 +234,25 @@ def run_stages(
       stop: whether to save and stop.
       resumed: called once with (stage, step) the run goes on from; ("", 0) at the start.
 
-    Returns:
-      stage name -> the state it ended with, for the stages run or restored here.
+    Raises:
+      NonFiniteLoss, Interrupted, OSError: see run_stage and Checkpoints.save.
     """
     found = checkpoints.restore_newest(trainer.template)
+    stage_name, state = found or ("", None)
+    resumed(stage_name, int(state.step) if found else 0)
     names = [stage.name for stage in trainer.stages]
-    state, first = None, 0
-    if found:
-        first, state = names.index(found[0]), found[1]
-        logging.info("going on from %s step %d", found[0], int(state.step))
-    resumed(*((found[0], int(state.step)) if found else ("", 0)))
-    ended: dict[str, TrainState] = {}
-    for index, stage in enumerate(trainer.stages[first:]):
-        if index or not found:
-            state = trainer.initial_state(stage, state)
-        state = run_stage(trainer, stage, state, scene, checkpoints, report, stop)
-        ended[stage.name] = jax.device_get(state)
-        if stop() and stage is not trainer.stages[-1]:
-            raise Interrupted(f"stopped at the end of {stage.name}; saved")
-    return ended
+    first = names.index(stage_name) if found else 0
+    underway = found is not None
+    if underway and int(state.step) == trainer.stages[first].steps:
+        first, underway = first + 1, False
+    remaining = trainer.stages[first:]
+    with ThreadPoolExecutor(max(len(remaining), 1)) as pool:
+        programs = compile_ahead(trainer, remaining, scene, pool)
+        for stage in remaining:
+            if not underway:
+                state = trainer.initial_state(stage, state)
+            underway = False
+            program = programs[stage.name]
+            state = run_stage(trainer, stage, program, state, scene, checkpoints, report, stop)
+            if stop() and stage is not remaining[-1]:
+                raise Interrupted(f"stopped at the end of {stage.name}; saved")

@@ -31,7 +31,8 @@ class LossSpec:
             raise ValueError(f"loss.kind: expected one of {', '.join(KINDS)}, got {self.kind!r}")
         if self.eps <= 0 or self.mask_weight < 0:
             raise ValueError(
-                f"loss: expected eps > 0 and mask_weight >= 0, got {self.eps} and {self.mask_weight}"
+                "loss: expected eps > 0 and mask_weight >= 0, "
+                f"got {self.eps} and {self.mask_weight}"
             )
 
 

@@ -14,7 +14,7 @@ from jaxvsnerf.config import load_config
 from jaxvsnerf.data.load import DataSpec
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
 from jaxvsnerf.files import write_text
-from jaxvsnerf.geometry.cameras import HALF_EXTENT, optical_axes
+from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
 from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel
@@ -117,7 +117,11 @@ def make_grid(config: ConfigDict, views: ViewSet | None) -> DensityGrid | None:
 
 def make_context(cameras: Cameras) -> Context:
     """What the field knows of the input views."""
-    return Context(view_dirs=np.asarray(optical_axes(cameras)), branch=np.int32(0))
+    return Context(
+        view_dirs=np.asarray(optical_axes(cameras)),
+        view_centers=np.asarray(camera_centers(cameras)),
+        branch=np.int32(0),
+    )
 
 
 def make_trainer(config: ConfigDict, num_views: int, grid: DensityGrid | None) -> Trainer:

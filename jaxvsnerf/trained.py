@@ -27,7 +27,7 @@ class TrainedField:
       params: the parameters.
       grid: density grid, or None.
       context: of the field.
-      cameras: of the input views, for mode `nearest`.
+      cameras: of the input views.
       background: [3].
       levels: where a rendering samples.
       mode: how views are combined: single, canonical, nearest or fused.
@@ -56,7 +56,7 @@ class TrainedField:
 
     def render(self, cameras: Cameras) -> Picture:
         """Pictures of V cameras: rgb [V, H, W, 3], acc [V, H, W], distance [V, H, W]."""
-        own = np.asarray(camera_centers(self.cameras))
+        own = np.asarray(self.context.view_centers)
         nearest = [
             int(np.argmin(np.linalg.norm(own - center, axis=-1)))
             for center in np.asarray(camera_centers(cameras))

@@ -153,10 +153,12 @@ class Context:
 
     Attributes:
       view_dirs: [V, 3] unit optical axes of the input views (camera towards object).
+      view_centers: [V, 3] camera centres of the input views.
       branch: [] int32, the view whose branch the mode `nearest` reads.
     """
 
     view_dirs: Array
+    view_centers: Array
     branch: Array
 
 

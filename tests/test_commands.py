@@ -381,7 +381,6 @@ def test_the_package_imports_silently_touching_no_device():
 def test_the_readmes_example_runs_on_a_finished_run(run_folder, tmp_path):
     text = (commands.ROOT / "README.md").read_text()
     script = text.split("```python\n")[1].split("```")[0]
-    assert len(script.strip().splitlines()) <= 12
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "quickstart").symlink_to(run_folder)
     done = subprocess.run(

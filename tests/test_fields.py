@@ -34,7 +34,7 @@ def make_samples(key, batch, directed=True):
 def context():
     directions = np.random.default_rng(0).normal(size=(V, 3))
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    return Context(jnp.asarray(directions, jnp.float32), jnp.int32(1))
+    return Context(jnp.asarray(directions, jnp.float32), jnp.zeros((V, 3)), jnp.int32(1))
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxvsnerf.rendering.images import make_image_renderer
 from jaxvsnerf.rendering.sampling import ImportanceLevel, UniformLevel
 from jaxvsnerf.training import step as steps
 from jaxvsnerf.training.losses import LossSpec, color_loss, total_loss
@@ -205,3 +206,15 @@ def test_a_stage_learns(field, scene):
     stage = StageSpec("stage1", 150, "single", EVERYTHING, lr_init=1e-2, lr_final=1e-3, rays=96)
     _, sums = run(field, stage, scene, [10, 130, 10])
     assert sums[2].mse / 10 < 0.5 * sums[0].mse / 10
+
+
+@pytest.mark.parametrize("mode", ["single", "canonical", "nearest", "fused"])
+def test_the_renderer_lowers_for_tpu_and_cuda(field, scene, mode):
+    stage = STAGES[0] if mode == "single" else STAGES[2]
+    state = jax.eval_shape(lambda: stage_state(field, stage))
+    render = make_image_renderer(field.apply, mode, step_spec().levels, 64, 0.6)
+    view = jax.ShapeDtypeStruct((), jnp.int32)
+    exported = jax.export.export(render, platforms=("tpu", "cuda"))(
+        state.params, state.sampler, scene.context, scene.cameras, view, scene.background
+    )
+    assert set(exported.platforms) == {"tpu", "cuda"}

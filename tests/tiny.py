@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvsnerf.fields.build import FieldSpec, build_field
-from jaxvsnerf.geometry.cameras import optical_axes, orbit_cameras
+from jaxvsnerf.geometry.cameras import camera_centers, optical_axes, orbit_cameras
 from jaxvsnerf.rendering.grid import init_grid
 from jaxvsnerf.rendering.sampling import GridLevel
 from jaxvsnerf.training import step as steps
@@ -40,7 +40,9 @@ def make_scene(views):
     return steps.Scene(
         table=build_ray_table(views, 1),
         cameras=views.cameras,
-        context=Context(jnp.asarray(optical_axes(views.cameras)), jnp.int32(0)),
+        context=Context(
+            jnp.asarray(optical_axes(views.cameras)), camera_centers(views.cameras), jnp.int32(0)
+        ),
         background=jnp.ones(3),
     )
 

@@ -2,6 +2,8 @@
 
     python -m jaxvsnerf.train --config=configs/smoke.py --workdir=DIR
 
+Half a minute on two CPU cores.
+
 Four 24x24 views of the toy, a few steps a stage; says nothing about quality.
 """
 

@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxvsnerf.config import load_config
-from jaxvsnerf.data.load import DataSpec
+from jaxvsnerf.data.load import DataSpec, find_path
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
 from jaxvsnerf.files import write_text
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
@@ -24,13 +24,29 @@ from jaxvsnerf.training.loop import LoopSpec, Trainer
 from jaxvsnerf.training.losses import LossSpec
 from jaxvsnerf.training.rays import build_ray_table
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
-from jaxvsnerf.training.step import Scene, StepSpec, place
+from jaxvsnerf.training.step import Scene, StepSpec, check_sizes, place
 from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, ViewSet
 
 STAGES = ("stage1", "stage2", "stage3")
 # The hull's cells start with this density: a ray through a third of the cube is then
 # neither free nor blocked.
 START_DENSITY = 5.0
+
+
+def resolve_config(config: ConfigDict) -> ConfigDict:
+    """The config with nothing left to the machine it runs on: data paths, dtype `auto`.
+
+    Raises:
+      FileNotFoundError: a path does not exist.
+    """
+    config = config.copy_and_resolve_references()
+    for name in ("path", "truth"):
+        if config.data[name]:
+            config.data[name] = str(find_path(config.data[name]).resolve())
+    if config.field.dtype == "auto":
+        # There are matrix units for bf16 everywhere but on a CPU.
+        config.field.dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return config
 
 
 def data_spec(config: ConfigDict) -> DataSpec:
@@ -47,11 +63,8 @@ def stage_specs(config: ConfigDict, num_views: int) -> tuple[StageSpec, ...]:
 
 
 def make_field(config: ConfigDict, num_views: int) -> Field:
-    """The field; dtype `auto` is bfloat16 where there are matrix units for it."""
-    spec = dict(config.field)
-    if spec["dtype"] == "auto":
-        spec["dtype"] = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return build_field(FieldSpec(num_views=num_views, **spec))
+    """The field of a resolved config."""
+    return build_field(FieldSpec(num_views=num_views, **config.field))
 
 
 def train_levels(config: ConfigDict) -> tuple[Level, ...]:
@@ -71,11 +84,22 @@ def train_levels(config: ConfigDict) -> tuple[Level, ...]:
 
 def render_levels(config: ConfigDict) -> tuple[Level, ...]:
     """Where a rendering samples: as in training, with render.num_intervals on the grid."""
-    _positive("render", config.render, "num_intervals", "turntable_frames", "turntable_size")
+    _positive("render", config.render, "num_intervals")
     return tuple(
         replace(level, num=config.render.num_intervals) if isinstance(level, GridLevel) else level
         for level in train_levels(config)
     )
+
+
+def check_outputs(config: ConfigDict) -> None:
+    """Raises ValueError where a setting of what follows training is out of range."""
+    render_levels(config)
+    _positive("render", config.render, "turntable_frames", "turntable_fps", "turntable_size")
+    if config.mesh.resolution < 2 or config.mesh.level < 0:
+        raise ValueError(
+            "mesh: expected resolution of at least 2 and level of at least 0 (0 finds it), got "
+            f"{config.mesh.resolution} and {config.mesh.level}"
+        )
 
 
 def step_spec(config: ConfigDict) -> StepSpec:
@@ -126,7 +150,7 @@ def make_context(cameras: Cameras) -> Context:
 
 def make_trainer(config: ConfigDict, num_views: int, grid: DensityGrid | None) -> Trainer:
     """The trainer of a run."""
-    return Trainer(
+    trainer = Trainer(
         field=make_field(config, num_views),
         stages=stage_specs(config, num_views),
         spec=step_spec(config),
@@ -135,6 +159,9 @@ def make_trainer(config: ConfigDict, num_views: int, grid: DensityGrid | None) -
         seed=config.seed,
         devices=tuple(jax.local_devices()),
     )
+    for stage in trainer.stages:
+        check_sizes(trainer.field, stage, trainer.spec, len(trainer.devices))
+    return trainer
 
 
 def make_scene(config: ConfigDict, views: ViewSet) -> Scene:

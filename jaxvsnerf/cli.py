@@ -35,6 +35,9 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         except Interrupted as stopped:
             print(f"{stopped}; the same command goes on from there", file=sys.stderr)
             return INTERRUPTED
+        except KeyboardInterrupt:
+            print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+            return 130
         except EXPECTED_ERRORS as error:
             if flags.FLAGS.traceback:
                 raise
@@ -43,12 +46,13 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         return 0
 
     flags.DEFINE_bool("traceback", False, "Show where an error comes from.")
+    flags.adopt_module_key_flags(sys.modules[__name__])
     app.run(guarded, flags_parser=_parse)
 
 
 def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file'}: {error.strerror}"
+        return f"{error.filename or 'a file could not be written'}: {error.strerror}"
     return str(error) or type(error).__name__
 
 

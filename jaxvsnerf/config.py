@@ -33,6 +33,7 @@ def default_config() -> ConfigDict:
             elevation_deg=(30.0,),
             distance=1.5,
             fov_deg=49.13,
+            pixel_center=0.5,
             size=64,
             num_views=16,
             severity="medium",

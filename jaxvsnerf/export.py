@@ -1,6 +1,6 @@
 """Exports a run's final field as a mesh.
 
-    python -m jaxvsnerf.export --workdir=DIR [--frame=source]
+    python -m jaxvsnerf.export --workdir=DIR [--frame=source] [--level=10] [--resolution=256]
 
 Writes DIR/mesh.glb, in the object's cube or in the frame that the poses came in.
 """
@@ -26,25 +26,36 @@ from jaxvsnerf.types import Similarity
 from jaxvsnerf.workdir import locked, open_run
 
 
-def export_run(folder: Path, field: TrainedField, frame: str = "cube") -> None:
+def export_run(
+    folder: Path,
+    field: TrainedField,
+    *,
+    frame: str = "cube",
+    level: float | None = None,
+    resolution: int | None = None,
+) -> None:
     """Writes mesh.glb: marching cubes of the density, coloured as seen from outside.
 
     Args:
       folder: the run.
       field: the field.
       frame: `cube`, or `source` for the frame that the poses came in.
+      level: density of the surface, 0 to find it; None is the run's setting.
+      resolution: lattice points a side; None is the run's setting.
 
     Raises:
       ValueError: no surface at the level asked for; says which would give one.
     """
     settings = load_config(folder / "config.json").mesh
+    level = settings.level if level is None else level
+    resolution = resolution or settings.resolution
     occupied = None
     if field.grid is not None:
-        points = jnp.asarray(mesh_points(settings.resolution, HALF_EXTENT))
+        points = jnp.asarray(mesh_points(resolution, HALF_EXTENT))
         occupied = np.asarray(lookup(field.grid, field.grid.support, points))
     density = sample_density(
         lambda points: field.query(points)[0],
-        settings.resolution,
+        resolution,
         half_extent=HALF_EXTENT,
         occupied=occupied,
     )
@@ -52,7 +63,7 @@ def export_run(folder: Path, field: TrainedField, frame: str = "cube") -> None:
         density,
         lambda vertices, normals: field.query(vertices, -normals)[1],
         half_extent=HALF_EXTENT,
-        level=settings.level or "auto",
+        level=level or "auto",
     )
     if frame == "source":
         mesh = _moved(mesh, inverse_similarity(assemble.load_scene(folder)[2]))
@@ -74,13 +85,17 @@ def main() -> None:
     """The command."""
     workdir = cli.define_workdir()
     frame = flags.DEFINE_enum("frame", "cube", ["cube", "source"], "Frame of the mesh.")
+    level = flags.DEFINE_float("level", None, "Density of the surface, 0 finds it.", 0.0)
+    resolution = flags.DEFINE_integer("resolution", None, "Lattice points a side.", 2)
 
     def command(_) -> None:
         check_extras()
         folder = open_run(workdir.value)
         with locked(folder):
             field = list(assemble.load_stages(folder, last_only=True).values())[-1]
-            export_run(folder, field, frame.value)
+            export_run(
+                folder, field, frame=frame.value, level=level.value, resolution=resolution.value
+            )
 
     cli.run(command)
 

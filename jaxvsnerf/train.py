@@ -106,11 +106,12 @@ def train_run(config: ConfigDict, workdir: str) -> Path:
     """
     started = time.perf_counter()
     check_extras()
+    config = assemble.resolve_config(config)
+    assemble.check_outputs(config)
     dataset = load_dataset(assemble.data_spec(config))
     trainer = assemble.make_trainer(
         config, len(dataset.inputs.images), assemble.make_grid(config, dataset.inputs)
     )
-    assemble.render_levels(config)
     folder = open_workdir(workdir)
     with locked(folder):
         save_config(folder, config)
@@ -154,10 +155,12 @@ def _finish(folder: Path, dataset: Dataset) -> None:
     times.append(time.perf_counter())
     render_run(folder, dataset, final, pictures)
     times.append(time.perf_counter())
-    export_run(folder, final)
-    times.append(time.perf_counter())
-    phases = zip(("evaluate", "render", "export"), np.diff(times), strict=True)
-    report_run(folder, dataset, stages, pictures, {name: float(s) for name, s in phases})
+    try:
+        export_run(folder, final)
+    finally:  # a field without a surface still has a page
+        times.append(time.perf_counter())
+        phases = zip(("evaluate", "render", "export"), np.diff(times), strict=True)
+        report_run(folder, dataset, stages, pictures, {name: float(s) for name, s in phases})
 
 
 def main() -> None:

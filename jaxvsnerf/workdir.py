@@ -110,7 +110,8 @@ class MetricsLog:
         if self.path.exists():
             for line in self.path.read_text().splitlines():
                 with contextlib.suppress(json.JSONDecodeError):
-                    rows.append(json.loads(line))
+                    row = json.loads(line)
+                    rows += [row] if isinstance(row, dict) else []
         return rows
 
     def rewind(self, stage: str, step: int) -> None:

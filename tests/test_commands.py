@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 import jaxvsnerf
-from jaxvsnerf.training.checkpoints import Checkpoints
+from jaxvsnerf.training import checkpoints as checkpoints_module
+from jaxvsnerf.training.checkpoints import BrokenCheckpoint, Checkpoints
 from jaxvsnerf.types import TrainState
 from tests import commands
 
@@ -185,6 +186,28 @@ def test_sigterm_saves_and_exits_and_a_second_process_is_refused(tmp_path, cache
     assert names
 
 
+def test_a_checkpoint_opens_on_another_number_of_devices(run_folder, tmp_path, cache):
+    folder = tmp_path / "devices"
+    shutil.copytree(run_folder, folder)
+    shutil.rmtree(folder / "checkpoints" / "stage3")
+    four = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", **cache}
+    done = commands.run("train", *commands.train_arguments(folder), env=four)
+    assert done.returncode == 0, done.stderr
+    assert "4 cpu device(s)" in done.stdout and "going on from stage2 step 6" in done.stdout
+    # Written by four devices, read by the one of this process.
+    assert jaxvsnerf.load(folder).mode == "fused"
+    assert not (folder / "checkpoints" / "broken").exists()
+
+
+def test_a_checkpoint_of_another_format_is_refused_and_stays(run_folder, tmp_path, monkeypatch):
+    shutil.copytree(run_folder / "checkpoints", tmp_path / "checkpoints")
+    monkeypatch.setattr(checkpoints_module, "FORMAT_VERSION", 2)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", STAGES)
+    with pytest.raises(ValueError, match="expected checkpoint format 2, got 1"):
+        checkpoints.restore_newest(lambda _: None)
+    assert checkpoints.steps("stage3") == [4, 6]
+
+
 def test_a_broken_newest_checkpoint_falls_back_to_the_one_before(run_folder, tmp_path, cache):
     folder = tmp_path / "broken"
     shutil.copytree(run_folder, folder)
@@ -197,6 +220,28 @@ def test_a_broken_newest_checkpoint_falls_back_to_the_one_before(run_folder, tmp
     assert "cannot be read" in done.stderr and "going on from stage3 step 4" in done.stdout
     assert (folder / "checkpoints" / "broken" / "stage3-6").is_dir()
     assert_same_bits(run_folder, folder)
+
+
+def test_when_no_checkpoint_can_be_read_training_does_not_silently_start_again(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", STAGES)
+    (tmp_path / "checkpoints").mkdir()
+    checkpoints.save("stage1", TrainState(np.int32(3), {"w": np.zeros(9, np.float32)}, None, None))
+    for file in (tmp_path / "checkpoints" / "stage1" / "3").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    with pytest.raises(BrokenCheckpoint, match="none of the 1 checkpoints could be read"):
+        checkpoints.restore_newest(lambda _: None)
+    assert (tmp_path / "checkpoints" / "broken" / "stage1-3").is_dir()
+
+
+def test_an_empty_surface_names_the_flag_value_that_gives_one(run_folder, tmp_path, cache):
+    folder = tmp_path / "surface"
+    shutil.copytree(run_folder, folder)
+    done = commands.run("export", f"--workdir={folder}", "--level=1e6", env=cache)
+    assert done.returncode == 1 and "no surface at level" in done.stderr
+    level = done.stderr.split("level=")[1].split()[0]
+    done = commands.run("export", f"--workdir={folder}", f"--level={level}", env=cache)
+    assert done.returncode == 0, done.stderr
 
 
 def test_another_config_in_the_same_workdir_is_refused_with_a_diff(run_folder, cache):
@@ -360,10 +405,11 @@ def test_commands_without_a_run_say_so(tmp_path):
 
 def test_the_package_imports_silently_touching_no_device():
     script = (
-        "import time, sys, jax, flax.linen, flax.struct\n"
+        "import sys, time, jax, flax.linen, flax.struct\n"
         "import jax._src.xla_bridge as bridge\n"
-        "before = set(sys.modules)\n"
-        "import jaxvsnerf, jaxvsnerf.assemble, jaxvsnerf.outputs.report, jaxvsnerf.metrics.scores\n"
+        "before, start = set(sys.modules), time.process_time()\n"
+        "import jaxvsnerf, jaxvsnerf.train\n"
+        "assert time.process_time() - start < 2, 'slow to import'\n"
         "assert not bridge._backends, 'a device was touched'\n"
         "new = {m.split('.')[0] for m in set(sys.modules) - before}\n"
         "heavy = new & {'orbax', 'tensorstore', 'trimesh', 'skimage', 'jinja2', 'imageio_ffmpeg'}\n"

@@ -27,6 +27,7 @@ def test_every_config_builds_and_its_docstring_holds_its_command(path):
     assert f"--config={path.relative_to(ROOT)}" in doc
     if not config.data.path and config.data.kind != "toy":
         config.data.path = "given by the command"
+    config.field.dtype = "float32"
     assemble.data_spec(config)
     views = config.data.num_views if config.data.kind == "toy" else len(config.data.views) or 16
     trainer = assemble.make_trainer(config, views, assemble.make_grid(config, None))
@@ -105,7 +106,7 @@ def test_a_resumed_log_repeats_nothing_and_forgets_a_cut_line(tmp_path):
 def test_a_value_out_of_range_is_refused_by_name(change, message):
     config = default_config()
     config.update_from_flattened_dict(change)
-    config.data.path = "x"
+    config.data.path, config.field.dtype = "x", "float32"
     with pytest.raises(ValueError, match=message):
         assemble.data_spec(config)
         assemble.make_trainer(config, 4, None)

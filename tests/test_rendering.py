@@ -104,23 +104,48 @@ def test_inverse_cdf_equals_numpys_interpolation():
 def test_a_ray_without_weight_is_sampled_uniformly():
     edges = jnp.linspace(0.0, 2.0, 9)[None]
     drawn = importance_edges(edges, jnp.zeros((1, 8)), 3, None)
-    # Mid-strata of four: 1/8, 3/8, 5/8, 7/8 of the length 2.
-    np.testing.assert_allclose(drawn[0], [0.25, 0.75, 1.25, 1.75], atol=1e-6)
+    # Thirds of the length 2.
+    np.testing.assert_allclose(drawn[0], [0, 2 / 3, 4 / 3, 2], atol=1e-6)
 
 
 def test_importance_edges_follow_the_weights():
     edges = jnp.broadcast_to(jnp.linspace(0.0, 1.0, 5), (4000, 5))
     weights = jnp.broadcast_to(jnp.asarray([0.1, 0.0, 0.6, 0.3]), (4000, 4))
     keys = jax.random.split(jax.random.key(2), 4000)
-    drawn = importance_edges(edges, weights, 9, keys)
+    drawn = importance_edges(edges, weights, 40, keys)[:, 1:-1]
     share = np.histogram(drawn, 4, (0, 1))[0] / drawn.size
-    # 40,000 stratified draws: the error is far below 1/sqrt(40,000) = 0.005.
-    np.testing.assert_allclose(share, weights[0], atol=5e-3)
+    # Inner edges cover the quantiles from 1/80 to 79/80 evenly.
+    expected = np.array([0.1 - 1 / 80, 0.0, 0.6, 0.3 - 1 / 80]) / (1 - 2 / 80)
+    np.testing.assert_allclose(share, expected, atol=2e-3)
 
 
-@pytest.mark.parametrize("num", [1, 4, 33])
-def test_fog_has_beer_lamberts_opacity_whatever_the_intervals(rays, num):
-    rendering = render_rays({"main": fog_field(1.7)}, rays, (UniformLevel(num),), None, WHITE)[-1]
+def test_drawn_intervals_span_exactly_the_weight_there_is():
+    rng = np.random.default_rng(5)
+    weights = rng.uniform(0.1, 1.0, size=(50, 12)).astype(np.float32)
+    weights[:, :3] = 0.0
+    weights[:, 9:] = 0.0
+    edges = jnp.broadcast_to(jnp.linspace(0.0, 1.2, 13), (50, 13))
+    for keys in (None, jax.random.split(jax.random.key(0), 50)):
+        drawn = importance_edges(edges, jnp.asarray(weights), 5, keys)
+        np.testing.assert_allclose(drawn[:, 0], 0.3, atol=1e-6)
+        np.testing.assert_allclose(drawn[:, -1], 0.9, atol=1e-6)
+        assert np.all(np.diff(drawn) > 0)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        (UniformLevel(1),),
+        (UniformLevel(33),),
+        (UniformLevel(8), ImportanceLevel(5)),
+        (GridLevel(7, 64),),
+    ],
+    ids=str,
+)
+def test_fog_has_beer_lamberts_opacity_whatever_the_intervals(rays, levels):
+    full = grids.init_grid(np.ones((16,) * 3, bool), 1.0, 0.6)
+    keys = jax.random.split(jax.random.key(0), len(rays.near))
+    rendering = render_rays({"main": fog_field(1.7)}, rays, levels, full, WHITE, keys)[-1]
     length = (rays.far - rays.near)[:, 0] * jnp.linalg.norm(rays.directions, axis=-1)
     expected = 1 - np.exp(-1.7 * length)
     np.testing.assert_allclose(rendering.acc, expected, atol=1e-5)

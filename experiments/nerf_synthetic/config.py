@@ -3,6 +3,8 @@
     python -m jaxvsnerf.train --config=experiments/nerf_synthetic/config.py \
         --workdir=runs/lego --config.data.path=nerf_synthetic/lego400
 
+Four minutes on an H200.
+
 100 training views of 400x400, scored on the 25 test views beside them.
 """
 

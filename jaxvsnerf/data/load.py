@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ def load_dataset(spec: DataSpec) -> Dataset:
         rig = _rig(spec)
         inputs = _read_sheet(spec.kind, find_path(spec.path), rig)
         truth = _read_truth(spec.truth, rig)
+        inputs, truth = (_centered(one, spec.pixel_center) for one in (inputs, truth))
         inputs = choose_views(inputs, spec.views)
     inputs = make_view_set(
         inputs,
@@ -116,6 +118,15 @@ def _read_truth(truth: str, rig: Rig) -> PosedPictures | None:
         return None
     path = find_path(truth)
     return _read_sheet("folder" if path.is_dir() else "strip", path, rig)
+
+
+def _centered(pictures: PosedPictures | None, pixel_center: float) -> PosedPictures | None:
+    """The pictures with cameras whose first pixel's centre is at 0.5."""
+    if pictures is None:
+        return None
+    intrinsics = np.array(pictures.cameras.intrinsics)
+    intrinsics[:, :2, 2] += 0.5 - pixel_center
+    return replace(pictures, cameras=pictures.cameras.replace(intrinsics=intrinsics))
 
 
 def _read_transforms(spec: DataSpec) -> tuple[PosedPictures, PosedPictures | None]:

@@ -46,6 +46,8 @@ class DataSpec:
       elevation_deg: rig 'orbit': one angle, or one per picture.
       distance: rig 'orbit': camera centre to origin, in sides of the cube.
       fov_deg: rig 'orbit': full vertical angle of view.
+      pixel_center: rigs: where the source's code puts the first pixel's centre. 0.5 fits
+        SyncDreamer's pictures best, 0.0 is what its own code uses.
       size: toy: picture side in pixels.
       num_views: toy: input views on the orbit.
       severity: toy: 'clean', 'mild', 'medium' or 'severe' damage to the inputs.
@@ -66,6 +68,7 @@ class DataSpec:
     elevation_deg: float | tuple[float, ...] = 30.0
     distance: float = 1.5
     fov_deg: float = SYNCDREAMER.fov_deg
+    pixel_center: float = 0.5
     size: int = 64
     num_views: int = 16
     severity: str = "medium"
@@ -80,6 +83,10 @@ class DataSpec:
         _whole("seed", self.seed, 0)
         _whole("size", self.size, 8)
         _whole("num_views", self.num_views, 1)
+        for name in ("azimuth_deg", "elevation_deg", "distance", "fov_deg", "similarity"):
+            _numbers(name, getattr(self, name))
+        if not 0.0 <= self.pixel_center <= 1.0:
+            raise ValueError(f"pixel_center must lie within [0, 1], got {self.pixel_center}")
         for index in self.views:
             _whole("views", index, 0)
         if not 0.0 < self.mask_threshold < 1.0:
@@ -98,6 +105,7 @@ class DataSpec:
 
 def background_color(background: str | Sequence[float]) -> np.ndarray:
     """[3] float32 colour of 'white' or (r, g, b); ValueError outside [0, 1]."""
+    _numbers("background", () if isinstance(background, str) else background)
     if isinstance(background, str):
         _require("background", background, ("white",), "or (r, g, b) in [0, 1]")
         return np.ones(3, np.float32)
@@ -113,6 +121,12 @@ def _require(field: str, value: str, allowed: tuple[str, ...], more: str = "") -
     if value not in allowed:
         choices = " | ".join(repr(one) for one in allowed)
         raise ValueError(f"{field} must be {choices} {more}".rstrip() + f", got {value!r}")
+
+
+def _numbers(field: str, values: float | Sequence[float]) -> None:
+    for value in np.ravel(np.asarray(values, object)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise ValueError(f"{field} must be of numbers, got {value!r}")
 
 
 def _whole(field: str, value: int, least: int) -> None:

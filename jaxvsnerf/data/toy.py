@@ -148,7 +148,8 @@ def toy_dataset(
     images, masks = render_toy(cameras, background)
 
     def views(first: int, last: int) -> ViewSet:
-        names = tuple(f"{k:03d}" for k in range(last - first))
+        kind = "held_out_" if first else ""
+        names = tuple(f"{kind}{k:03d}" for k in range(last - first))
         chosen = take(cameras, range(first, last))
         return ViewSet(images[first:last], masks[first:last], chosen, background, names)
 

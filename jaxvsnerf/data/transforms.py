@@ -7,6 +7,7 @@ refused by name, and no picture outside the file's folder is opened.
 from __future__ import annotations
 
 import json
+import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,13 +127,20 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _splits(meta: dict[str, Any], path: Path) -> dict[str, str]:
-    """nerfstudio's train_filenames / val_filenames / test_filenames -> file_path: split."""
+    """nerfstudio's train_filenames / val_filenames / test_filenames -> file_path: split.
+
+    Empty where the file has no such lists; then all frames train.
+    """
     splits = {}
     for split in ("train", "val", "test"):
         listed = meta.get(f"{split}_filenames") or []
         if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
             raise ValueError(f"{split}_filenames of {path} must be a list of file paths")
-        splits.update(dict.fromkeys(listed, split))
+        splits.update((posixpath.normpath(one), split) for one in listed)
+    entries = [one for one in meta.get("frames") or () if isinstance(one, dict)]
+    names = {posixpath.normpath(str(one.get("file_path"))) for one in entries}
+    if unknown := sorted(set(splits) - names):
+        raise ValueError(f"{path} lists {unknown[0]!r} in a split, but no frame has that file_path")
     return splits
 
 
@@ -157,7 +165,8 @@ def _frame(
         mask=_inside(path.parent, mask, where) if mask else None,
         c2w=parse_pose(entry.get("transform_matrix"), f"transform_matrix of {where}"),
         fields=fields,
-        split=splits.get(name, "train"),
+        # Where there are lists, a frame that is in none of them is not used.
+        split=splits.get(posixpath.normpath(name), "") if splits else "train",
     )
 
 

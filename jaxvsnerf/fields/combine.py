@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxvsnerf.fields.shared import dense
+from jaxvsnerf.fields.shared import HIGHEST, dense, matmul_precision
 from jaxvsnerf.types import Array
 
 
@@ -21,8 +21,9 @@ def mean_token(tokens: Array, token_mask: Array) -> Array:
     Returns:
       [..., S, F].
     """
-    share = token_mask / jnp.sum(token_mask, 0)
-    return jnp.sum(tokens * share[..., None].astype(tokens.dtype), 0)
+    # Summed in float32 and divided once: shares rounded to bf16 do not add up to one.
+    total = jnp.sum(tokens, 0, dtype=jnp.float32, where=token_mask[..., None])
+    return (total / jnp.sum(token_mask, 0)[..., None]).astype(tokens.dtype)
 
 
 def attention_shares(scores: Array, token_mask: Array) -> Array:
@@ -66,6 +67,7 @@ class AttentionCombiner(nn.Module):
         features = tokens.shape[-1]
         size = features // self.num_heads
         init = nn.initializers.lecun_normal()
+        precision = matmul_precision(self.dtype)
         heads = (*tokens.shape[:-1], self.num_heads, size)
         query = dense(features, self.dtype, "query", init)(tokens)
         key = dense(features, self.dtype, "key", init)(tokens)
@@ -75,18 +77,25 @@ class AttentionCombiner(nn.Module):
                 self.param(f"{name}_angle", init, (2, features)) for name in ("query", "key")
             ]
             if cosines is not None:
-                query = query + (angles @ kernels[0]).astype(self.dtype)
-                key = key + (angles @ kernels[1]).astype(self.dtype)
+                terms = (jnp.matmul(angles, kernel, precision=HIGHEST) for kernel in kernels)
+                query, key = (
+                    x + term.astype(self.dtype) for x, term in zip((query, key), terms, strict=True)
+                )
         scores = jnp.einsum(
             "q...hd,k...hd->qk...h",
             query.reshape(heads),
             key.reshape(heads),
             preferred_element_type=jnp.float32,
+            precision=precision,
         )
         shares = attention_shares(scores / jnp.sqrt(size), token_mask)
-        mixed = jnp.einsum("v...h,v...f->...hf", shares.astype(self.dtype), tokens)
-        value = self.param("value", init, (features, self.num_heads, size))
-        refined = jnp.einsum("...hf,fhd->...hd", mixed, value.astype(self.dtype))
+        mixed = jnp.einsum(
+            "v...h,v...f->...hf", shares.astype(self.dtype), tokens, precision=precision
+        )
+        per_head = nn.initializers.lecun_normal(in_axis=0, out_axis=(1, 2))
+        value = self.param("value", per_head, (features, self.num_heads, size))
+        value = value.astype(self.dtype)
+        refined = jnp.einsum("...hf,fhd->...hd", mixed, value, precision=precision)
         flat = refined.reshape(*refined.shape[:-2], features)
         update = dense(features, self.dtype, "out", nn.initializers.zeros)(flat)
         return mean_token(tokens, token_mask) + update

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvsnerf.fields.encode import posenc
-from jaxvsnerf.fields.shared import dense, kernel_init
+from jaxvsnerf.fields.shared import dense, kernel_init, matmul_precision
 from jaxvsnerf.types import Array, FieldOut, Params, Samples
 
 ACTIVATIONS = ("softplus", "relu")
@@ -35,7 +35,7 @@ class RadianceHeads(nn.Module):
             nn.Dense,
             dtype=self.dtype,
             kernel_init=kernel_init,
-            precision=jax.lax.Precision.HIGHEST if self.dtype == jnp.float32 else None,
+            precision=matmul_precision(self.dtype),
             dot_general=partial(jax.lax.dot_general, preferred_element_type=jnp.float32),
         )
         density = outputs(1, name="density")(feature)

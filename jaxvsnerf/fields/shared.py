@@ -10,17 +10,23 @@ import jax.numpy as jnp
 
 from jaxvsnerf.types import Array
 
+HIGHEST = jax.lax.Precision.HIGHEST
 kernel_init = nn.initializers.he_uniform()
+
+
+def matmul_precision(dtype: Any) -> jax.lax.Precision | None:
+    """float32 means float32, not the TF32 or bf16 that accelerators take by default."""
+    return HIGHEST if dtype == jnp.float32 else None
 
 
 def dense(features: int, dtype: Any, name: str, kernel=kernel_init) -> nn.Dense:
     """A fully connected layer: parameters in float32, products in `dtype`.
 
-    bf16 products accumulate in float32 in the hardware; float32 means float32, not the
-    TF32 or bf16 that accelerators take by default.
+    bf16 products accumulate in float32 in the hardware.
     """
-    precision = jax.lax.Precision.HIGHEST if dtype == jnp.float32 else None
-    return nn.Dense(features, dtype=dtype, precision=precision, kernel_init=kernel, name=name)
+    return nn.Dense(
+        features, dtype=dtype, precision=matmul_precision(dtype), kernel_init=kernel, name=name
+    )
 
 
 def apply_layers(

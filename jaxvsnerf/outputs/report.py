@@ -159,7 +159,8 @@ def score_table(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
     rows, views = [], []
     for model, scores in named.items():
         means = [scores[name]["mean"] if name in scores else None for name in names]
-        known = base if model != "inputs" else {}
+        # A gain over the inputs is one on the same views.
+        known = base if model != "inputs" and base.get("views") == scores["views"] else {}
         gains = [
             mean - known[name]["mean"] if mean is not None and name in known else None
             for name, mean in zip(names, means, strict=True)

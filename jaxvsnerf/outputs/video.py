@@ -38,7 +38,7 @@ def write_mp4(
       ValueError: no frame, frames that differ in shape or are not [H, W, 3], fps not
         positive, or a suffix other than .mp4.
       ImportError: imageio-ffmpeg is missing.
-      RuntimeError: ffmpeg failed; the message ends with what it said.
+      OSError: ffmpeg failed; the message ends with what it said.
     """
     path = Path(path)
     if path.suffix.lower() != ".mp4" or not fps > 0:
@@ -84,7 +84,9 @@ def _feed(command: list[str], first: np.ndarray, rest: Iterator[np.ndarray]) -> 
         if process.returncode:
             said.seek(0)
             words = said.read().decode(errors="replace").strip()[-500:]
-            raise RuntimeError(f"ffmpeg failed with status {process.returncode}: {words}")
+            raise OSError(
+                f"no video written, ffmpeg failed with status {process.returncode}: {words}"
+            )
 
 
 def _even_frames(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -36,11 +36,26 @@ def stratified(keys: Array | None, batch: tuple[int, ...], num: int) -> Array:
     return (strata + flat.reshape(*batch, num)) / num
 
 
+def interval_quantiles(keys: Array | None, batch: tuple[int, ...], num: int) -> Array:
+    """Edges of `num` intervals over [0, 1]: both ends, the inner ones jittered.
+
+    Nothing before the first or after the last inner edge is left out, so that opacity does
+    not depend on how many intervals there are.
+
+    Args:
+      keys: PRNG keys of shape `batch`, or None for equal intervals.
+      batch: batch shape.
+      num: S.
+
+    Returns:
+      [*batch, S + 1], increasing; an inner edge moves by at most half an interval.
+    """
+    edges = stratified(keys, batch, num + 1) * (num + 1) / num - 0.5 / num
+    return edges.at[..., 0].set(0.0).at[..., -1].set(1.0)
+
+
 def uniform_edges(near: Array, far: Array, num: int, keys: Array | None) -> Array:
     """Edges of `num` intervals, uniform in t from near to far.
-
-    Inner edges are jittered by up to half an interval; the ends are near and far, so the
-    last interval is explicit and no ray has an infinite one.
 
     Args:
       near: [..., 1].
@@ -51,9 +66,7 @@ def uniform_edges(near: Array, far: Array, num: int, keys: Array | None) -> Arra
     Returns:
       [..., S + 1].
     """
-    position = stratified(keys, near.shape[:-1], num + 1) * (num + 1) / num - 0.5 / num
-    position = position.at[..., 0].set(0.0).at[..., -1].set(1.0)
-    return near + (far - near) * position
+    return near + (far - near) * interval_quantiles(keys, near.shape[:-1], num)
 
 
 def invert_cdf(t_edges: Array, weights: Array, quantiles: Array) -> Array:
@@ -65,7 +78,8 @@ def invert_cdf(t_edges: Array, weights: Array, quantiles: Array) -> Array:
       quantiles: [..., Q] in [0, 1].
 
     Returns:
-      [..., Q]; increasing where the quantiles are.
+      [..., Q]; increasing where the quantiles are; 0 is where the weight begins, 1 where it
+      ends.
 
     Raises:
       ValueError: edges and weights do not match.
@@ -75,13 +89,19 @@ def invert_cdf(t_edges: Array, weights: Array, quantiles: Array) -> Array:
     widths = jnp.diff(t_edges, axis=-1)
     uniform = widths / jnp.sum(widths, -1, keepdims=True)
     pdf = jnp.where(total > 0, weights / jnp.where(total > 0, total, 1.0), uniform)
-    cdf = jnp.clip(jnp.cumsum(pdf, -1), 0.0, 1.0)
+    cdf = jnp.cumsum(pdf, -1)
+    cdf = cdf / cdf[..., -1:]  # exactly 1 from the last interval with weight on
     cdf = jnp.concatenate(
         [jnp.zeros_like(cdf[..., :1]), cdf[..., :-1], jnp.ones_like(cdf[..., :1])], -1
     )
 
     def invert(edges, cumulative, u):
-        right = jnp.clip(jnp.searchsorted(cumulative, u, side="right"), 1, edges.shape[0] - 1)
+        right = jnp.where(
+            u < 1.0,
+            jnp.searchsorted(cumulative, u, side="right"),
+            jnp.searchsorted(cumulative, u, side="left"),
+        )
+        right = jnp.clip(right, 1, edges.shape[0] - 1)
         low, high = cumulative[right - 1], cumulative[right]
         share = jnp.where(high > low, (u - low) / jnp.where(high > low, high - low, 1.0), 0.0)
         return edges[right - 1] + jnp.clip(share, 0.0, 1.0) * (edges[right] - edges[right - 1])
@@ -91,7 +111,7 @@ def invert_cdf(t_edges: Array, weights: Array, quantiles: Array) -> Array:
 
 
 def importance_edges(t_edges: Array, weights: Array, num: int, keys: Array | None) -> Array:
-    """Edges of `num` intervals whose density follows a step function.
+    """Edges of `num` intervals from where a step function begins to where it ends.
 
     Args:
       t_edges: [..., P + 1].
@@ -102,9 +122,10 @@ def importance_edges(t_edges: Array, weights: Array, num: int, keys: Array | Non
     Returns:
       [..., S + 1] increasing edges; no gradient flows through them.
 
-    Source: NeRF (arXiv:2003.08934) section 5.2.
+    Source: NeRF (arXiv:2003.08934) section 5.2. Choice: as mip-NeRF, the drawn intervals
+    are evaluated alone and not united with those they were drawn from.
     """
-    quantiles = stratified(keys, t_edges.shape[:-1], num + 1)
+    quantiles = interval_quantiles(keys, t_edges.shape[:-1], num)
     return jax.lax.stop_gradient(invert_cdf(t_edges, weights, quantiles))
 
 

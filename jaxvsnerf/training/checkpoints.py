@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from absl import logging
 
 from jaxvsnerf.types import TrainState
 
 FORMAT_VERSION = 1
 KEEP = 2
+
+
+class BrokenCheckpoint(OSError):
+    """A checkpoint is there and cannot be read."""
 
 
 class Checkpoints:
@@ -67,7 +72,9 @@ class Checkpoints:
                 "then give the same command again"
             )
         meta = {"format_version": FORMAT_VERSION, "stage": stage, "step": step}
-        args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
+        # Host arrays, so that a checkpoint opens on any number of devices of any kind.
+        host = jax.device_get(state)
+        args = ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave(meta))
         try:
             with _without_thread_logs():
                 self._manager(stage).save(step, args=args)
@@ -88,22 +95,41 @@ class Checkpoints:
           step: which of its steps.
           template: a state of the stage, or its shapes; branches differ between stages.
 
+        Returns:
+          The state in numpy, whatever devices it was saved from.
+
         Raises:
-          ValueError: it was written by another format version.
-          Exception: whatever the storage finds broken.
+          BrokenCheckpoint: it cannot be read.
+          ValueError: another format version wrote it.
         """
+        path = self.folder / stage / str(step)
+        try:
+            with _without_thread_logs():
+                meta, state = self._read(stage, step, template)
+        except (MemoryError, PermissionError):
+            raise
+        except Exception as error:  # noqa: BLE001 - storage raises what it likes
+            raise BrokenCheckpoint(
+                f"checkpoint {stage} step {step} ({path}) cannot be read ({_first_line(error)})"
+            ) from error
+        if state is None:
+            raise ValueError(
+                f"{path}: expected checkpoint format {FORMAT_VERSION}, got "
+                f"{meta.get('format_version')}; use the version of jaxvsnerf that wrote it"
+            )
+        return state
+
+    def _read(self, stage: str, step: int, template: TrainState) -> tuple[dict, TrainState | None]:
+        """(meta, state); no state where the format is another one."""
         import orbax.checkpoint as ocp
 
         manager = self._manager(stage)
         meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
         if meta.get("format_version") != FORMAT_VERSION:
-            raise ValueError(
-                f"{self.folder / stage / str(step)}: expected checkpoint format "
-                f"{FORMAT_VERSION}, got {meta.get('format_version')}"
-            )
-        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
-        return manager.restore(step, args=args)["state"]
+            return meta, None
+        empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), template)
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(empty))
+        return meta, manager.restore(step, args=args)["state"]
 
     def restore_newest(
         self, templates: Callable[[str], TrainState]
@@ -118,21 +144,25 @@ class Checkpoints:
 
         Returns:
           (stage, state), or None where there is none.
+
+        Raises:
+          BrokenCheckpoint: there are some, and none of them can be read.
+          ValueError: another format version wrote them.
         """
+        broken = 0
         for stage in reversed(self.stage_names):
             for step in reversed(self.steps(stage)):
                 try:
                     return stage, self.restore(stage, step, templates(stage))
-                except Exception as error:  # noqa: BLE001 - storage raises what it likes
+                except BrokenCheckpoint as error:
+                    broken += 1
                     aside = self._set_aside(stage, step)
-                    logging.warning(
-                        "checkpoint %s step %d cannot be read (%s); moved to %s, "
-                        "going back to the one before",
-                        stage,
-                        step,
-                        _first_line(error),
-                        aside,
-                    )
+                    logging.warning("%s; moved to %s, taking the one before", error, aside)
+        if broken:
+            raise BrokenCheckpoint(
+                f"none of the {broken} checkpoints could be read; they lie in "
+                f"{self.folder / 'broken'}. The same command now starts from the beginning"
+            )
         return None
 
     def _set_aside(self, stage: str, step: int) -> Path:

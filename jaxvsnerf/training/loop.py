@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import numpy as np
@@ -138,11 +139,14 @@ class Trainer:
 
 def compile_ahead(
     trainer: Trainer, stages: tuple[StageSpec, ...], scene: Scene, pool: Executor
-) -> dict[str, Future]:
+) -> dict[str, Callable[[], Callable]]:
     """Compiles the steps of all stages at once, the later ones while the first trains.
 
+    Only with one device: programs that talk between devices must not be started from
+    several threads, so there each is compiled when it is wanted.
+
     Returns:
-      stage name -> future of its steps function, as `make_train_steps` returns it.
+      stage name -> function that waits for its steps function, see `make_train_steps`.
     """
 
     def compile_stage(stage: StageSpec) -> Callable:
@@ -154,20 +158,22 @@ def compile_ahead(
         steps_fn(place(empty, devices), scene, place(trainer.key(), devices), 0)
         return steps_fn
 
-    return {stage.name: pool.submit(compile_stage, stage) for stage in stages}
+    if len(trainer.devices) > 1:
+        return {stage.name: partial(compile_stage, stage) for stage in stages}
+    return {stage.name: pool.submit(compile_stage, stage).result for stage in stages}
 
 
 def run_stage(
     trainer: Trainer,
     stage: StageSpec,
-    program: Future,
+    program: Callable[[], Callable],
     state: TrainState,
     scene: Scene,
     checkpoints: Checkpoints,
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> TrainState:
-    """Trains one stage with its compiled `program` from `state` to its end.
+    """Trains one stage with its `program`, see `compile_ahead`, from `state` to its end.
 
     Raises:
       NonFiniteLoss: naming stage, step and last good checkpoint.
@@ -176,14 +182,15 @@ def run_stage(
     devices = list(trainer.devices)
     key = place(stream(trainer.key(), stage.name), devices)
     state = place(state, devices)
-    step, compiled = int(state.step), True
+    step, compiled, steps_fn = int(state.step), True, None
     num_views = trainer.field.spec.num_views
     rays = rays_per_device(stage, num_views, len(devices)) * num_views * len(devices)
     while step < stage.steps:
         every = trainer.loop.report_every
         count = min(every - step % every, stage.steps - step)
         started = time.perf_counter()
-        state, sums = program.result()(state, scene, key, count)
+        steps_fn = steps_fn or program()
+        state, sums = steps_fn(state, scene, key, count)
         sums = jax.device_get(sums)
         seconds = time.perf_counter() - started
         if sums.bad_step != NO_STEP:
@@ -254,5 +261,5 @@ def run_stages(
             underway = False
             program = programs[stage.name]
             state = run_stage(trainer, stage, program, state, scene, checkpoints, report, stop)
-            if stop() and stage is not remaining[-1]:
+            if stop():
                 raise Interrupted(f"stopped at the end of {stage.name}; saved")

@@ -24,6 +24,7 @@ from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, make_optimizer, sp
 from jaxvsnerf.types import Array, Cameras, Context, Params, Samples, TrainState
 
 AXIS = "devices"
+MAX_ELEMENTS = 2**31
 NO_STEP = np.iinfo(np.int32).max
 
 
@@ -127,6 +128,25 @@ def token_mask(stage: StageSpec, num_views: int) -> Array | None:
     return ~jnp.eye(num_views, dtype=bool)[:, None, :]
 
 
+def check_sizes(field: Field, stage: StageSpec, spec: StepSpec, num_devices: int) -> None:
+    """Raises ValueError where a step's largest tensor would have 2^31 elements or more.
+
+    One matrix product over such a tensor crashed XLA on a GPU.
+    """
+    views = field.spec.num_views if stage.mode == "fused" else 1
+    rays = rays_per_device(stage, field.spec.num_views, num_devices) * field.spec.num_views
+    samples = max(level.num for level in spec.levels)
+    for name, size in (
+        (f"{stage.name}.rays", rays * samples * views * field.spec.width),
+        ("sampling.grid_cells", spec.grid_cells * views * field.spec.width),
+    ):
+        if size >= MAX_ELEMENTS:
+            raise ValueError(
+                f"{name}: its largest tensor in {stage.name} has {size:.2g} elements, expected "
+                f"fewer than 2^31; lower it by a factor of {size / MAX_ELEMENTS:.1f} or more"
+            )
+
+
 def rays_per_device(stage: StageSpec, num_views: int, num_devices: int) -> int:
     """Rays per view and device: the stage's rays in equal shares, rounded up."""
     return -(-stage.rays // (num_views * num_devices))
@@ -161,8 +181,8 @@ def train_step(
     key = jax.random.fold_in(key, state.step)
     num_views = scene.context.view_dirs.shape[0]
     local = rays_per_device(stage, num_views, num_devices)
-    # Everything is drawn for all devices and cut here, so that the number of devices
-    # does not change what is computed.
+    # Everything is drawn for all devices and cut here, so that as long as the rays divide
+    # evenly the number of devices does not change what is computed.
     rows = draw_rows(scene.table, stream(key, "rays"), local * num_devices, spec.background_share)
     rows = jax.lax.dynamic_slice_in_dim(rows, device * local, local, 1)
     keys = jax.random.split(stream(key, "jitter"), (num_views, local * num_devices))
@@ -186,6 +206,8 @@ def train_step(
 
     (loss, mse), grads = jax.value_and_grad(loss_fn, has_aux=True)(changing)
     loss, mse, grads = jax.lax.pmean((loss, mse, grads), AXIS)
+    # A finite loss can have gradients that are not: both must be, or the state is lost.
+    loss = jnp.where(jnp.isfinite(optax.global_norm(grads)), loss, jnp.nan)
     updates, opt_state = make_optimizer(stage).update(grads, state.opt_state, changing)
     params = {**frozen, **optax.apply_updates(changing, updates)}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,19 +65,13 @@ class Checkpoints:
         step = int(state.step)
         if step in self.steps(stage):
             return
-        # Asked first, since a disk that fills up halfway is reported by several threads.
-        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-        if (free := shutil.disk_usage(self.folder.parent).free) < 1.1 * needed:
-            raise OSError(
-                f"the checkpoint of {stage} at step {step} needs {needed / 1e6:.0f} MB, the disk "
-                f"has {free / 1e6:.0f} MB left; last good checkpoint: {self.last()}. Make room, "
-                "then give the same command again"
-            )
         meta = {"format_version": FORMAT_VERSION, "stage": stage, "step": step}
         # Host arrays, so that a checkpoint opens on any number of devices of any kind.
         host = jax.device_get(state)
         args = ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave(meta))
         try:
+            # First, since a disk that fills up halfway is reported by several threads.
+            _check_room(self.folder.parent, sum(leaf.nbytes for leaf in jax.tree.leaves(host)))
             with _without_thread_logs():
                 self._manager(stage).save(step, args=args)
         except Exception as error:  # noqa: BLE001 - storage raises what it likes
@@ -187,6 +183,19 @@ class Checkpoints:
         for manager in self._managers.values():
             manager.close()
         self._managers.clear()
+
+
+def _check_room(folder: Path, size: int) -> None:
+    """Raises OSError where `size` bytes cannot be written in `folder`."""
+    probe = folder / ".room"
+    try:
+        with probe.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, max(size, 1))
+            elif shutil.disk_usage(folder).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -207,7 +207,7 @@ def train_step(
     (loss, mse), grads = jax.value_and_grad(loss_fn, has_aux=True)(changing)
     loss, mse, grads = jax.lax.pmean((loss, mse, grads), AXIS)
     # A finite loss can have gradients that are not: both must be, or the state is lost.
-    loss = jnp.where(jnp.isfinite(optax.global_norm(grads)), loss, jnp.nan)
+    loss = jnp.where(jnp.isfinite(optax.tree.norm(grads)), loss, jnp.nan)
     updates, opt_state = make_optimizer(stage).update(grads, state.opt_state, changing)
     params = {**frozen, **optax.apply_updates(changing, updates)}
 

@@ -61,5 +61,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
     try:
         return flags.FLAGS(list(argv))
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        print(f"error: {str(error).strip()}", file=sys.stderr)
+        # A KeyError's text is the repr of its message.
+        text = str(error.args[0] if isinstance(error, KeyError) else error)
+        print(f"error: {' '.join(text.split())}", file=sys.stderr)
         sys.exit(2)

@@ -15,90 +15,102 @@ def default_config() -> ConfigDict:
     A config file starts from it and changes what it needs. The specs that the values
     become (DataSpec, FieldSpec, StageSpec, ...) document and check each of them.
     """
-    config = ConfigDict()
-    config.seed = 0
-    config.data = ConfigDict(
-        dict(
-            kind="strip",
-            path="",
-            truth="",
-            rig="syncdreamer",
-            views=(),
-            background=(1.0, 1.0, 1.0),
-            mask="auto",
-            mask_threshold=0.04,
-            downscale=1,
-            similarity=(),
-            azimuth_deg=(),
-            elevation_deg=(30.0,),
-            distance=1.5,
-            fov_deg=49.13,
-            pixel_center=0.5,
-            size=64,
-            num_views=16,
-            severity="medium",
-            seed=0,
-        )
-    )
-    config.field = ConfigDict(
-        dict(
-            depth=8,
-            width=256,
-            shared_layers=5,
-            skip_layer=5,
-            pos_freqs=10,
-            dir_freqs=4,
-            position_scale=2.0,
-            view_dependent=False,
-            num_heads=4,
-            angle_term=True,
-            density_activation="softplus",
-            density_scale=10.0,
-            density_shift=-1.0,
-            # auto: bfloat16 products on GPU and TPU, float32 on a CPU.
-            dtype="auto",
-        )
-    )
-    config.sampling = ConfigDict(
-        dict(
-            # grid: intervals drawn from the density grid; hierarchical: NeRF's.
-            kind="grid",
-            num_intervals=32,
-            num_probes=128,
-            exploration=0.1,
-            num_coarse=64,
-            num_fine=128,
-            grid_resolution=96,
-            grid_every=8,
-            grid_cells=65536,
-            hull_dilate_px=3,
-            hull_num_outside=0,
-            near_px=6,
-            background_share=0.1,
-        )
-    )
-    config.loss = ConfigDict(dict(kind="charbonnier", eps=1e-3, mask_weight=1.0))
     everything = ("shared", "views", "heads")
-    config.stage1 = stage_config(steps=1000, mode="single", trainable=everything)
-    config.stage2 = stage_config(
-        steps=500, mode="per_view", trainable=everything, lr_init=5e-4, lr_final=1e-4
+    config = ConfigDict(
+        dict(
+            seed=0,
+            data=_data_config(),
+            field=_field_config(),
+            sampling=_sampling_config(),
+            loss=dict(kind="charbonnier", eps=1e-3, mask_weight=1.0),
+            stage1=stage_config(steps=1000, mode="single", trainable=everything),
+            stage2=stage_config(
+                steps=500, mode="per_view", trainable=everything, lr_init=5e-4, lr_final=1e-4
+            ),
+            stage3=stage_config(
+                steps=100,
+                mode="fused",
+                trainable=("attention", "heads"),
+                token_mask="own",
+                lr_init=1e-4,
+                lr_final=1e-5,
+                warmup=20,
+            ),
+            loop=dict(report_every=50, checkpoint_every=500),
+            render=dict(
+                num_intervals=48, turntable_frames=48, turntable_fps=24, turntable_size=256
+            ),
+            # level 0 finds the level of the surface by itself.
+            mesh=dict(resolution=192, level=0.0),
+        )
     )
-    config.stage3 = stage_config(
-        steps=100,
-        mode="fused",
-        trainable=("attention", "heads"),
-        token_mask="own",
-        lr_init=1e-4,
-        lr_final=1e-5,
-        warmup=20,
-    )
-    config.loop = ConfigDict(dict(report_every=50, checkpoint_every=500))
-    config.render = ConfigDict(
-        dict(num_intervals=48, turntable_frames=48, turntable_fps=24, turntable_size=256)
-    )
-    # level 0 finds the level of the surface by itself.
-    config.mesh = ConfigDict(dict(resolution=192, level=0.0))
     return config.lock()
+
+
+def _data_config() -> dict[str, Any]:
+    """Where the pictures come from, see DataSpec."""
+    return dict(
+        kind="strip",
+        path="",
+        truth="",
+        rig="syncdreamer",
+        views=(),
+        background=(1.0, 1.0, 1.0),
+        mask="auto",
+        mask_threshold=0.04,
+        downscale=1,
+        similarity=(),
+        azimuth_deg=(),
+        elevation_deg=(30.0,),
+        distance=1.5,
+        fov_deg=49.13,
+        pixel_center=0.5,
+        size=64,
+        num_views=16,
+        severity="medium",
+        seed=0,
+    )
+
+
+def _field_config() -> dict[str, Any]:
+    """The field, see FieldSpec."""
+    return dict(
+        depth=8,
+        width=256,
+        shared_layers=5,
+        skip_layer=5,
+        pos_freqs=10,
+        dir_freqs=4,
+        position_scale=2.0,
+        view_dependent=False,
+        num_heads=4,
+        angle_term=True,
+        density_activation="softplus",
+        density_scale=10.0,
+        density_shift=-1.0,
+        # auto: bfloat16 products on GPU and TPU, float32 on a CPU.
+        dtype="auto",
+    )
+
+
+def _sampling_config() -> dict[str, Any]:
+    """Where rays are drawn and sampled."""
+    return dict(
+        # grid: intervals drawn from the density grid; hierarchical: NeRF's.
+        kind="grid",
+        num_intervals=32,
+        num_probes=128,
+        exploration=0.1,
+        num_coarse=64,
+        num_fine=128,
+        grid_resolution=96,
+        grid_every=8,
+        grid_cells=65536,
+        hull_dilate_px=3,
+        hull_num_outside=0,
+        near_px=6,
+        background_share=0.1,
+    )
 
 
 def stage_config(**values: Any) -> ConfigDict:

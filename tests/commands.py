@@ -5,6 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
+
+import jaxvsnerf
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -33,3 +38,17 @@ def run(name: str, *arguments: str, **kwargs) -> subprocess.CompletedProcess:
         cwd=ROOT,
         **kwargs,
     )
+
+
+def final_state(folder):
+    """Every array of the last checkpoint, by name."""
+    field = jaxvsnerf.load(folder)
+    leaves = jax.tree_util.tree_leaves_with_path((field.params, field.grid))
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def assert_same_bits(a, b):
+    left, right = final_state(a), final_state(b)
+    assert left.keys() == right.keys()
+    for name in left:
+        np.testing.assert_array_equal(left[name], right[name], err_msg=name)

@@ -1,0 +1,185 @@
+"""Runs that survive: killed, stopped, broken, out of room, diverged."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+import jaxvsnerf
+from jaxvsnerf.training import checkpoints as checkpoints_module
+from jaxvsnerf.training.checkpoints import BrokenCheckpoint, Checkpoints
+from jaxvsnerf.types import TrainState
+from tests import commands
+
+STAGES = ("stage1", "stage2", "stage3")
+
+
+def wait_for(condition, process, seconds=240):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the run ended before it could be stopped"
+        assert time.monotonic() < deadline, "the run took too long"
+        time.sleep(0.005)
+
+
+def start(folder, cache, *overrides):
+    return subprocess.Popen(
+        commands.command("train", *commands.train_arguments(folder, *overrides)),
+        env={**commands.environment(), **cache},
+        cwd=commands.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_run_killed_in_stage_2_goes_on_and_ends_with_the_same_bits(run_folder, tmp_path, cache):
+    folder = tmp_path / "killed"
+    process = start(folder, cache)
+    wait_for((folder / "checkpoints" / "stage2" / "2").exists, process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (folder / "mesh.glb").exists()
+    done = commands.run("train", *commands.train_arguments(folder), env=cache)
+    assert done.returncode == 0, done.stderr
+    assert "going on from stage2 step" in done.stdout
+    commands.assert_same_bits(run_folder, folder)
+    logs = [
+        [
+            {k: v for k, v in json.loads(line).items() if k != "seconds"}
+            for line in (f / "metrics.jsonl").read_text().splitlines()
+        ]
+        for f in (run_folder, folder)
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_sigterm_saves_and_exits_and_a_second_process_is_refused(tmp_path, cache):
+    folder = tmp_path / "terminated"
+    endless = "--config.stage1.steps=1000000"
+    process = start(folder, cache, endless)
+    wait_for((folder / "config.json").exists, process)
+    second = commands.run("train", *commands.train_arguments(folder, endless), env=cache)
+    assert second.returncode == 1 and "another process is at work" in second.stderr
+    wait_for((folder / "checkpoints" / "stage1" / "2").exists, process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 143, errors
+    assert "saved; the same command goes on" in errors
+    names = [p for p in (folder / "checkpoints").rglob("*") if p.name.isdigit()]
+    assert names
+
+
+def test_a_checkpoint_opens_on_another_number_of_devices(run_folder, tmp_path, cache):
+    folder = tmp_path / "devices"
+    shutil.copytree(run_folder, folder)
+    shutil.rmtree(folder / "checkpoints" / "stage3")
+    four = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", **cache}
+    done = commands.run("train", *commands.train_arguments(folder), env=four)
+    assert done.returncode == 0, done.stderr
+    assert "4 cpu device(s)" in done.stdout and "going on from stage2 step 6" in done.stdout
+    # Written by four devices, read by the one of this process.
+    assert jaxvsnerf.load(folder).mode == "fused"
+    assert not (folder / "checkpoints" / "broken").exists()
+
+
+def test_a_checkpoint_of_another_format_is_refused_and_stays(run_folder, tmp_path, monkeypatch):
+    shutil.copytree(run_folder / "checkpoints", tmp_path / "checkpoints")
+    monkeypatch.setattr(checkpoints_module, "FORMAT_VERSION", 2)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", STAGES)
+    with pytest.raises(ValueError, match="expected checkpoint format 2, got 1"):
+        checkpoints.restore_newest(lambda _: None)
+    assert checkpoints.steps("stage3") == [4, 6]
+
+
+def test_a_broken_newest_checkpoint_falls_back_to_the_one_before(run_folder, tmp_path, cache):
+    folder = tmp_path / "broken"
+    shutil.copytree(run_folder, folder)
+    newest = folder / "checkpoints" / "stage3" / "6"
+    for file in newest.rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    done = commands.run("train", *commands.train_arguments(folder), env=cache)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be read" in done.stderr and "going on from stage3 step 4" in done.stdout
+    assert (folder / "checkpoints" / "broken" / "stage3-6").is_dir()
+    commands.assert_same_bits(run_folder, folder)
+
+
+def test_when_no_checkpoint_can_be_read_training_does_not_silently_start_again(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", STAGES)
+    (tmp_path / "checkpoints").mkdir()
+    checkpoints.save("stage1", TrainState(np.int32(3), {"w": np.zeros(9, np.float32)}, None, None))
+    for file in (tmp_path / "checkpoints" / "stage1" / "3").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    with pytest.raises(BrokenCheckpoint, match="none of the 1 checkpoints could be read"):
+        checkpoints.restore_newest(lambda _: None)
+    assert (tmp_path / "checkpoints" / "broken" / "stage1-3").is_dir()
+
+
+def test_another_config_in_the_same_workdir_is_refused_with_a_diff(run_folder, cache):
+    before = sorted((p, p.stat().st_mtime_ns) for p in run_folder.rglob("*") if p.is_file())
+    done = commands.run(
+        "train", *commands.train_arguments(run_folder, "--config.stage1.steps=9"), env=cache
+    )
+    assert done.returncode == 1
+    assert "stage1.steps: 6 -> 9" in done.stderr
+    after = sorted((p, p.stat().st_mtime_ns) for p in run_folder.rglob("*") if p.is_file())
+    assert [p for p in after if p[0].name != ".lock"] == [p for p in before if p[0].name != ".lock"]
+
+
+def test_a_loss_that_is_not_finite_names_step_stage_and_last_checkpoint(tmp_path, cache):
+    done = commands.run(
+        "train",
+        *commands.train_arguments(
+            tmp_path / "diverged", "--config.stage2.lr_init=1e30", "--config.loss.kind=mse"
+        ),
+        env=cache,
+    )
+    assert done.returncode == 1
+    assert "not finite at step" in done.stderr
+    assert "of stage2; last good checkpoint: stage" in done.stderr
+    assert Checkpoints(tmp_path / "diverged" / "checkpoints", STAGES).steps("stage1") == [4, 6]
+
+
+def test_a_full_disk_is_a_clear_error_and_loses_nothing(run_folder, tmp_path, cache):
+    folder = tmp_path / "full"
+    shutil.copytree(run_folder, folder)
+    shutil.rmtree(folder / "checkpoints" / "stage3")
+    # Files may not grow beyond 2 kB, as on a disk that fills up while writing.
+    shell = "trap '' XFSZ; ulimit -f 2; exec \"$@\""
+    done = subprocess.run(
+        ["bash", "-c", shell, "-", *commands.command("train", *commands.train_arguments(folder))],
+        capture_output=True,
+        text=True,
+        env={**commands.environment(), "JAX_ENABLE_COMPILATION_CACHE": "false"},
+        cwd=commands.ROOT,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the checkpoint of stage3 at step 2 could not be written")
+    assert len(done.stderr.splitlines()) == 1
+    assert "last good checkpoint: stage2 step 6" in done.stderr
+    assert not list((folder / "checkpoints").rglob("*tmp*"))
+    assert Checkpoints(folder / "checkpoints", STAGES).steps("stage2") == [4, 6]
+    assert jaxvsnerf.load(folder).mode == "canonical"
+
+
+def test_a_disk_without_room_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    state = TrainState(np.int32(3), {"w": np.zeros(1000, np.float32)}, None, None)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", STAGES)
+    with pytest.raises(OSError, match="stage1 at step 3 .*No space left.*checkpoint: none"):
+        checkpoints.save("stage1", state)
+    assert not list(tmp_path.iterdir())

@@ -100,7 +100,7 @@ class Rays:
       radii: [..., 1] radius of the pixel's cone at t = 1 (mip-NeRF's footprint).
       near: [..., 1] t where the ray enters the object's cube.
       far: [..., 1] t where it leaves; a ray that misses has far - near tiny.
-      view_index: [...] int32, the input view a ray belongs to; 0 for novel views.
+      view_index: [...] int32 index of the camera a ray belongs to.
     """
 
     origins: Array

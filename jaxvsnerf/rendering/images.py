@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxvsnerf.geometry.cameras import image_rays
 from jaxvsnerf.rendering.grid import DensityGrid
 from jaxvsnerf.rendering.render import render_rays
-from jaxvsnerf.rendering.sampling import Level, hits_support
+from jaxvsnerf.rendering.sampling import GridLevel, Level, hits_support
 from jaxvsnerf.types import Array, FieldOut, Rays, Rendering
 
 # Elements of the largest tensor of a chunk. A tensor of 2^31 elements in one matrix
@@ -90,7 +90,7 @@ def render_chunks(
 
 def ray_hits(rays: Rays, levels: tuple[Level, ...], grid: DensityGrid | None) -> Array | None:
     """[R] bool whether a ray meets the grid's support, None where no level uses the grid."""
-    probes = [level.num_probes for level in levels if hasattr(level, "num_probes")]
+    probes = [level.num_probes for level in levels if isinstance(level, GridLevel)]
     if not probes or len(probes) < len(levels) or grid is None:
         return None
     return hits_support(rays, grid, 2 * max(probes))

@@ -25,7 +25,10 @@ class UniformLevel:
 
 @dataclass(frozen=True)
 class ImportanceLevel:
-    """`num` intervals drawn from the weights of the level before."""
+    """`num` intervals drawn from the weights of the level before.
+
+    Choice: widened and padded as in mip-NeRF, so that a thin surface stays inside.
+    """
 
     num: int
     field: str = "main"

@@ -4,7 +4,7 @@
         --config.data.path=syncdreamer/chicken/strip.png \
         --config.data.truth=syncdreamer/chicken/gt
 
-Two and a half minutes on an H200.
+About three minutes on an H200.
 
 Four views 90 degrees apart (the paper's figure), NeRF's hierarchical sampling and
 direction-dependent colour, no mask term; in the last stage the attention sees the ray's

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxvsnerf import export
 from jaxvsnerf.files import replacing
+from jaxvsnerf.geometry.cameras import inverse_similarity
 from jaxvsnerf.outputs.charts import Chart, Series, line_chart
 from jaxvsnerf.outputs.extras import check_extras, require
 from jaxvsnerf.outputs.glb import srgb_to_linear, write_glb
@@ -15,6 +17,7 @@ from jaxvsnerf.outputs.lattice import mesh_points, sample_density
 from jaxvsnerf.outputs.mesh import extract_mesh
 from jaxvsnerf.outputs.report import Column, Report, render_report
 from jaxvsnerf.outputs.video import write_mp4
+from jaxvsnerf.types import Similarity
 
 trimesh = pytest.importorskip("trimesh")
 HALF, SIDE = 0.5, 48
@@ -194,3 +197,15 @@ def test_a_missing_extra_names_the_pip_line():
     with pytest.raises(ImportError, match=r"jaxvsnerf\[export\]"):
         check_extras(("jaxvsnerf_no_such_module",))
     check_extras()
+
+
+def test_a_mesh_goes_back_to_the_frame_its_poses_came_in():
+    turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], np.float32)
+    to_cube = Similarity(np.float32(0.25), turn, np.array([0.1, -0.2, 0.05], np.float32))
+    mesh = extract_mesh(ball((0.1, 0.0, 0.15), 0.2), red, half_extent=HALF)
+    back = export._moved(mesh, inverse_similarity(to_cube))
+    # x_cube = 0.25 Q x_source + b takes every vertex where it was, four times smaller.
+    again = 0.25 * back.vertices @ turn.T + np.array([0.1, -0.2, 0.05])
+    np.testing.assert_allclose(again, mesh.vertices, atol=1e-5)
+    np.testing.assert_allclose(back.normals @ turn.T, mesh.normals, atol=1e-5)
+    assert as_trimesh(back).volume == pytest.approx(as_trimesh(mesh).volume * 4**3, rel=1e-3)

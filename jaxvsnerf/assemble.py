@@ -98,10 +98,8 @@ def check_outputs(config: ConfigDict) -> None:
     """Raises ValueError where a setting of what follows training is out of range."""
     render_levels(config)
     _positive("render", config.render, "turntable_frames", "turntable_fps", "turntable_size")
-    if not 0 <= config.render.skip_below < 1:
-        raise ValueError(
-            f"render.skip_below: expected 0 (combine all) to 1, got {config.render.skip_below}"
-        )
+    if not 0 <= config.render.opaque < 1:
+        raise ValueError(f"render.opaque: expected 0 (nothing is) to 1, got {config.render.opaque}")
     if config.mesh.resolution < 2 or config.mesh.level < 0:
         raise ValueError(
             "mesh: expected resolution of at least 2 and level of at least 0 (0 finds it), got "
@@ -250,7 +248,7 @@ def load_stages(
             background=background,
             levels=render_levels(config),
             mode=mode or RENDER_MODE[stage.mode],
-            skip_below=config.render.skip_below,
+            opaque=config.render.opaque,
         )
     checkpoints.close()
     if not stages:

@@ -22,6 +22,7 @@ from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.loop import LoopSpec, Trainer
 from jaxvsnerf.training.losses import LossSpec
+from jaxvsnerf.training.processes import all_devices
 from jaxvsnerf.training.rays import build_ray_table
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
 from jaxvsnerf.training.step import Scene, StepSpec, check_sizes, place
@@ -157,7 +158,7 @@ def make_trainer(config: ConfigDict, num_views: int, grid: DensityGrid | None) -
         loop=LoopSpec(**config.loop),
         sampler=grid,
         seed=config.seed,
-        devices=tuple(jax.local_devices()),
+        devices=tuple(all_devices()),
     )
     for stage in trainer.stages:
         check_sizes(trainer.field, stage, trainer.spec, len(trainer.devices))
@@ -172,7 +173,7 @@ def make_scene(config: ConfigDict, views: ViewSet) -> Scene:
         context=make_context(views.cameras),
         background=np.asarray(views.background, np.float32),
     )
-    return place(scene, list(jax.local_devices()))
+    return place(scene, all_devices())
 
 
 def save_scene(folder: Path, dataset: Dataset) -> None:

@@ -9,6 +9,7 @@ the places where they agree. With one process all of this is nothing.
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 from collections.abc import Iterator, Mapping
 
@@ -42,8 +43,7 @@ def join(environment: Mapping[str, str]) -> None:
     plain = bool(address) and None not in (count, index)
     if address:
         _check_address(address, listens=index == 0)
-    # It would swallow SIGTERM: a run has its own way to stop.
-    jax.config.update("jax_enable_preemption_service", False)
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         jax.distributed.initialize(
             coordinator_address=address,
@@ -63,6 +63,8 @@ def join(environment: Mapping[str, str]) -> None:
             f"--distributed: the other processes were not reached ({describe(error)}); "
             f"got {_given(environment)}"
         ) from error
+    # JAX has just taken SIGTERM for itself and would swallow it; a run has its own way to stop.
+    signal.signal(signal.SIGTERM, handler)
     if jax.device_count() != jax.process_count() * jax.local_device_count():
         raise ValueError(
             f"--distributed: expected as many devices in each of {jax.process_count()} processes, "

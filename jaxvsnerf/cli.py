@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
+from jaxvsnerf.compilation import use_cache
 from jaxvsnerf.training.loop import Interrupted, NonFiniteLoss
 from jaxvsnerf.training.processes import OtherProcessFailed, describe
 
@@ -31,6 +33,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             return 2
         logging.set_verbosity(logging.WARNING)
         logging.use_absl_handler()
+        use_cache(os.environ)
         try:
             main(argv)
         except Interrupted as stopped:

@@ -35,6 +35,7 @@ from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.loop import Progress, Trainer, run_stages
 from jaxvsnerf.training.processes import check_same, connected, is_first, join, leave, together
 from jaxvsnerf.types import Dataset
+from jaxvsnerf.usage import Usage, peak_memory, process_age, save_usage, usage_facts
 from jaxvsnerf.workdir import MetricsLog, locked, open_workdir, save_config
 
 
@@ -69,6 +70,7 @@ class _Reporter:
 
     def __init__(self, log: MetricsLog):
         self.log = log
+        self.first_step: float | None = None  # when the first dispatch ended
 
     def resumed(self, stage: str, step: int) -> None:
         """Drops what was logged after the checkpoint."""
@@ -77,6 +79,7 @@ class _Reporter:
             print(f"going on from {stage} step {step}")
 
     def __call__(self, progress: Progress) -> None:
+        self.first_step = self.first_step or time.perf_counter()
         row = {
             name: getattr(progress, name) for name in ("stage", "step", "loss", "psnr", "seconds")
         }
@@ -96,12 +99,14 @@ class _Reporter:
         return (progress.steps - progress.step) * progress.seconds / progress.report_steps
 
 
-def train_run(config: ConfigDict, workdir: str) -> Path:
+def train_run(config: ConfigDict, workdir: str, *, started: float | None = None) -> Path:
     """The whole job: train all stages, evaluate, render, export, report.
 
     Args:
       config: as `default_config` has it.
       workdir: folder of the run; made, or gone on with.
+      started: `time.perf_counter()` of the command's start, from which the time to the
+        first step counts; None is now.
 
     Of several processes all train; the first one alone writes, and does what follows.
 
@@ -114,7 +119,7 @@ def train_run(config: ConfigDict, workdir: str) -> Path:
       NonFiniteLoss, Interrupted, OSError: see training.loop; what was saved stays.
       OtherProcessFailed: with any of these.
     """
-    started = time.perf_counter()
+    started = time.perf_counter() if started is None else started
     folder = Path(workdir)
     with contextlib.ExitStack() as held:
         with together():
@@ -127,15 +132,20 @@ def train_run(config: ConfigDict, workdir: str) -> Path:
                 assemble.save_scene(folder, dataset)
                 _describe(dataset, trainer)
         with connected():
-            _train(config, folder, dataset, trainer)
+            first_step = _train(config, folder, dataset, trainer)
         leave()  # what follows takes minutes, and the first process alone
         if not is_first():
             return folder
         trained = time.perf_counter()
+        took = ""
+        if first_step is not None:
+            usage = Usage(first_step - started, peak_memory(jax.local_devices()))
+            save_usage(folder, usage)
+            took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
         _finish(folder, dataset)
         print(
-            f"trained in {trained - started:.0f} s, evaluated and exported in "
-            f"{time.perf_counter() - trained:.0f} s: {folder / 'report.html'}"
+            f"trained in {trained - started:.0f} s{took and f' ({took})'}, evaluated and "
+            f"exported in {time.perf_counter() - trained:.0f} s: {folder / 'report.html'}"
         )
     return folder
 
@@ -169,13 +179,15 @@ def _describe(dataset: Dataset, trainer: Trainer) -> None:
     )
 
 
-def _train(config: ConfigDict, folder: Path, dataset: Dataset, trainer: Trainer) -> None:
+def _train(config: ConfigDict, folder: Path, dataset: Dataset, trainer: Trainer) -> float | None:
+    """Trains what is left to train; when the first dispatch ended, None without any."""
     names = tuple(stage.name for stage in trainer.stages)
     reporter = _Reporter(MetricsLog(folder, names))
     checkpoints = Checkpoints(folder / "checkpoints", names)
     scene = assemble.make_scene(config, dataset.inputs)
     with _stop_signal() as stop, contextlib.closing(checkpoints):
         run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed)
+    return reporter.first_step
 
 
 def _finish(folder: Path, dataset: Dataset) -> None:
@@ -206,7 +218,7 @@ def main() -> None:
             raise ValueError("--config: expected a config file such as configs/quickstart.py")
         if distributed.value:
             join(os.environ)
-        train_run(config.value, workdir.value)
+        train_run(config.value, workdir.value, started=time.perf_counter() - process_age())
 
     cli.run(command)
 

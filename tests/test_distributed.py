@@ -1,7 +1,6 @@
 """Several processes train one run as one process does."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -140,11 +139,11 @@ def log(folder):
 
 
 @pytest.fixture(scope="module")
-def one_process(tmp_path_factory, cache):
+def one_process(tmp_path_factory):
     """The same run by one process with as many devices."""
     folder = tmp_path_factory.mktemp("distributed") / "one"
     two_devices = f"{QUICK_TO_COMPILE} --xla_force_host_platform_device_count=2"
-    done = commands.run("train", *settings(folder), env={**cache, "XLA_FLAGS": two_devices})
+    done = commands.run("train", *settings(folder), env={"XLA_FLAGS": two_devices})
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -154,10 +153,7 @@ def test_processes_agree_on_values_wishes_and_errors():
         assert status == 0 and printed == ["fine 3.0"], errors
 
 
-def test_two_processes_stopped_by_one_of_them_go_on_and_end_as_one_process(
-    one_process, cache, monkeypatch
-):
-    monkeypatch.setattr(os, "environ", {**os.environ, **cache})
+def test_two_processes_stopped_by_one_of_them_go_on_and_end_as_one_process(one_process):
     folder = one_process.parent / "two"
     processes = train(folder)
     wait_for((folder / "checkpoints" / "stage1" / "2").exists, processes[0])
@@ -176,15 +172,13 @@ def test_two_processes_stopped_by_one_of_them_go_on_and_end_as_one_process(
     assert log(one_process) == log(folder)
 
 
-def test_two_processes_open_the_checkpoint_of_one(one_process, cache, monkeypatch):
-    monkeypatch.setattr(os, "environ", {**os.environ, **cache})
+def test_two_processes_open_the_checkpoint_of_one(one_process):
     (first, printed, errors), other = end(train(one_process))
     assert first == 0 and "going on from stage2 step 6" in printed[1], errors
     assert other == (0, [], "")
 
 
-def test_an_error_of_the_first_process_ends_all_with_its_text(one_process, cache, monkeypatch):
-    monkeypatch.setattr(os, "environ", {**os.environ, **cache})
+def test_an_error_of_the_first_process_ends_all_with_its_text(one_process):
     for status, printed, errors in end(train(one_process, "--config.stage1.steps=7")):
         assert status == 1 and printed == []
         assert errors.startswith("error: ") and "stage1.steps: 6 -> 7" in errors

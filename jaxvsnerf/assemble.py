@@ -24,6 +24,7 @@ from jaxvsnerf.training.batch import Scene, StepSpec
 from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.loop import LoopSpec, Trainer
 from jaxvsnerf.training.losses import LossSpec
+from jaxvsnerf.training.processes import all_devices
 from jaxvsnerf.training.rays import build_ray_table
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
 from jaxvsnerf.training.step import place
@@ -162,7 +163,7 @@ def make_trainer(config: ConfigDict, num_views: int, grid: DensityGrid | None) -
         loop=LoopSpec(**config.loop),
         sampler=grid,
         seed=config.seed,
-        devices=tuple(jax.local_devices()),
+        devices=tuple(all_devices()),
     )
 
 
@@ -174,7 +175,7 @@ def make_scene(config: ConfigDict, views: ViewSet) -> Scene:
         context=make_context(views.cameras),
         background=np.asarray(views.background, np.float32),
     )
-    return place(scene, tuple(jax.local_devices()))
+    return place(scene, tuple(all_devices()))
 
 
 def save_scene(folder: Path, dataset: Dataset) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
+from jaxvsnerf.compilation import use_cache
 from jaxvsnerf.training.loop import Interrupted, NonFiniteLoss
+from jaxvsnerf.training.processes import OtherProcessFailed, describe
 
 INTERRUPTED = 143  # 128 + SIGTERM, what a shell expects of a process ended by it
 
 # What bad input, a full disk or a missing package raise; anything else is a bug and
 # keeps its traceback.
-EXPECTED_ERRORS = (ValueError, OSError, ImportError, NonFiniteLoss)
+EXPECTED_ERRORS = (ValueError, OSError, ImportError, NonFiniteLoss, OtherProcessFailed)
 
 
 def define_workdir() -> flags.FlagHolder:
@@ -30,6 +33,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             return 2
         logging.set_verbosity(logging.WARNING)
         logging.use_absl_handler()
+        use_cache(os.environ)
         try:
             main(argv)
         except Interrupted as stopped:
@@ -41,19 +45,13 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         except EXPECTED_ERRORS as error:
             if flags.FLAGS.traceback:
                 raise
-            print(f"error: {_text(error)}", file=sys.stderr)
+            print(f"error: {describe(error)}", file=sys.stderr)
             return 1
         return 0
 
     flags.DEFINE_bool("traceback", False, "Show where an error comes from.")
     flags.adopt_module_key_flags(sys.modules[__name__])
     app.run(guarded, flags_parser=_parse)
-
-
-def _text(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file could not be written'}: {error.strerror}"
-    return str(error) or type(error).__name__
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

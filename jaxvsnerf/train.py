@@ -2,12 +2,15 @@
 
     python -m jaxvsnerf.train --config=configs/X.py --workdir=DIR [--config.field=value]
 
-The same command goes on where an interrupted run stopped.
+The same command goes on where an interrupted run stopped. With --distributed, several
+processes train one run: each gives the same command, the first one writes and prints.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import signal
 import sys
 import threading
@@ -15,10 +18,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
+from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from jaxvsnerf import assemble, cli
+from jaxvsnerf import __version__, assemble, cli
+from jaxvsnerf.config import to_plain
 from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.evaluate import evaluate_run
 from jaxvsnerf.export import export_run
@@ -26,8 +32,10 @@ from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.render import render_run
 from jaxvsnerf.report import report_run
 from jaxvsnerf.training.checkpoints import Checkpoints
-from jaxvsnerf.training.loop import Progress, run_stages
+from jaxvsnerf.training.loop import Progress, Trainer, run_stages
+from jaxvsnerf.training.processes import check_same, connected, is_first, join, leave, together
 from jaxvsnerf.types import Dataset
+from jaxvsnerf.usage import Usage, peak_memory, process_age, save_usage, usage_facts
 from jaxvsnerf.workdir import MetricsLog, locked, open_workdir, save_config
 
 
@@ -62,6 +70,7 @@ class _Reporter:
 
     def __init__(self, log: MetricsLog):
         self.log = log
+        self.first_step: float | None = None  # when the first dispatch ended
 
     def resumed(self, stage: str, step: int) -> None:
         """Drops what was logged after the checkpoint."""
@@ -70,6 +79,7 @@ class _Reporter:
             print(f"going on from {stage} step {step}")
 
     def __call__(self, progress: Progress) -> None:
+        self.first_step = self.first_step or time.perf_counter()
         row = {
             name: getattr(progress, name) for name in ("stage", "step", "loss", "psnr", "seconds")
         }
@@ -89,12 +99,16 @@ class _Reporter:
         return (progress.steps - progress.step) * progress.seconds / progress.report_steps
 
 
-def train_run(config: ConfigDict, workdir: str) -> Path:
+def train_run(config: ConfigDict, workdir: str, *, started: float | None = None) -> Path:
     """The whole job: train all stages, evaluate, render, export, report.
 
     Args:
       config: as `default_config` has it.
       workdir: folder of the run; made, or gone on with.
+      started: `time.perf_counter()` of the command's start, from which the time to the
+        first step counts; None is now.
+
+    Of several processes all train; the first one alone writes, and does what follows.
 
     Returns:
       The folder.
@@ -103,47 +117,77 @@ def train_run(config: ConfigDict, workdir: str) -> Path:
       ValueError, FileNotFoundError, ImportError: something given is wrong; nothing was
         written.
       NonFiniteLoss, Interrupted, OSError: see training.loop; what was saved stays.
+      OtherProcessFailed: with any of these.
     """
-    started = time.perf_counter()
-    check_extras()
-    config = assemble.resolve_config(config)
-    assemble.check_outputs(config)
-    dataset = load_dataset(assemble.data_spec(config))
-    trainer = assemble.make_trainer(
-        config, len(dataset.inputs.images), assemble.make_grid(config, dataset.inputs)
-    )
-    folder = open_workdir(workdir)
-    with locked(folder):
-        save_config(folder, config)
-        assemble.save_scene(folder, dataset)
-        _describe(dataset, trainer)
-        _train(config, folder, dataset, trainer)
+    started = time.perf_counter() if started is None else started
+    folder = Path(workdir)
+    with contextlib.ExitStack() as held:
+        with together():
+            config, dataset, trainer = _prepare(config)
+        check_same(_fingerprint(config, dataset))
+        with together():
+            if is_first():
+                held.enter_context(locked(open_workdir(workdir)))
+                save_config(folder, config)
+                assemble.save_scene(folder, dataset)
+                _describe(dataset, trainer)
+        with connected():
+            first_step = _train(config, folder, dataset, trainer)
+        leave()  # what follows takes minutes, and the first process alone
+        if not is_first():
+            return folder
         trained = time.perf_counter()
+        took = ""
+        if first_step is not None:
+            usage = Usage(first_step - started, peak_memory(jax.local_devices()))
+            save_usage(folder, usage)
+            took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
         _finish(folder, dataset)
         print(
-            f"trained in {trained - started:.0f} s, evaluated and exported in "
-            f"{time.perf_counter() - trained:.0f} s: {folder / 'report.html'}"
+            f"trained in {trained - started:.0f} s{took and f' ({took})'}, evaluated and "
+            f"exported in {time.perf_counter() - trained:.0f} s: {folder / 'report.html'}"
         )
     return folder
 
 
-def _describe(dataset: Dataset, trainer) -> None:
+def _prepare(config: ConfigDict) -> tuple[ConfigDict, Dataset, Trainer]:
+    """The resolved config, the pictures and the trainer; whatever is wrong is found here."""
+    check_extras()
+    config = assemble.resolve_config(config)
+    assemble.check_outputs(config)
+    dataset = load_dataset(assemble.data_spec(config))
+    grid = assemble.make_grid(config, dataset.inputs)
+    return config, dataset, assemble.make_trainer(config, len(dataset.inputs.images), grid)
+
+
+def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
+    """What must be the same in all processes; the pictures may lie elsewhere."""
+    settings = to_plain(config)
+    settings["data"].update(path="", truth="")
+    shape = dataset.inputs.images.shape
+    return json.dumps([__version__, settings, shape], sort_keys=True)
+
+
+def _describe(dataset: Dataset, trainer: Trainer) -> None:
     height, width = dataset.inputs.images.shape[1:3]
     truth = f", {len(dataset.truth.images)} truth views" if dataset.truth is not None else ""
+    processes = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
     print(
         f"{len(dataset.inputs.images)} views of {width}x{height}{truth}; "
-        f"{len(trainer.devices)} {trainer.devices[0].platform} device(s), "
+        f"{len(trainer.devices)} {trainer.devices[0].platform} device(s){processes}, "
         f"{trainer.field.spec.dtype} products"
     )
 
 
-def _train(config: ConfigDict, folder: Path, dataset: Dataset, trainer) -> None:
+def _train(config: ConfigDict, folder: Path, dataset: Dataset, trainer: Trainer) -> float | None:
+    """Trains what is left to train; when the first dispatch ended, None without any."""
     names = tuple(stage.name for stage in trainer.stages)
     reporter = _Reporter(MetricsLog(folder, names))
     checkpoints = Checkpoints(folder / "checkpoints", names)
     scene = assemble.make_scene(config, dataset.inputs)
     with _stop_signal() as stop, contextlib.closing(checkpoints):
         run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed)
+    return reporter.first_step
 
 
 def _finish(folder: Path, dataset: Dataset) -> None:
@@ -167,11 +211,14 @@ def main() -> None:
     """The command."""
     config = config_flags.DEFINE_config_file("config", None, "Config file.", lock_config=True)
     workdir = cli.define_workdir()
+    distributed = flags.DEFINE_bool("distributed", False, "One of several processes of a run.")
 
     def command(_) -> None:
         if config.value is None:
             raise ValueError("--config: expected a config file such as configs/quickstart.py")
-        train_run(config.value, workdir.value)
+        if distributed.value:
+            join(os.environ)
+        train_run(config.value, workdir.value, started=time.perf_counter() - process_age())
 
     cli.run(command)
 

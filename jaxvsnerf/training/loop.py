@@ -149,7 +149,15 @@ def compile_ahead(
       stage name -> function that waits for its steps function, see `make_train_steps`.
     """
 
+    # A thread does not inherit JAX's default device, and what is compiled under another
+    # one would be compiled again.
+    default_device = jax.config.jax_default_device
+
     def compile_stage(stage: StageSpec) -> Callable:
+        with jax.default_device(default_device):
+            return compile_here(stage)
+
+    def compile_here(stage: StageSpec) -> Callable:
         devices = list(trainer.devices)
         steps_fn = make_train_steps(trainer.field, stage, trainer.spec, devices)
         template = trainer.template(stage.name)

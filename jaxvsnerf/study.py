@@ -21,6 +21,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from jaxvsnerf import assemble, cli
+from jaxvsnerf.cluster import connect, run_on_cluster
 from jaxvsnerf.config import to_plain
 from jaxvsnerf.data.load import find_path
 from jaxvsnerf.data.objects import StudyObject, find_objects
@@ -33,12 +34,18 @@ from jaxvsnerf.training.loop import Interrupted
 from jaxvsnerf.workdir import keep_settings, locked, open_workdir
 from jaxvsnerf.workers import work_off
 
-# Takes the objects that are left and yields their records, None for one that was stopped.
-Runner = Callable[[Sequence[StudyObject]], Iterator[Record | None]]
+# (config, folder, stop, objects) -> their records as they come, None for one that was stopped.
+Runner = Callable[
+    [ConfigDict, Path, Callable[[], bool], Sequence[StudyObject]], Iterator[Record | None]
+]
 
 
 def study_run(
-    config: ConfigDict, objects: Sequence[StudyObject], folder: Path, run: Runner
+    config: ConfigDict,
+    objects: Sequence[StudyObject],
+    folder: Path,
+    run: Runner,
+    stop: Callable[[], bool],
 ) -> list[Record]:
     """Runs the objects that are not done, and keeps table and page up to date.
 
@@ -47,6 +54,7 @@ def study_run(
       objects: of the study.
       folder: of the study, existing and locked.
       run: does the work.
+      stop: whether to save and stop.
 
     Returns:
       The records of all objects, in their order.
@@ -79,7 +87,7 @@ def study_run(
         cli.say(f"{len(objects) - len(left)} of {len(objects)} objects are done already")
         write()
     started, ended = time.perf_counter(), 0
-    for record in run(left) if left else ():
+    for record in run(config, folder, stop, left) if left else ():
         if record:
             ended += 1
             records[record["name"]] = record
@@ -104,23 +112,45 @@ def _outcome(record: Record) -> str:
 
 
 def run_here(
-    config: ConfigDict, folder: Path, parallel: int | None, stop: Callable[[], bool]
-) -> Runner:
-    """A runner in threads of this process, `parallel` objects at a time on each device."""
+    parallel: int | None,
+    config: ConfigDict,
+    folder: Path,
+    stop: Callable[[], bool],
+    items: Sequence[StudyObject],
+) -> Iterator[Record | None]:
+    """Runs objects in threads of this process.
+
+    Args:
+      parallel: objects at a time on each device; None chooses.
+      config: of the study.
+      folder: of the study.
+      stop: whether to save and stop.
+      items: the objects.
+
+    Returns:
+      Their records as they come, None for one that was stopped.
+    """
     devices = jax.local_devices()
     platform = devices[0].platform
     # While one object's pictures and mesh are made on the host, another can train; on a
     # CPU both would want the same cores.
     parallel = parallel or (1 if platform == "cpu" else 2)
+    cli.say(
+        f"{len(items)} objects, {parallel} at a time on each of {len(devices)} {platform} "
+        f"device(s); what each has to say goes to {folder / '<name>' / LOG}"
+    )
+    return work_off(items, partial(run_object, config, folder, stop), devices, parallel)
 
-    def run(items: Sequence[StudyObject]) -> Iterator[Record | None]:
-        cli.say(
-            f"{len(items)} objects, {parallel} at a time on each of {len(devices)} {platform} "
-            f"device(s); what each has to say goes to {folder / '<name>' / LOG}"
+
+def _runner(cluster: str, parallel: int | None) -> Runner:
+    if not cluster:
+        return partial(run_here, parallel)
+    if parallel is not None:
+        raise ValueError(
+            "--parallel: expected nothing with --cluster, where a GPU has one object at a time, "
+            f"got {parallel}"
         )
-        return work_off(items, partial(run_object, config, folder, stop), devices, parallel)
-
-    return run
+    return partial(run_on_cluster, connect(cluster))
 
 
 def main() -> None:
@@ -130,6 +160,9 @@ def main() -> None:
     out = flags.DEFINE_string("out", "", "Folder of the study.")
     parallel = flags.DEFINE_integer(
         "parallel", None, "Objects at a time on each device; 2, or 1 on a CPU.", 1
+    )
+    cluster = flags.DEFINE_string(
+        "cluster", "", "Address of a Ray cluster, or auto; '' is this process alone."
     )
 
     def command(_) -> int:
@@ -142,10 +175,11 @@ def main() -> None:
         folder = open_workdir(out.value, "--out")
         if others:
             cli.say(f"no object in: {', '.join(map(str, others))}")
-        with locked(folder, "--out"), stop_signal() as stop:
-            records = study_run(
-                shared, found, folder, run_here(shared, folder, parallel.value, stop)
-            )
+        with locked(folder, "--out"):
+            # Before the signals are taken, since Ray takes them too.
+            run = _runner(cluster.value, parallel.value)
+            with stop_signal() as stop:
+                records = study_run(shared, found, folder, run, stop)
         cli.say(f"{summary_text(records)}\n{folder / 'index.html'}")
         return int(any(record["status"] != "ok" for record in records))
 

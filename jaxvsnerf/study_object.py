@@ -23,7 +23,6 @@ from jaxvsnerf.outputs.images import split_row
 from jaxvsnerf.outputs.results import Record
 from jaxvsnerf.train import train_run
 from jaxvsnerf.training.loop import Interrupted
-from jaxvsnerf.workdir import open_workdir
 
 RECORD = "record.json"
 LOG = "log.txt"
@@ -68,28 +67,46 @@ def run_object(
     if stop():
         return None
     home, started = folder / item.name, time.perf_counter()
-    record = {"name": item.name, "inputs": item.inputs, "mesh": item.mesh}
     home.mkdir(exist_ok=True)
     with _log(home / LOG) as say:
         try:
             with jax.default_device(device):
                 own = assemble.with_data(config, item.data)
                 seconds = train_run(own, str(home), devices=(device,), say=say, stop=stop)
-            record |= {"status": "ok", "error": "", "seconds": seconds, **_results(home, item)}
+            record = {"status": "ok", "error": "", "seconds": seconds, **_results(home, item)}
         except Interrupted as stopped:
             say(str(stopped))
             return None
         except Exception as error:  # noqa: BLE001 - a bug met by one object is not the others'
             say(traceback.format_exc())
-            record |= failure(error)
-    record["total"] = time.perf_counter() - started
-    write_text(home / RECORD, json.dumps(record, indent=2) + "\n")
-    return record
+            record = failure(error)
+    return keep_record(folder, item, record, time.perf_counter() - started)
 
 
-def failure(error: Exception) -> dict[str, str]:
-    """What a record says of an object that failed."""
+def failure(error: Exception) -> Record:
+    """The part of a record that says what an object failed with."""
     return {"status": "failed", "error": " ".join(cli.error_text(error).split())}
+
+
+def keep_record(folder: Path, item: StudyObject, outcome: Record, seconds: float) -> Record:
+    """Writes an object's record.
+
+    Args:
+      folder: of the study; it has a folder of the object's name.
+      item: the object.
+      outcome: what its run came to.
+      seconds: what the run took in total.
+
+    Returns:
+      The whole record.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    known = {"name": item.name, "inputs": item.inputs, "mesh": item.mesh, "total": seconds}
+    record = known | outcome
+    write_text(folder / item.name / RECORD, json.dumps(record, indent=2) + "\n")
+    return record
 
 
 @contextlib.contextmanager

@@ -10,12 +10,16 @@ from jaxvsnerf.data.toy import toy_dataset
 from jaxvsnerf.outputs.images import write_png
 from tests import commands
 
-# Four views around the toy, one short stage: what an object goes through, at its smallest.
+# Four views around the toy and one stage, long enough to be stopped in: what an object goes
+# through, at its smallest.
 OVERRIDES = (
     "--config.data.rig=orbit",
     "--config.data.azimuth_deg=(0,90,180,270)",
+    "--config.stage1.steps=60",
+    "--config.loop.checkpoint_every=4",
     "--config.stage2.steps=0",
     "--config.stage3.steps=0",
+    "--config.render.turntable_size=24",
 )
 
 

@@ -3,14 +3,13 @@
 import importlib.util
 import os
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests import commands
 from tests import study_objects as tiny
+from tests.commands import wait_for
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="ray is absent: pip install '.[cluster]'"
@@ -26,22 +25,8 @@ def objects(tmp_path):
 
 
 def start(objects, out, cache, *more):
-    return subprocess.Popen(
-        commands.command("study", *tiny.arguments(objects, out, "--cluster=auto", *more)),
-        env={**commands.environment(), **cache},
-        cwd=commands.ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for(condition, process, seconds=200):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "the study took too long"
-        time.sleep(0.01)
+    arguments = tiny.arguments(objects, out, "--cluster=auto", *more)
+    return commands.start("study", *arguments, env=cache)
 
 
 def workers_of(process) -> list[int]:
@@ -79,7 +64,7 @@ def test_a_killed_worker_is_replaced_and_its_object_goes_on(objects, tmp_path, c
     out = tmp_path / "out"
     tiny.break_picture(objects / "two.png")
     process = start(objects, out, cache, "--config.stage1.steps=600")
-    wait_for((out / "one" / "checkpoints" / "stage1" / "20").exists, process)
+    wait_for((out / "one" / "checkpoints" / "stage1" / "40").exists, process)
     for worker in workers_of(process):
         os.kill(worker, signal.SIGKILL)
     output, errors = process.communicate(timeout=200)
@@ -96,7 +81,7 @@ def test_a_killed_worker_is_replaced_and_its_object_goes_on(objects, tmp_path, c
 def test_sigterm_reaches_the_workers(objects, tmp_path, cache):
     out = tmp_path / "out"
     process = start(objects, out, cache, "--config.stage1.steps=1000000")
-    wait_for((out / "one" / "checkpoints" / "stage1" / "20").exists, process)
+    wait_for((out / "one" / "checkpoints" / "stage1" / "40").exists, process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=200)
     assert process.returncode == 143, errors

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from jaxvsnerf.outputs.results import result_means, summary_text, write_results_
 from jaxvsnerf.outputs.study import render_study
 from tests import commands
 from tests import study_objects as tiny
+from tests.commands import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +44,7 @@ def study(objects, tmp_path_factory, cache):
 
 
 def started(objects, out, cache, *more):
-    return subprocess.Popen(
-        commands.command("study", *tiny.arguments(objects, out, *more)),
-        env={**commands.environment(), **cache},
-        cwd=commands.ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for(condition, process, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "the study took too long"
-        time.sleep(0.005)
+    return commands.start("study", *tiny.arguments(objects, out, *more), env=cache)
 
 
 def test_one_object_that_fails_is_recorded_and_does_not_stop_the_rest(study):

@@ -14,18 +14,20 @@ from ml_collections import ConfigDict
 from jaxvsnerf.config import load_config
 from jaxvsnerf.data.load import DataSpec, find_path
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
+from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.files import write_text
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
 from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel
 from jaxvsnerf.trained import TrainedField
+from jaxvsnerf.training.batch import Scene, StepSpec
 from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.loop import LoopSpec, Trainer
 from jaxvsnerf.training.losses import LossSpec
 from jaxvsnerf.training.rays import build_ray_table
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
-from jaxvsnerf.training.step import Scene, StepSpec, check_sizes, place
+from jaxvsnerf.training.step import place
 from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, ViewSet
 
 STAGES = ("stage1", "stage2", "stage3")
@@ -72,7 +74,8 @@ def stage_specs(config: ConfigDict, num_views: int) -> tuple[StageSpec, ...]:
 
 def make_field(config: ConfigDict, num_views: int) -> Field:
     """The field of a resolved config."""
-    return build_field(FieldSpec(num_views=num_views, **config.field))
+    values = {**config.field, "hash_grid": HashSpec(**config.field.hash_grid)}
+    return build_field(FieldSpec(num_views=num_views, half_extent=HALF_EXTENT, **values))
 
 
 def train_levels(config: ConfigDict) -> tuple[Level, ...]:
@@ -103,6 +106,10 @@ def check_outputs(config: ConfigDict) -> None:
     """Raises ValueError where a setting of what follows training is out of range."""
     render_levels(config)
     _positive("render", config.render, "turntable_frames", "turntable_fps", "turntable_size")
+    if not 0 <= config.render.skip_below < 1:
+        raise ValueError(
+            f"render.skip_below: expected 0 (combine all) to 1, got {config.render.skip_below}"
+        )
     if config.mesh.resolution < 2 or config.mesh.level < 0:
         raise ValueError(
             "mesh: expected resolution of at least 2 and level of at least 0 (0 finds it), got "
@@ -163,7 +170,7 @@ def make_trainer(
     devices: Sequence[jax.Device] | None = None,
 ) -> Trainer:
     """The trainer of a run; `devices` are local ones that share a step, None is all of them."""
-    trainer = Trainer(
+    return Trainer(
         field=make_field(config, num_views),
         stages=stage_specs(config, num_views),
         spec=step_spec(config),
@@ -172,9 +179,6 @@ def make_trainer(
         seed=config.seed,
         devices=tuple(devices or jax.local_devices()),
     )
-    for stage in trainer.stages:
-        check_sizes(trainer.field, stage, trainer.spec, len(trainer.devices))
-    return trainer
 
 
 def make_scene(config: ConfigDict, views: ViewSet, devices: Sequence[jax.Device]) -> Scene:
@@ -185,7 +189,7 @@ def make_scene(config: ConfigDict, views: ViewSet, devices: Sequence[jax.Device]
         context=make_context(views.cameras),
         background=np.asarray(views.background, np.float32),
     )
-    return place(scene, list(devices))
+    return place(scene, tuple(devices))
 
 
 def save_scene(folder: Path, dataset: Dataset) -> None:
@@ -259,6 +263,7 @@ def load_stages(
             background=background,
             levels=render_levels(config),
             mode=mode or RENDER_MODE[stage.mode],
+            skip_below=config.render.skip_below,
         )
     checkpoints.close()
     if not stages:

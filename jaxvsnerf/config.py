@@ -15,7 +15,7 @@ def default_config() -> ConfigDict:
     A config file starts from it and changes what it needs. The specs that the values
     become (DataSpec, FieldSpec, StageSpec, ...) document and check each of them.
     """
-    everything = ("shared", "views", "heads")
+    everything = ("encoding", "shared", "views", "heads")
     config = ConfigDict(
         dict(
             seed=0,
@@ -35,10 +35,15 @@ def default_config() -> ConfigDict:
                 lr_init=1e-4,
                 lr_final=1e-5,
                 warmup=20,
+                combined=8,
             ),
             loop=dict(report_every=50, checkpoint_every=500),
             render=dict(
-                num_intervals=48, turntable_frames=48, turntable_fps=24, turntable_size=256
+                num_intervals=48,
+                skip_below=1e-4,
+                turntable_frames=48,
+                turntable_fps=24,
+                turntable_size=256,
             ),
             # level 0 finds the level of the surface by itself.
             mesh=dict(resolution=192, level=0.0),
@@ -79,11 +84,15 @@ def _field_config() -> dict[str, Any]:
         width=256,
         shared_layers=5,
         skip_layer=5,
+        # frequency: NeRF's; hash: Instant-NGP's, see configs/hash.py.
+        encoding="frequency",
+        hash_grid=dict(levels=8, features=2, log2_size=17, base=16, finest=128),
         pos_freqs=10,
         dir_freqs=4,
         position_scale=2.0,
         view_dependent=False,
         num_heads=4,
+        key_size=16,
         angle_term=True,
         density_activation="softplus",
         density_scale=10.0,
@@ -124,6 +133,8 @@ def stage_config(**values: Any) -> ConfigDict:
         lr_final=1e-4,
         warmup=100,
         rays=4096,
+        combined=0,
+        encoding_lr=10.0,
     )
     return ConfigDict({**settings, **values})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,8 @@ import numpy as np
 from jaxvsnerf.fields.build import MODES, Field
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers
 from jaxvsnerf.rendering.grid import DensityGrid, lookup
-from jaxvsnerf.rendering.images import MAX_ELEMENTS, Picture, chunk_size, make_image_renderer
+from jaxvsnerf.rendering.images import COMBINED, Picture, make_image_renderer, plan_rendering
+from jaxvsnerf.rendering.plan import power_of_two, render_elements
 from jaxvsnerf.rendering.sampling import Level
 from jaxvsnerf.types import Array, Cameras, Context, Params, Samples
 
@@ -30,7 +31,8 @@ class TrainedField:
       cameras: of the input views.
       background: [3].
       levels: where a rendering samples.
-      mode: how views are combined: single, canonical, nearest or fused.
+      mode: how views are combined: single, canonical, nearest, average or fused.
+      skip_below: see `RenderSpec`.
     """
 
     field: Field
@@ -41,18 +43,26 @@ class TrainedField:
     background: Array
     levels: tuple[Level, ...]
     mode: str
+    skip_below: float = 0.0
 
     def __post_init__(self):
         allowed = [mode for mode in MODES if mode != "per_view"]
         if self.mode not in allowed:
             raise ValueError(f"mode: expected one of {', '.join(allowed)}, got {self.mode!r}")
 
-    @cached_property
+    @property
     def _renderer(self) -> Callable[..., Picture]:
-        samples = max(level.num for level in self.levels)
-        views = self.field.spec.num_views if self.mode in ("fused", "canonical") else 1
-        chunk = chunk_size(samples, views, self.field.spec.width, jax.default_backend())
-        return make_image_renderer(self.field.apply, self.mode, self.levels, chunk, HALF_EXTENT)
+        shape = self.field.spec
+        spec = plan_rendering(
+            self.mode,
+            self.levels,
+            HALF_EXTENT,
+            self.skip_below,
+            shape.num_views,
+            shape.width,
+            render_elements(jax.local_devices()[0]),
+        )
+        return make_image_renderer(self.field.apply, spec)
 
     def render(self, cameras: Cameras) -> Picture:
         """Pictures of V cameras: rgb [V, H, W, 3], acc [V, H, W], distance [V, H, W]."""
@@ -76,26 +86,6 @@ class TrainedField:
         ]
         return jax.tree.map(lambda *leaves: np.stack(leaves), *pictures)
 
-    @cached_property
-    def _ask(self) -> Callable:
-        @partial(jax.jit, static_argnames="directed")
-        def ask(params, grid, context, points, directions, directed):
-            ones = jnp.ones((len(points), 1))
-            samples = Samples(
-                means=points[:, None],
-                covs=None,
-                t_edges=jnp.concatenate([0 * ones, ones], -1),
-                lengths=ones,
-                viewdirs=directions if directed else None,
-            )
-            out = self.field.apply(params, samples, context, self.mode)
-            density = out.optical_depth[:, 0]
-            if grid is not None:
-                density = jnp.where(lookup(grid, grid.support, points), density, 0.0)
-            return density, out.rgb[:, 0]
-
-        return ask
-
     def query(
         self, points: np.ndarray, directions: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -108,9 +98,11 @@ class TrainedField:
         Returns:
           density [N] per cube side (zero outside the grid's support) and rgb [N, 3].
         """
-        views = self.field.spec.num_views if self.mode in ("fused", "canonical") else 1
-        limit = MAX_ELEMENTS.get(jax.default_backend(), 2**26)
-        chunk = max(limit // (views * self.field.spec.width), 1024)
+        shape = self.field.spec
+        views = shape.num_views if self.mode in COMBINED else 1
+        limit = render_elements(jax.local_devices()[0]) // (views * shape.width)
+        chunk = power_of_two(limit, 1024, 2**20)
+        ask = _make_query(self.field, self.mode)
         points = np.asarray(points, np.float32)
         directed = directions is not None
         given = np.asarray(directions, np.float32) if directed else np.zeros_like(points)
@@ -118,7 +110,7 @@ class TrainedField:
         for start in range(0, len(points), chunk):
             part = points[start : start + chunk]
             padding = ((0, chunk - len(part)), (0, 0))
-            answer = self._ask(
+            answer = ask(
                 self.params,
                 self.grid,
                 self.context,
@@ -129,3 +121,24 @@ class TrainedField:
             density.append(np.asarray(answer[0])[: len(part)])
             rgb.append(np.asarray(answer[1])[: len(part)])
         return np.concatenate(density), np.concatenate(rgb)
+
+
+@cache  # stages, commands and objects of the same shape share what was compiled
+def _make_query(field: Field, mode: str) -> Callable:
+    @partial(jax.jit, static_argnames="directed")
+    def ask(params, grid, context, points, directions, directed):
+        ones = jnp.ones((len(points), 1))
+        samples = Samples(
+            means=points[:, None],
+            covs=None,
+            t_edges=jnp.concatenate([0 * ones, ones], -1),
+            lengths=ones,
+            viewdirs=directions if directed else None,
+        )
+        out = field.apply(params, samples, context, mode)
+        density = out.optical_depth[:, 0]
+        if grid is not None:
+            density = jnp.where(lookup(grid, grid.support, points), density, 0.0)
+        return density, out.rgb[:, 0]
+
+    return ask

@@ -106,8 +106,8 @@ def test_permuting_views_permutes_branches_and_leaves_fused_and_canonical_alone(
 def attention_by_loops(params, tokens, mask, cosines, heads):
     """Self-attention written token by token in float64."""
     p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
-    views, features = tokens.shape
-    size = features // heads
+    views = len(tokens)
+    narrow = p["query"]["bias"].size // heads
     angles = np.stack([cosines, cosines**2], -1)
     query = tokens @ p["query"]["kernel"] + p["query"]["bias"] + angles @ p["query_angle"]
     key = tokens @ p["key"]["kernel"] + p["key"]["bias"] + angles @ p["key_angle"]
@@ -117,8 +117,8 @@ def attention_by_loops(params, tokens, mask, cosines, heads):
             continue
         mixed = []
         for h in range(heads):
-            part = slice(h * size, (h + 1) * size)
-            scores = np.array([query[v, part] @ key[u, part] / np.sqrt(size) for u in range(views)])
+            part = slice(h * narrow, (h + 1) * narrow)
+            scores = np.array([query[v, part] @ key[u, part] for u in range(views)]) / narrow**0.5
             weights = np.where(mask, np.exp(scores - scores.max()), 0.0)
             weights /= weights.sum()
             values = tokens @ p["value"][:, h]
@@ -131,7 +131,7 @@ def attention_by_loops(params, tokens, mask, cosines, heads):
 @pytest.mark.parametrize("mask", [(True, True, True), (True, False, True)])
 def test_the_combiner_equals_self_attention_token_by_token(mask):
     heads, features = 2, 8
-    combiner = AttentionCombiner(heads, True, jnp.dtype("float32"))
+    combiner = AttentionCombiner(heads, 3, True, jnp.dtype("float32"))
     tokens = jax.random.normal(jax.random.key(0), (V, 1, 1, features))
     cosines = jnp.asarray([0.9, -0.2, 0.4]).reshape(V, 1, 1)
     masks = jnp.asarray(mask).reshape(V, 1, 1)

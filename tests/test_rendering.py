@@ -8,7 +8,7 @@ import pytest
 from jaxvsnerf.geometry.cameras import image_rays, orbit_cameras
 from jaxvsnerf.rendering import grid as grids
 from jaxvsnerf.rendering.composite import alpha_weights, composite
-from jaxvsnerf.rendering.images import MAX_ELEMENTS, chunk_size, render_chunks
+from jaxvsnerf.rendering.images import plan_rendering, render_chunks
 from jaxvsnerf.rendering.intervals import importance_edges, invert_cdf, uniform_edges
 from jaxvsnerf.rendering.render import make_samples, render_rays
 from jaxvsnerf.rendering.sampling import (
@@ -234,12 +234,18 @@ def test_chunks_change_nothing_and_rays_that_hit_nothing_are_background(rays, ba
         np.testing.assert_allclose(picture.distance, whole.distance, atol=1e-5)
 
 
-def test_the_chunk_bounds_the_largest_tensor():
-    for platform, limit in MAX_ELEMENTS.items():
+@pytest.mark.parametrize("mode", ["single", "fused"])
+@pytest.mark.parametrize("skip_below", [0.0, 1e-4])
+def test_the_plan_bounds_the_largest_tensor(mode, skip_below):
+    for elements in (2**23, 2**28):
         for views in (1, 16, 32):
-            chunk = chunk_size(64, views, 256, platform)
-            assert chunk * 64 * views * 256 <= limit or chunk == 64
-            assert chunk & (chunk - 1) == 0
+            spec = plan_rendering(mode, (GridLevel(64),), 0.6, skip_below, views, 256, elements)
+            combined = views if mode == "fused" else 1
+            if not spec.skip_below:
+                assert spec.chunk * 64 * combined * 256 <= elements or spec.chunk == 64
+            assert spec.chunk * 64 * 256 <= elements or spec.chunk == 64
+            assert spec.block * combined * 256 <= elements or spec.block == 64
+            assert spec.chunk & (spec.chunk - 1) == 0
 
 
 def test_levels_say_what_they_miss(rays):

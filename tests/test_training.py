@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvsnerf.rendering.images import make_image_renderer
+from jaxvsnerf.rendering.images import make_image_renderer, plan_rendering
 from jaxvsnerf.rendering.sampling import ImportanceLevel, UniformLevel
 from jaxvsnerf.training import step as steps
 from jaxvsnerf.training.losses import LossSpec, color_loss, total_loss
@@ -163,9 +163,9 @@ def test_one_program_serves_a_stage_and_any_split_gives_the_same_bits(field, sce
         if name == "/jax/core/compile/backend_compile_duration":
             compiled.append(name)
 
-    step = steps.make_train_steps(field, stage, step_spec(), jax.local_devices()[:1])
-    state = steps.place(stage_state(field, stage), jax.local_devices()[:1])
-    placed = steps.place((scene, jax.random.key(7)), jax.local_devices()[:1])
+    step = steps.make_train_steps(field, stage, step_spec(), tuple(jax.local_devices()[:1]))
+    state = steps.place(stage_state(field, stage), tuple(jax.local_devices()[:1]))
+    placed = steps.place((scene, jax.random.key(7)), tuple(jax.local_devices()[:1]))
     state, _ = step(state, *placed, 1)
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
@@ -188,14 +188,14 @@ def test_a_step_that_is_not_finite_is_named(field, scene):
 def test_hierarchical_sampling_trains_without_a_grid(field, scene):
     stage = STAGES[0]
     spec = step_spec((UniformLevel(6), ImportanceLevel(6)))
-    step = steps.make_train_steps(field, stage, spec, jax.local_devices()[:1])
+    step = steps.make_train_steps(field, stage, spec, tuple(jax.local_devices()[:1]))
     state, metrics = step(stage_state(field, stage, grid=False), scene, jax.random.key(0), 2)
     assert state.sampler is None and np.isfinite(metrics.loss)
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda s: s.name)
 def test_the_train_step_lowers_for_tpu_and_cuda(field, scene, stage):
-    step = steps.make_train_steps(field, stage, step_spec(), jax.local_devices()[:1])
+    step = steps.make_train_steps(field, stage, step_spec(), tuple(jax.local_devices()[:1]))
     arguments = jax.eval_shape(lambda: (stage_state(field, stage), jax.random.key(0)))
     wrapped = jax.jit(lambda state, key: step(state, scene, key, 2))
     exported = jax.export.export(wrapped, platforms=("tpu", "cuda"))(*arguments)
@@ -212,7 +212,8 @@ def test_a_stage_learns(field, scene):
 def test_the_renderer_lowers_for_tpu_and_cuda(field, scene, mode):
     stage = STAGES[0] if mode == "single" else STAGES[2]
     state = jax.eval_shape(lambda: stage_state(field, stage))
-    render = make_image_renderer(field.apply, mode, step_spec().levels, 64, 0.6)
+    spec = plan_rendering(mode, step_spec().levels, 0.6, 1e-4, field.spec.num_views, 8, 2**12)
+    render = make_image_renderer(field.apply, spec)
     view = jax.ShapeDtypeStruct((), jnp.int32)
     exported = jax.export.export(render, platforms=("tpu", "cuda"))(
         state.params, state.sampler, scene.context, scene.cameras, view, scene.background

@@ -9,6 +9,7 @@ from jaxvsnerf.geometry.cameras import camera_centers, optical_axes, orbit_camer
 from jaxvsnerf.rendering.grid import init_grid
 from jaxvsnerf.rendering.sampling import GridLevel
 from jaxvsnerf.training import step as steps
+from jaxvsnerf.training.batch import Scene, StepSpec
 from jaxvsnerf.training.losses import LossSpec
 from jaxvsnerf.training.rays import build_ray_table
 from jaxvsnerf.training.stages import StageSpec, promote
@@ -37,7 +38,7 @@ def make_views():
 
 def make_scene(views):
     """The views as a train step reads them."""
-    return steps.Scene(
+    return Scene(
         table=build_ray_table(views, 1),
         cameras=views.cameras,
         context=Context(
@@ -54,7 +55,7 @@ def make_field():
 
 def step_spec(levels=LEVELS):
     """What the stages share."""
-    return steps.StepSpec(levels, LossSpec(), 0.2, grid_every=2, grid_cells=64, half_extent=0.6)
+    return StepSpec(levels, LossSpec(), 0.2, grid_every=2, grid_cells=64, half_extent=0.6)
 
 
 def stage_state(field, stage, grid=True):
@@ -66,7 +67,7 @@ def stage_state(field, stage, grid=True):
 
 def run(field, stage, scene, counts, devices=None):
     """Trains a stage in dispatches of `counts` steps; the state and each one's sums."""
-    devices = devices or jax.local_devices()[:1]
+    devices = tuple(devices or jax.local_devices()[:1])
     step = steps.make_train_steps(field, stage, step_spec(), devices)
     state = steps.place(stage_state(field, stage), devices)
     placed, key = steps.place(scene, devices), steps.place(jax.random.key(7), devices)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxvsnerf.fields import combine, decode, encode, shared, views
+from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.types import Array, Context, FieldOut, Params, Samples
 
-MODES = ("single", "per_view", "fused", "canonical", "nearest")
+MODES = ("single", "per_view", "fused", "canonical", "nearest", "average")
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,16 @@ class FieldSpec:
       depth: layers of the MLP before the heads. Paper: 8.
       width: features of each.
       shared_layers: how many of them all views share. Choice: 5.
-      skip_layer: the layer that reads the encoding again. NeRF: 5.
-      pos_freqs: frequencies of the position's encoding.
+      skip_layer: the layer that reads the encoding again, 0 for none. NeRF: 5.
+      encoding: of the position, `frequency` (NeRF) or `hash` (Instant-NGP).
+      hash_grid: shape of the encoding `hash`.
+      half_extent: half the side of the cube that the encoding `hash` covers.
+      pos_freqs: frequencies of the encoding `frequency`.
       dir_freqs: frequencies of the direction's encoding.
-      position_scale: positions are multiplied by it before they are encoded.
+      position_scale: the encoding `frequency` multiplies positions by it.
       view_dependent: whether colour sees the direction.
       num_heads: attention heads. Choice: 4.
+      key_size: features of a head's queries and keys. Choice: 16.
       angle_term: attention sees the angle between ray and view.
       density_activation: `softplus` or `relu`.
       density_scale: density = scale * activation(logit + shift), per cube side.
@@ -42,11 +48,15 @@ class FieldSpec:
     width: int = 256
     shared_layers: int = 5
     skip_layer: int = 5
+    encoding: str = "frequency"
+    hash_grid: HashSpec = HashSpec()
+    half_extent: float = 0.6
     pos_freqs: int = 10
     dir_freqs: int = 4
     position_scale: float = 2.0
     view_dependent: bool = False
     num_heads: int = 4
+    key_size: int = 16
     angle_term: bool = True
     density_activation: str = "softplus"
     density_scale: float = 10.0
@@ -54,7 +64,15 @@ class FieldSpec:
     dtype: str = "float32"
 
     def __post_init__(self):
-        positive = ("num_views", "depth", "width", "pos_freqs", "dir_freqs", "num_heads")
+        positive = (
+            "num_views",
+            "depth",
+            "width",
+            "pos_freqs",
+            "dir_freqs",
+            "num_heads",
+            "key_size",
+        )
         for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"field.{name}: expected at least 1, got {getattr(self, name)}")
@@ -63,15 +81,17 @@ class FieldSpec:
                 f"field.shared_layers: expected 1 to {self.depth - 1} of the {self.depth} layers, "
                 f"got {self.shared_layers}"
             )
-        if not 1 <= self.skip_layer < self.depth:
+        if not 0 <= self.skip_layer < self.depth:
             raise ValueError(
-                f"field.skip_layer: expected 1 to {self.depth - 1}, got {self.skip_layer}"
+                f"field.skip_layer: expected 1 to {self.depth - 1}, or 0 for none, "
+                f"got {self.skip_layer}"
             )
         if self.width % self.num_heads:
             raise ValueError(
                 f"field.width: expected a multiple of num_heads = {self.num_heads}, "
                 f"got {self.width}"
             )
+        _one_of("field.encoding", self.encoding, encode.ENCODINGS)
         _one_of("field.density_activation", self.density_activation, decode.ACTIVATIONS)
         _one_of("field.dtype", self.dtype, ("float32", "bfloat16"))
 
@@ -81,11 +101,13 @@ class Field(NamedTuple):
 
     Attributes:
       spec: what it was built from.
-      init: (key, num_branches) -> params with groups shared, views, heads.
+      init: (key, num_branches) -> params with groups shared, views, heads, and encoding
+        where it learns.
       init_attention: key -> the group attention.
       trunk: (params, samples, context, mode, token_mask) -> feature [..., S, F].
       apply: (params, samples, context, mode, token_mask) -> FieldOut. token_mask
-        [..., V] bool says per ray which views the combiner may use; None is all.
+        [..., V] bool says per ray which views the combiner may use; None is all, and
+        last batch axes for which it is the same may be left out.
 
     Batch axes are free but in mode `per_view`, where the first one is V.
     """
@@ -102,6 +124,13 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}")
 
 
+def _make_encoder(spec: FieldSpec) -> encode.Encoder:
+    if spec.encoding == "hash":
+        return encode.hash_encoder(spec.hash_grid, spec.half_extent)
+    return encode.frequency_encoder(spec.pos_freqs, spec.position_scale)
+
+
+@cache  # equal specs give the same functions, so that what was compiled for them is found
 def build_field(spec: FieldSpec) -> Field:
     """The view-specific field of `spec`.
 
@@ -118,14 +147,17 @@ def build_field(spec: FieldSpec) -> Field:
         dtype=dtype,
     )
     heads = decode.RadianceHeads(spec.width, spec.dir_freqs, dtype)
-    attention = combine.AttentionCombiner(spec.num_heads, spec.angle_term, dtype)
+    attention = combine.AttentionCombiner(spec.num_heads, spec.key_size, spec.angle_term, dtype)
+    encoder = _make_encoder(spec)
 
     def init(key: Array, num_branches: int = 1) -> Params:
         keys = jax.random.split(key, 3)
-        encoding = jnp.zeros((1, encode.posenc_size(3, spec.pos_freqs)))
+        encoding = jnp.zeros((1, encoder.size))
         hidden = jnp.zeros((1, spec.width))
         branches = views.view_branches(num_branches, own_inputs=False, **shape)
+        learned = encoder.init(jax.random.fold_in(key, 3))
         return {
+            **({} if learned is None else {"encoding": learned}),
             "shared": common.init(keys[0], encoding)["params"],
             "views": branches.init(keys[1], hidden, encoding)["params"],
             "heads": heads.init(keys[2], hidden, jnp.zeros((1, 3)))["params"],
@@ -137,11 +169,14 @@ def build_field(spec: FieldSpec) -> Field:
         return attention.init(key, tokens, mask, None)["params"]
 
     def tokens_of(params: Params, samples: Samples, mode: str, context: Context) -> Array:
-        encoding = encode.posenc(samples.means * spec.position_scale, spec.pos_freqs)
+        encoding = encoder.apply(params.get("encoding"), samples.means)
         hidden = common.apply({"params": params["shared"]}, encoding)
-        if mode in ("single", "nearest"):
-            index = 0 if mode == "single" else context.branch
-            branch = views.one_branch(params["views"], index)
+        if mode in ("single", "nearest", "average"):
+            if mode == "average":
+                branch = views.average_branch(params["views"])
+            else:
+                index = 0 if mode == "single" else context.branch
+                branch = views.one_branch(params["views"], index)
             return views.ViewBranch(**shape).apply({"params": branch}, hidden, encoding)
         branches = views.view_branches(spec.num_views, own_inputs=mode == "per_view", **shape)
         return branches.apply({"params": params["views"]}, hidden, encoding)
@@ -149,7 +184,7 @@ def build_field(spec: FieldSpec) -> Field:
     def trunk(params, samples, context, mode, token_mask=None) -> Array:
         _check_mode(mode, params, samples, spec.num_views)
         tokens = tokens_of(params, samples, mode, context)
-        if mode in ("single", "nearest", "per_view"):
+        if mode not in ("canonical", "fused"):
             return tokens
         mask = _view_first(token_mask, samples, spec.num_views)
         if mode == "canonical":
@@ -197,6 +232,8 @@ def _check_mode(mode: str, params: Params, samples: Samples, num_views: int) -> 
 
 def _view_first(token_mask: Array | None, samples: Samples, num_views: int) -> Array:
     """[V, ..., 1] bool from [..., V] or None."""
+    dims = samples.means.ndim
     if token_mask is None:
-        return jnp.ones((num_views,) + (1,) * (samples.means.ndim - 1), bool)
-    return jnp.moveaxis(token_mask, -1, 0)[..., None]
+        return jnp.ones((num_views,) + (1,) * (dims - 1), bool)
+    first = jnp.moveaxis(token_mask, -1, 0)
+    return first.reshape(first.shape + (1,) * (dims - first.ndim))

@@ -54,10 +54,12 @@ class AttentionCombiner(nn.Module):
     Choice: residual with an output projection that starts at zero (the first fused step
     equals the mean of the branches), mean over the tokens that took part, and, where the
     ray's direction is known, a linear term of (cos, cos^2) of the angle between ray and
-    view in queries and keys.
+    view in queries and keys. Queries and keys are narrower than the values: which view to
+    believe takes less to say than what it says.
     """
 
     num_heads: int
+    key_size: int
     angle_term: bool
     dtype: Any
 
@@ -68,14 +70,13 @@ class AttentionCombiner(nn.Module):
         size = features // self.num_heads
         init = nn.initializers.lecun_normal()
         precision = matmul_precision(self.dtype)
-        heads = (*tokens.shape[:-1], self.num_heads, size)
-        query = dense(features, self.dtype, "query", init)(tokens)
-        key = dense(features, self.dtype, "key", init)(tokens)
+        heads = (*tokens.shape[:-1], self.num_heads, self.key_size)
+        keys = self.num_heads * self.key_size
+        query = dense(keys, self.dtype, "query", init)(tokens)
+        key = dense(keys, self.dtype, "key", init)(tokens)
         if self.angle_term:
             angles = jnp.zeros((1, 2)) if cosines is None else jnp.stack([cosines, cosines**2], -1)
-            kernels = [
-                self.param(f"{name}_angle", init, (2, features)) for name in ("query", "key")
-            ]
+            kernels = [self.param(f"{name}_angle", init, (2, keys)) for name in ("query", "key")]
             if cosines is not None:
                 terms = (jnp.matmul(angles, kernel, precision=HIGHEST) for kernel in kernels)
                 query, key = (
@@ -88,7 +89,7 @@ class AttentionCombiner(nn.Module):
             preferred_element_type=jnp.float32,
             precision=precision,
         )
-        shares = attention_shares(scores / jnp.sqrt(size), token_mask)
+        shares = attention_shares(scores / jnp.sqrt(self.key_size), token_mask)
         mixed = jnp.einsum(
             "v...h,v...f->...hf", shares.astype(self.dtype), tokens, precision=precision
         )

@@ -2,9 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax.numpy as jnp
 
+from jaxvsnerf.fields.hashgrid import HashSpec, hash_encode, init_tables
 from jaxvsnerf.types import Array
+
+ENCODINGS = ("frequency", "hash")
+
+
+class Encoder(NamedTuple):
+    """How positions become features.
+
+    Attributes:
+      size: features made of a position.
+      init: key -> what it learns, None where it learns nothing.
+      apply: (learned, means [..., 3]) -> [..., size] float32.
+    """
+
+    size: int
+    init: Callable[[Array], Array | None]
+    apply: Callable[[Array | None, Array], Array]
+
+
+def frequency_encoder(num_freqs: int, position_scale: float) -> Encoder:
+    """NeRF's encoding of `position_scale` times the position; it learns nothing."""
+    return Encoder(
+        size=posenc_size(3, num_freqs),
+        init=lambda key: None,
+        apply=lambda learned, means: posenc(means * position_scale, num_freqs),
+    )
+
+
+def hash_encoder(spec: HashSpec, half_extent: float) -> Encoder:
+    """Instant-NGP's encoding of the cube of half side `half_extent`."""
+
+    def apply(tables: Array, means: Array) -> Array:
+        return hash_encode(tables, 0.5 + means / (2.0 * half_extent), spec)
+
+    return Encoder(spec.levels * spec.features, lambda key: init_tables(key, spec), apply)
 
 
 def posenc(x: Array, num_freqs: int) -> Array:

@@ -6,6 +6,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from jaxvsnerf.fields.shared import apply_layers
 from jaxvsnerf.types import Array, Params
@@ -53,3 +54,12 @@ def view_branches(num_views: int, own_inputs: bool, **shape: Any) -> nn.Module:
 def one_branch(views: Params, index: Array | int) -> Params:
     """The parameters of branch `index`: choosing a view is indexing."""
     return jax.tree.map(lambda leaf: leaf[index], views)
+
+
+def average_branch(views: Params) -> Params:
+    """The branch whose parameters are the mean of all: one cheap answer for the views.
+
+    Branches are fine-tuned copies of one, so that the mean of their parameters stays close
+    to the mean of their answers, at the cost of one branch.
+    """
+    return jax.tree.map(lambda leaf: jnp.mean(leaf, 0), views)

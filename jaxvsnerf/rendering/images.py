@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 
 import flax.struct
 import jax
@@ -11,13 +12,14 @@ import jax.numpy as jnp
 
 from jaxvsnerf.geometry.cameras import image_rays
 from jaxvsnerf.rendering.grid import DensityGrid
+from jaxvsnerf.rendering.plan import power_of_two
 from jaxvsnerf.rendering.render import render_rays
 from jaxvsnerf.rendering.sampling import GridLevel, Level, hits_support
+from jaxvsnerf.rendering.sparse import ask_significant, inside_support
 from jaxvsnerf.types import Array, FieldOut, Rays, Rendering
 
-# Elements of the largest tensor of a chunk. A tensor of 2^31 elements in one matrix
-# product crashed XLA on a GPU; a CPU wants its caches.
-MAX_ELEMENTS = {"cpu": 2**23, "gpu": 2**28, "tpu": 2**28}
+# Modes that ask every branch at every sample.
+COMBINED = ("fused", "canonical")
 
 
 @flax.struct.dataclass
@@ -29,14 +31,50 @@ class Picture:
     distance: Array
 
 
-def chunk_size(num_samples: int, num_views: int, width: int, platform: str) -> int:
-    """Rays per chunk so that rays x samples x views x width stays bounded.
+@dataclass(frozen=True)
+class RenderSpec:
+    """How a whole image is rendered.
 
-    Returns:
-      A power of two, from 64 to 65,536.
+    Attributes:
+      mode: of the field.
+      levels: where to sample.
+      half_extent: half the side of the sampled cube.
+      chunk: rays at a time.
+      skip_below: samples of a combined mode whose weight, by the average branch, is below
+        this keep that branch's answer; 0 combines all.
+      block: samples combined at a time where some are skipped.
     """
-    rays = MAX_ELEMENTS.get(platform, 2**26) // (num_samples * num_views * width)
-    return 1 << min(max(rays.bit_length() - 1, 6), 16)
+
+    mode: str
+    levels: tuple[Level, ...]
+    half_extent: float
+    chunk: int
+    skip_below: float = 0.0
+    block: int = 1
+
+
+def plan_rendering(
+    mode: str,
+    levels: tuple[Level, ...],
+    half_extent: float,
+    skip_below: float,
+    num_views: int,
+    width: int,
+    elements: int,
+) -> RenderSpec:
+    """The spec whose largest tensor, [samples, views, width], stays within `elements`."""
+    samples = max(level.num for level in levels)
+    combined = num_views if mode in COMBINED else 1
+    skipping = combined > 1 and skip_below > 0
+    rays = elements // (samples * (1 if skipping else combined) * width)
+    return RenderSpec(
+        mode=mode,
+        levels=levels,
+        half_extent=half_extent,
+        chunk=power_of_two(rays, 64, 2**16),
+        skip_below=skip_below if skipping else 0.0,
+        block=power_of_two(elements // (combined * width), 64, 2**20),
+    )
 
 
 def render_chunks(
@@ -96,21 +134,13 @@ def ray_hits(rays: Rays, levels: tuple[Level, ...], grid: DensityGrid | None) ->
     return hits_support(rays, grid, 2 * max(probes))
 
 
-def make_image_renderer(
-    apply: Callable[..., FieldOut],
-    mode: str,
-    levels: tuple[Level, ...],
-    chunk: int,
-    half_extent: float,
-) -> Callable[..., Picture]:
+@cache  # stages, commands and objects of the same shape share what was compiled
+def make_image_renderer(apply: Callable[..., FieldOut], spec: RenderSpec) -> Callable[..., Picture]:
     """The whole-image renderer of a field, compiled once per picture size.
 
     Args:
       apply: (params, samples, context, mode) -> FieldOut.
-      mode: of the field.
-      levels: where to sample.
-      chunk: rays at a time, see `chunk_size`.
-      half_extent: half the side of the sampled cube.
+      spec: how.
 
     Returns:
       (params, grid, context, cameras, view, background) -> Picture [height, width],
@@ -119,15 +149,20 @@ def make_image_renderer(
 
     @jax.jit
     def render(params, grid, context, cameras, view, background) -> Picture:
-        rays = image_rays(cameras, view, half_extent)
+        rays = image_rays(cameras, view, spec.half_extent)
         flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), rays)
-        main = partial(apply, params, context=context, mode=mode)
+        main = partial(apply, params, context=context, mode=spec.mode)
+        if spec.skip_below:
+            cheap = partial(apply, params, context=context, mode="average")
+            if grid is not None:
+                cheap = inside_support(cheap, grid)
+            main = ask_significant(main, cheap, spec.skip_below, spec.block)
 
         def last_level(part: Rays) -> Rendering:
-            return render_rays({"main": main}, part, levels, grid, background)[-1]
+            return render_rays({"main": main}, part, spec.levels, grid, background)[-1]
 
-        hit = ray_hits(flat, levels, grid)
-        picture = render_chunks(last_level, flat, chunk, background, hit)
+        hit = ray_hits(flat, spec.levels, grid)
+        picture = render_chunks(last_level, flat, spec.chunk, background, hit)
         shape = rays.near.shape[:2]
         return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), picture)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 
 from jaxvsnerf.rendering.composite import composite
-from jaxvsnerf.rendering.grid import DensityGrid, lookup
+from jaxvsnerf.rendering.grid import DensityGrid
 from jaxvsnerf.rendering.intervals import check_edges
 from jaxvsnerf.rendering.sampling import GridLevel, Level, level_edges
-from jaxvsnerf.types import Array, FieldOut, Rays, Rendering, Samples
-
-FieldFn = Callable[[Samples], FieldOut]
+from jaxvsnerf.rendering.sparse import FieldFn, inside_support
+from jaxvsnerf.types import Array, Rays, Rendering, Samples
 
 
 def make_samples(rays: Rays, t_edges: Array) -> Samples:
@@ -24,8 +23,11 @@ def make_samples(rays: Rays, t_edges: Array) -> Samples:
         )
     middles = 0.5 * (t_edges[..., 1:] + t_edges[..., :-1])
     norm = jnp.linalg.norm(rays.directions, axis=-1, keepdims=True)
+    means = rays.origins[..., None, :] + middles[..., None] * rays.directions[..., None, :]
     return Samples(
-        means=rays.origins[..., None, :] + middles[..., None] * rays.directions[..., None, :],
+        # A compiler that fuses what follows would draw the samples anew for every feature
+        # of their encoding.
+        means=jax.lax.optimization_barrier(means),
         covs=None,
         t_edges=t_edges,
         lengths=jnp.diff(t_edges, axis=-1) * norm,
@@ -66,10 +68,10 @@ def render_rays(
         previous = renderings[-1] if renderings else None
         t_edges = level_edges(level, rays, previous, grid, drawn)
         samples = make_samples(rays, t_edges)
-        out = fields[level.field](samples)
-        check_edges(t_edges, out.optical_depth)
+        field = fields[level.field]
         if isinstance(level, GridLevel):
-            support = lookup(grid, grid.support, samples.means)
-            out = out.replace(optical_depth=jnp.where(support, out.optical_depth, 0.0))
+            field = inside_support(field, grid)
+        out = field(samples)
+        check_edges(t_edges, out.optical_depth)
         renderings.append(composite(out, t_edges, rays.far, background))
     return tuple(renderings)

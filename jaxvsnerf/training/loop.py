@@ -13,18 +13,11 @@ import jax
 import numpy as np
 
 from jaxvsnerf.fields.build import Field
+from jaxvsnerf.rendering.plan import memory_budget, micro_batches
+from jaxvsnerf.training.batch import Scene, StepSpec, rays_per_device, stream
 from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.stages import StageSpec, promote
-from jaxvsnerf.training.step import (
-    NO_STEP,
-    Scene,
-    StepSpec,
-    init_state,
-    make_train_steps,
-    place,
-    rays_per_device,
-    stream,
-)
+from jaxvsnerf.training.step import NO_STEP, init_state, make_train_steps, place
 from jaxvsnerf.types import Array, TrainState
 
 
@@ -109,6 +102,16 @@ class Trainer:
         """The run's PRNG key; children are named streams."""
         return jax.random.key(self.seed)
 
+    def micro_batches(self, stage: StageSpec) -> int:
+        """Parts in which each device computes a step's gradient, so that it fits."""
+        shape = self.field.spec
+        local = rays_per_device(stage, shape.num_views, len(self.devices))
+        samples, views = max(level.num for level in self.spec.levels), 1
+        if stage.mode == "fused":
+            samples, views = min(stage.combined or samples, samples), shape.num_views
+        elements = local * shape.num_views * samples * views * shape.width
+        return micro_batches(local, elements, memory_budget(self.devices[0]))
+
     def initial_state(self, stage: StageSpec, previous: TrainState | None) -> TrainState:
         """The state `stage` starts from, given the state the stage before ended with."""
 
@@ -158,8 +161,10 @@ def compile_ahead(
             return compile_here(stage)
 
     def compile_here(stage: StageSpec) -> Callable:
-        devices = list(trainer.devices)
-        steps_fn = make_train_steps(trainer.field, stage, trainer.spec, devices)
+        devices = trainer.devices
+        steps_fn = make_train_steps(
+            trainer.field, stage, trainer.spec, devices, trainer.micro_batches(stage)
+        )
         template = trainer.template(stage.name)
         empty = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template)
         # No step is taken, the program is only made, with arguments placed as they will be.
@@ -187,7 +192,7 @@ def run_stage(
       NonFiniteLoss: naming stage, step and last good checkpoint.
       Interrupted: `stop` said so; the state was saved.
     """
-    devices = list(trainer.devices)
+    devices = trainer.devices
     key = place(stream(trainer.key(), stage.name), devices)
     state = place(state, devices)
     step, compiled, steps_fn = int(state.step), True, None

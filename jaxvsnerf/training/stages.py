@@ -11,7 +11,7 @@ import optax
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.types import Array, Params
 
-GROUPS = ("shared", "views", "attention", "heads")
+GROUPS = ("encoding", "shared", "views", "attention", "heads")
 STAGE_MODES = ("single", "per_view", "fused")
 TOKEN_MASKS = ("none", "own")
 # What a stage's field renders any view with. Choice: after stage 2, before there is
@@ -34,6 +34,9 @@ class StageSpec:
       lr_final: learning rate at the last step, exponential in between.
       warmup: steps of linear warm-up from 0.
       rays: rays per step over all devices.
+      combined: samples of a ray that the combiner sees, those that carry most weight; the
+        others keep the answer of the average branch. 0 is all. Mode fused only.
+      encoding_lr: the encoding learns this many times faster than the rest.
     """
 
     name: str
@@ -45,6 +48,8 @@ class StageSpec:
     lr_final: float = 1e-4
     warmup: int = 100
     rays: int = 4096
+    combined: int = 0
+    encoding_lr: float = 10.0
 
     def __post_init__(self):
         if self.mode not in STAGE_MODES:
@@ -67,6 +72,11 @@ class StageSpec:
             raise ValueError(
                 f"{self.name}: expected steps >= 0, warmup >= 0 and rays >= 1, "
                 f"got {self.steps}, {self.warmup} and {self.rays}"
+            )
+        if self.combined < 0 or self.encoding_lr < 0:
+            raise ValueError(
+                f"{self.name}: expected combined >= 0 and encoding_lr >= 0, "
+                f"got {self.combined} and {self.encoding_lr}"
             )
         if not 0 < self.lr_final <= self.lr_init:
             raise ValueError(
@@ -103,7 +113,14 @@ def make_optimizer(stage: StageSpec) -> optax.GradientTransformation:
         transition_steps=max(stage.steps - warmup, 1),
         decay_rate=stage.lr_final / stage.lr_init,
     )
-    return optax.adam(schedule, eps=1e-8)
+
+    def faster_encoding(updates: Params, _) -> Params:
+        if "encoding" not in updates:
+            return updates
+        scaled = jax.tree.map(lambda leaf: stage.encoding_lr * leaf, updates["encoding"])
+        return {**updates, "encoding": scaled}
+
+    return optax.chain(optax.adam(schedule, eps=1e-8), optax.stateless(faster_encoding))
 
 
 def promote(field: Field, params: Params, mode: str, key: Array) -> Params:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import flax.struct
 import jax
@@ -14,56 +12,17 @@ import numpy as np
 import optax
 
 from jaxvsnerf.fields.build import Field
-from jaxvsnerf.geometry.cameras import pixel_rays
 from jaxvsnerf.rendering.grid import DensityGrid, update_grid
 from jaxvsnerf.rendering.render import render_rays
-from jaxvsnerf.rendering.sampling import Level
-from jaxvsnerf.training.losses import LossSpec, total_loss
-from jaxvsnerf.training.rays import RayTable, draw_rows
-from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, make_optimizer, split_trainable
-from jaxvsnerf.types import Array, Cameras, Context, Params, Samples, TrainState
+from jaxvsnerf.rendering.sparse import FieldFn, ask_heaviest, inside_support
+from jaxvsnerf.training.batch import Batch, Scene, StepSpec, draw_batch, rays_per_device, stream
+from jaxvsnerf.training.losses import total_loss
+from jaxvsnerf.training.refresh import grid_density
+from jaxvsnerf.training.stages import StageSpec, make_optimizer, split_trainable
+from jaxvsnerf.types import Array, Context, Params, TrainState
 
 AXIS = "devices"
-MAX_ELEMENTS = 2**31
 NO_STEP = np.iinfo(np.int32).max
-
-
-@dataclass(frozen=True)
-class StepSpec:
-    """What all stages share.
-
-    Attributes:
-      levels: where to sample.
-      loss: what to minimise.
-      background_share: share of the rays drawn away from the masks.
-      grid_every: steps between two updates of the density grid.
-      grid_cells: cells looked at in one.
-      half_extent: half the side of the sampled cube.
-    """
-
-    levels: tuple[Level, ...]
-    loss: LossSpec
-    background_share: float
-    grid_every: int
-    grid_cells: int
-    half_extent: float
-
-
-@flax.struct.dataclass
-class Scene:
-    """What a stage reads and never changes; it lives on the devices.
-
-    Attributes:
-      table: the training pixels.
-      cameras: of the V input views.
-      context: of the field.
-      background: [3].
-    """
-
-    table: RayTable
-    cameras: Cameras
-    context: Context
-    background: Array
 
 
 @flax.struct.dataclass
@@ -81,75 +40,57 @@ class StepMetrics:
     bad_step: Array
 
 
-def stream(key: Array, name: str) -> Array:
-    """The child key of a named stream."""
-    return jax.random.fold_in(key, zlib.crc32(name.encode()) & 0x7FFFFFFF)
+def stage_field(
+    field: Field, params: Params, context: Context, stage: StageSpec, grid: DensityGrid | None
+) -> FieldFn:
+    """What the stage asks its samples, rays grouped by view."""
+    own = None
+    if stage.token_mask == "own":
+        own = ~jnp.eye(field.spec.num_views, dtype=bool)[:, None, :]
+    ask = partial(field.apply, params, context=context, mode=stage.mode, token_mask=own)
+    if stage.mode != "fused" or not stage.combined:
+        return ask
+    cheap = partial(field.apply, params, context=context, mode="average")
+    if grid is not None:
+        cheap = inside_support(cheap, grid)
+    return ask_heaviest(ask, cheap, stage.combined)
 
 
-def density_function(
-    field: Field, params: Params, context: Context, mode: str
-) -> Callable[[Array], Array]:
-    """points [..., 3] -> density [...] per cube side, without a direction."""
+def micro_gradients(
+    loss_fn: Callable[[Params, Batch], tuple[Array, Array]],
+    changing: Params,
+    batch: Batch,
+    parts: int,
+) -> tuple[tuple[Array, Array], Params]:
+    """Value and gradient of a mean over rays, `parts` equal parts one after the other.
 
-    def density(points: Array) -> Array:
-        ones = jnp.ones((*points.shape[:-1], 1))
-        samples = Samples(
-            means=points[..., None, :],
-            covs=None,
-            t_edges=jnp.concatenate([0 * ones, ones], -1),
-            lengths=ones,
-            viewdirs=None,
-        )
-        return field.apply(params, samples, context, mode).optical_depth[..., 0]
+    Args:
+      loss_fn: (parameters, batch) -> loss [], mse [].
+      changing: the parameters to differentiate.
+      batch: its rays divide by `parts`.
+      parts: how many; the device holds one part's activations at a time.
 
-    return density
-
-
-def _grid_density(field: Field, params: Params, context: Context, mode: str) -> Callable:
-    """Density for the grid: in stage 2 each branch answers for its share of the points."""
-    if mode != "per_view":
-        return density_function(field, params, context, RENDER_MODE[mode])
-    per_view = density_function(field, params, context, mode)
-    num_views = field.spec.num_views
-
-    def density(points: Array) -> Array:
-        padding = -points.shape[0] % num_views
-        grouped = jnp.pad(points, ((0, padding), (0, 0))).reshape(-1, num_views, 3)
-        answers = per_view(jnp.swapaxes(grouped, 0, 1))
-        return jnp.swapaxes(answers, 0, 1).reshape(-1)[: points.shape[0]]
-
-    return density
-
-
-def token_mask(stage: StageSpec, num_views: int) -> Array | None:
-    """[V, 1, V] bool which views the combiner may use for rays grouped by view."""
-    if stage.token_mask == "none":
-        return None
-    return ~jnp.eye(num_views, dtype=bool)[:, None, :]
-
-
-def check_sizes(field: Field, stage: StageSpec, spec: StepSpec, num_devices: int) -> None:
-    """Raises ValueError where a step's largest tensor would have 2^31 elements or more.
-
-    One matrix product over such a tensor crashed XLA on a GPU.
+    Returns:
+      (loss, mse), gradients: means over the parts.
     """
-    views = field.spec.num_views if stage.mode == "fused" else 1
-    rays = rays_per_device(stage, field.spec.num_views, num_devices) * field.spec.num_views
-    samples = max(level.num for level in spec.levels)
-    for name, size in (
-        (f"{stage.name}.rays", rays * samples * views * field.spec.width),
-        ("sampling.grid_cells", spec.grid_cells * views * field.spec.width),
-    ):
-        if size >= MAX_ELEMENTS:
-            raise ValueError(
-                f"{name}: its largest tensor in {stage.name} has {size:.2g} elements, expected "
-                f"fewer than 2^31; lower it by a factor of {size / MAX_ELEMENTS:.1f} or more"
-            )
+    value_and_grad = jax.value_and_grad(loss_fn, has_aux=True)
+    if parts == 1:
+        return value_and_grad(changing, batch)
 
+    def split(leaf: Array) -> Array:
+        grouped = leaf.reshape(leaf.shape[0], parts, -1, *leaf.shape[2:])
+        return jnp.moveaxis(grouped, 1, 0)
 
-def rays_per_device(stage: StageSpec, num_views: int, num_devices: int) -> int:
-    """Rays per view and device: the stage's rays in equal shares, rounded up."""
-    return -(-stage.rays // (num_views * num_devices))
+    def add(total, part):
+        return jax.tree.map(jnp.add, total, value_and_grad(changing, part)), None
+
+    parted = jax.tree.map(split, batch)
+    zero = jax.tree.map(
+        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
+        jax.eval_shape(value_and_grad, changing, jax.tree.map(lambda leaf: leaf[0], parted)),
+    )
+    total, _ = jax.lax.scan(add, zero, parted)
+    return jax.tree.map(lambda leaf: leaf / parts, total)
 
 
 def train_step(
@@ -162,6 +103,7 @@ def train_step(
     stage: StageSpec,
     spec: StepSpec,
     num_devices: int,
+    micro_batches: int,
 ) -> tuple[TrainState, Array, Array]:
     """One optimiser step on this device's share of the rays.
 
@@ -174,37 +116,24 @@ def train_step(
       stage: the stage.
       spec: what stages share.
       num_devices: how many devices share the step.
+      micro_batches: parts in which a device computes its gradient.
 
     Returns:
       state, loss [], mse []: equal on all devices.
     """
     key = jax.random.fold_in(key, state.step)
-    num_views = scene.context.view_dirs.shape[0]
-    local = rays_per_device(stage, num_views, num_devices)
-    # Everything is drawn for all devices and cut here, so that as long as the rays divide
-    # evenly the number of devices does not change what is computed.
-    rows = draw_rows(scene.table, stream(key, "rays"), local * num_devices, spec.background_share)
-    rows = jax.lax.dynamic_slice_in_dim(rows, device * local, local, 1)
-    keys = jax.random.split(stream(key, "jitter"), (num_views, local * num_devices))
-    keys = jax.lax.dynamic_slice_in_dim(keys, device * local, local, 1)
-    views = jnp.broadcast_to(jnp.arange(num_views)[:, None], rows.shape)
-    rays = pixel_rays(scene.cameras, views, scene.table.pixels[rows], spec.half_extent)
-    rgb = scene.table.rgb[rows]
-    mask = scene.table.mask[rows] if scene.table.has_mask else None
+    local = rays_per_device(stage, field.spec.num_views, num_devices)
+    batch = draw_batch(scene, key, device, local, num_devices, spec)
     changing, frozen = split_trainable(state.params, stage.trainable)
-    tokens = token_mask(stage, num_views)
 
-    def loss_fn(changing: Params) -> tuple[Array, Array]:
-        params = {**frozen, **changing}
-        main = partial(
-            field.apply, params, context=scene.context, mode=stage.mode, token_mask=tokens
-        )
+    def loss_fn(changing: Params, part: Batch) -> tuple[Array, Array]:
+        ask = stage_field(field, {**frozen, **changing}, scene.context, stage, state.sampler)
         renderings = render_rays(
-            {"main": main}, rays, spec.levels, state.sampler, scene.background, keys
+            {"main": ask}, part.rays, spec.levels, state.sampler, scene.background, part.keys
         )
-        return total_loss(renderings, rgb, mask, spec.loss)
+        return total_loss(renderings, part.rgb, part.mask, spec.loss)
 
-    (loss, mse), grads = jax.value_and_grad(loss_fn, has_aux=True)(changing)
+    (loss, mse), grads = micro_gradients(loss_fn, changing, batch, micro_batches)
     loss, mse, grads = jax.lax.pmean((loss, mse, grads), AXIS)
     # A finite loss can have gradients that are not: both must be, or the state is lost.
     loss = jnp.where(jnp.isfinite(optax.tree.norm(grads)), loss, jnp.nan)
@@ -212,7 +141,7 @@ def train_step(
     params = {**frozen, **optax.apply_updates(changing, updates)}
 
     def refresh(grid: DensityGrid) -> DensityGrid:
-        density = _grid_density(field, params, scene.context, stage.mode)
+        density = grid_density(field, params, scene.context, stage)
         return update_grid(grid, density, stream(key, "grid"), spec.grid_cells)
 
     sampler = state.sampler
@@ -226,8 +155,22 @@ def train_step(
     )
 
 
-def make_train_steps(field: Field, stage: StageSpec, spec: StepSpec, devices: list) -> Callable:
+@cache  # runs of the same shape in one process share what was compiled
+def make_train_steps(
+    field: Field,
+    stage: StageSpec,
+    spec: StepSpec,
+    devices: tuple[jax.Device, ...],
+    micro_batches: int = 1,
+) -> Callable:
     """The compiled step of a stage: one program for any number of steps.
+
+    Args:
+      field: the field.
+      stage: the stage.
+      spec: what stages share.
+      devices: those that share a step.
+      micro_batches: parts in which each computes its gradient, see `plan_micro_batches`.
 
     Returns:
       (state, scene, key, num_steps) -> (state, StepMetrics); the state is donated.
@@ -246,6 +189,7 @@ def make_train_steps(field: Field, stage: StageSpec, spec: StepSpec, devices: li
                 stage=stage,
                 spec=spec,
                 num_devices=len(devices),
+                micro_batches=micro_batches,
             )
             finite = jnp.isfinite(loss)
             return state, StepMetrics(
@@ -284,7 +228,7 @@ def init_state(stage: StageSpec, params: Params, sampler: DensityGrid | None) ->
     )
 
 
-def place(tree, devices: list):
+def place(tree, devices: tuple[jax.Device, ...]):
     """Puts a pytree on all devices as the step returns it, so that one program serves."""
     mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
     return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))

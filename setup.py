@@ -40,6 +40,9 @@ setup(
     ],
     extras_require={
         "export": export,
+        # Only for studies over several machines, and heavy (over 100 MB with what it brings),
+        # so neither an ordinary install nor the tests ask for it.
+        "cluster": ["ray>=2.9"],
         "gpu": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         "test": [*export, "pytest>=8", "pytest-xdist>=3"],

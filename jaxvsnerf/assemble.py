@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def resolve_config(config: ConfigDict) -> ConfigDict:
     if config.field.dtype == "auto":
         # There are matrix units for bf16 everywhere but on a CPU.
         config.field.dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return config
+
+
+def with_data(config: ConfigDict, data: Mapping[str, str]) -> ConfigDict:
+    """A copy of the config with other values for fields of its data section."""
+    config = config.copy_and_resolve_references()
+    config.data.update(data)
     return config
 
 
@@ -154,8 +162,13 @@ def make_context(cameras: Cameras) -> Context:
     )
 
 
-def make_trainer(config: ConfigDict, num_views: int, grid: DensityGrid | None) -> Trainer:
-    """The trainer of a run."""
+def make_trainer(
+    config: ConfigDict,
+    num_views: int,
+    grid: DensityGrid | None,
+    devices: Sequence[jax.Device] | None = None,
+) -> Trainer:
+    """The trainer of a run; `devices` are local ones that share a step, None is all of them."""
     return Trainer(
         field=make_field(config, num_views),
         stages=stage_specs(config, num_views),
@@ -163,19 +176,19 @@ def make_trainer(config: ConfigDict, num_views: int, grid: DensityGrid | None) -
         loop=LoopSpec(**config.loop),
         sampler=grid,
         seed=config.seed,
-        devices=tuple(all_devices()),
+        devices=tuple(devices or all_devices()),
     )
 
 
-def make_scene(config: ConfigDict, views: ViewSet) -> Scene:
-    """The training pixels and cameras, on the devices."""
+def make_scene(config: ConfigDict, views: ViewSet, devices: Sequence[jax.Device]) -> Scene:
+    """The training pixels and cameras, on the trainer's devices."""
     scene = Scene(
         table=build_ray_table(views, config.sampling.near_px),
         cameras=views.cameras,
         context=make_context(views.cameras),
         background=np.asarray(views.background, np.float32),
     )
-    return place(scene, tuple(all_devices()))
+    return place(scene, tuple(devices))
 
 
 def save_scene(folder: Path, dataset: Dataset) -> None:

@@ -7,6 +7,7 @@ Writes DIR/eval/metrics.json and DIR/eval/metrics.csv.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from jaxvsnerf import assemble, cli
@@ -26,7 +27,10 @@ from jaxvsnerf.workdir import locked, open_run
 
 
 def evaluate_run(
-    folder: Path, dataset: Dataset, stages: dict[str, TrainedField]
+    folder: Path,
+    dataset: Dataset,
+    stages: dict[str, TrainedField],
+    say: Callable[[str], None] = cli.say,
 ) -> dict[str, Picture]:
     """Renders every stage at the truth's cameras and writes the scores.
 
@@ -34,12 +38,13 @@ def evaluate_run(
       folder: the run.
       dataset: its pictures.
       stages: stage name -> field.
+      say: takes the lines to show.
 
     Returns:
       stage name -> pictures at the truth's cameras; empty where no truth is known.
     """
     if dataset.truth is None:
-        print("no truth pictures: nothing to score (data.truth names them)")
+        say("no truth pictures: nothing to score (data.truth names them)")
         return {}
     truth = dataset.truth
     pictures = {name: field.render(truth.cameras) for name, field in stages.items()}
@@ -53,7 +58,7 @@ def evaluate_run(
     metrics = gather_metrics(scores, inputs)
     write_metrics_json(folder / "eval" / "metrics.json", metrics)
     write_metrics_csv(folder / "eval" / "metrics.csv", metrics)
-    print(score_table(scores, inputs))
+    say(score_table(scores, inputs))
     return pictures
 
 

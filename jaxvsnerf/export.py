@@ -7,6 +7,7 @@ Writes DIR/mesh.glb, in the object's cube or in the frame that the poses came in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -33,6 +34,7 @@ def export_run(
     frame: str = "cube",
     level: float | None = None,
     resolution: int | None = None,
+    say: Callable[[str], None] = cli.say,
 ) -> None:
     """Writes mesh.glb: marching cubes of the density, coloured as seen from outside.
 
@@ -42,6 +44,7 @@ def export_run(
       frame: `cube`, or `source` for the frame that the poses came in.
       level: density of the surface, 0 to find it; None is the run's setting.
       resolution: lattice points a side; None is the run's setting.
+      say: takes the lines to show.
 
     Raises:
       ValueError: no surface at the level asked for; says which would give one.
@@ -68,7 +71,7 @@ def export_run(
     if frame == "source":
         mesh = _moved(mesh, inverse_similarity(assemble.load_scene(folder)[2]))
     write_glb(folder / "mesh.glb", mesh)
-    print(
+    say(
         f"mesh: {len(mesh.vertices)} vertices, {len(mesh.faces)} faces at density "
         f"{mesh.level:.3g}: {folder / 'mesh.glb'}"
     )

@@ -12,16 +12,14 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
-import numpy as np
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import to_plain
@@ -40,7 +38,7 @@ from jaxvsnerf.workdir import MetricsLog, locked, open_workdir, save_config
 
 
 @contextlib.contextmanager
-def _stop_signal() -> Iterator[Callable[[], bool]]:
+def stop_signal() -> Iterator[Callable[[], bool]]:
     """Turns SIGTERM and SIGINT into a wish to stop after the current dispatch.
 
     Yields a function that says whether one came; a second one does not wait. Elsewhere
@@ -68,15 +66,16 @@ def _stop_signal() -> Iterator[Callable[[], bool]]:
 class _Reporter:
     """The progress line and metrics.jsonl."""
 
-    def __init__(self, log: MetricsLog):
+    def __init__(self, log: MetricsLog, say: Callable[..., None]):
         self.log = log
         self.first_step: float | None = None  # when the first dispatch ended
+        self.say = say
 
     def resumed(self, stage: str, step: int) -> None:
         """Drops what was logged after the checkpoint."""
         self.log.rewind(stage, step)
         if stage:
-            print(f"going on from {stage} step {step}")
+            self.say(f"going on from {stage} step {step}")
 
     def __call__(self, progress: Progress) -> None:
         self.first_step = self.first_step or time.perf_counter()
@@ -90,16 +89,32 @@ class _Reporter:
             f"{progress.stage} {progress.step:5d}/{progress.steps}  loss {progress.loss:.4f}  "
             f"psnr {progress.psnr:5.2f}  {progress.rays_per_s / 1e3:7.1f} k rays/s  {text}"
         )
-        last = progress.step == progress.steps
-        ending = "\n" if last or not sys.stdout.isatty() else ""
-        print(("\r\033[K" if sys.stdout.isatty() else "") + line, end=ending, flush=True)
+        self.say(line, passing=progress.step < progress.steps)
 
     def _left(self, progress: Progress) -> float:
         """Seconds left of the stage, at the pace of its last report."""
         return (progress.steps - progress.step) * progress.seconds / progress.report_steps
 
 
-def train_run(config: ConfigDict, workdir: str, *, started: float | None = None) -> Path:
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Adds how long the block took, however it ends."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[phase] = time.perf_counter() - started
+
+
+def train_run(
+    config: ConfigDict,
+    workdir: str,
+    *,
+    devices: Sequence[jax.Device] | None = None,
+    say: Callable[..., None] = cli.say,
+    stop: Callable[[], bool] | None = None,
+    started: float | None = None,
+) -> dict[str, float]:
     """The whole job: train all stages, evaluate, render, export, report.
 
     Args:
@@ -107,11 +122,16 @@ def train_run(config: ConfigDict, workdir: str, *, started: float | None = None)
       workdir: folder of the run; made, or gone on with.
       started: `time.perf_counter()` of the command's start, from which the time to the
         first step counts; None is now.
+      devices: local devices that share the training; None is all of them. The rest of the
+        work is done on JAX's default device.
+      say: takes the lines to show, as `cli.say` does.
+      stop: whether to save and stop, asked while it trains; None is when SIGTERM or SIGINT
+        came.
 
     Of several processes all train; the first one alone writes, and does what follows.
 
     Returns:
-      The folder.
+      Seconds of each phase: load, train, evaluate, render, export, report.
 
     Raises:
       ValueError, FileNotFoundError, ImportError: something given is wrong; nothing was
@@ -120,44 +140,47 @@ def train_run(config: ConfigDict, workdir: str, *, started: float | None = None)
       OtherProcessFailed: with any of these.
     """
     started = time.perf_counter() if started is None else started
-    folder = Path(workdir)
+    folder, seconds = Path(workdir), {}
     with contextlib.ExitStack() as held:
-        with together():
-            config, dataset, trainer = _prepare(config)
-        check_same(_fingerprint(config, dataset))
+        with _timed(seconds, "load"):
+            with together():
+                config, dataset, trainer = _prepare(config, devices)
+            check_same(_fingerprint(config, dataset))
         with together():
             if is_first():
                 held.enter_context(locked(open_workdir(workdir)))
                 save_config(folder, config)
                 assemble.save_scene(folder, dataset)
-                _describe(dataset, trainer)
-        with connected():
-            first_step = _train(config, folder, dataset, trainer)
+                _describe(dataset, trainer, say)
+        with _timed(seconds, "train"), connected():
+            first_step = _train(config, folder, dataset, trainer, say, stop)
         leave()  # what follows takes minutes, and the first process alone
         if not is_first():
-            return folder
-        trained = time.perf_counter()
+            return seconds
         took = ""
         if first_step is not None:
             usage = Usage(first_step - started, peak_memory(jax.local_devices()))
             save_usage(folder, usage)
             took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
-        _finish(folder, dataset)
-        print(
-            f"trained in {trained - started:.0f} s{took and f' ({took})'}, evaluated and "
-            f"exported in {time.perf_counter() - trained:.0f} s: {folder / 'report.html'}"
-        )
-    return folder
+        before = seconds["load"] + seconds["train"]
+        _finish(folder, dataset, seconds, say)
+    say(
+        f"trained in {before:.0f} s{took and f' ({took})'}, evaluated and exported in "
+        f"{sum(seconds.values()) - before:.0f} s: {folder / 'report.html'}"
+    )
+    return seconds
 
 
-def _prepare(config: ConfigDict) -> tuple[ConfigDict, Dataset, Trainer]:
+def _prepare(
+    config: ConfigDict, devices: Sequence[jax.Device] | None
+) -> tuple[ConfigDict, Dataset, Trainer]:
     """The resolved config, the pictures and the trainer; whatever is wrong is found here."""
     check_extras()
     config = assemble.resolve_config(config)
     assemble.check_outputs(config)
     dataset = load_dataset(assemble.data_spec(config))
     grid = assemble.make_grid(config, dataset.inputs)
-    return config, dataset, assemble.make_trainer(config, len(dataset.inputs.images), grid)
+    return config, dataset, assemble.make_trainer(config, len(dataset.inputs.images), grid, devices)
 
 
 def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
@@ -168,57 +191,67 @@ def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
     return json.dumps([__version__, settings, shape], sort_keys=True)
 
 
-def _describe(dataset: Dataset, trainer: Trainer) -> None:
+def _describe(dataset: Dataset, trainer: Trainer, say: Callable[..., None]) -> None:
     height, width = dataset.inputs.images.shape[1:3]
     truth = f", {len(dataset.truth.images)} truth views" if dataset.truth is not None else ""
     processes = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
-    print(
+    say(
         f"{len(dataset.inputs.images)} views of {width}x{height}{truth}; "
         f"{len(trainer.devices)} {trainer.devices[0].platform} device(s){processes}, "
         f"{trainer.field.spec.dtype} products"
     )
 
 
-def _train(config: ConfigDict, folder: Path, dataset: Dataset, trainer: Trainer) -> float | None:
+def _train(
+    config: ConfigDict,
+    folder: Path,
+    dataset: Dataset,
+    trainer: Trainer,
+    say: Callable[..., None],
+    stop: Callable[[], bool] | None,
+) -> float | None:
     """Trains what is left to train; when the first dispatch ended, None without any."""
     names = tuple(stage.name for stage in trainer.stages)
-    reporter = _Reporter(MetricsLog(folder, names))
+    reporter = _Reporter(MetricsLog(folder, names), say)
     checkpoints = Checkpoints(folder / "checkpoints", names)
-    scene = assemble.make_scene(config, dataset.inputs)
-    with _stop_signal() as stop, contextlib.closing(checkpoints):
+    scene = assemble.make_scene(config, dataset.inputs, trainer.devices)
+    asked = contextlib.nullcontext(stop) if stop else stop_signal()
+    with asked as stop, contextlib.closing(checkpoints):
         run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed)
     return reporter.first_step
 
 
-def _finish(folder: Path, dataset: Dataset) -> None:
+def _finish(
+    folder: Path, dataset: Dataset, seconds: dict[str, float], say: Callable[..., None]
+) -> None:
     """Everything after training, from the saved stages, as the other commands do it."""
-    stages = assemble.load_stages(folder)
+    finishing: dict[str, float] = {}
+    with _timed(finishing, "evaluate"):
+        stages = assemble.load_stages(folder)
+        pictures = evaluate_run(folder, dataset, stages, say)
     final = list(stages.values())[-1]
-    times = [time.perf_counter()]
-    pictures = evaluate_run(folder, dataset, stages)
-    times.append(time.perf_counter())
-    render_run(folder, dataset, final, pictures)
-    times.append(time.perf_counter())
+    with _timed(finishing, "render"):
+        render_run(folder, dataset, final, pictures)
     try:
-        export_run(folder, final)
+        with _timed(finishing, "export"):
+            export_run(folder, final, say=say)
     finally:  # a field without a surface still has a page
-        times.append(time.perf_counter())
-        phases = zip(("evaluate", "render", "export"), np.diff(times), strict=True)
-        report_run(folder, dataset, stages, pictures, {name: float(s) for name, s in phases})
+        seconds.update(finishing)
+        with _timed(seconds, "report"):
+            report_run(folder, dataset, stages, pictures, finishing)
 
 
 def main() -> None:
     """The command."""
-    config = config_flags.DEFINE_config_file("config", None, "Config file.", lock_config=True)
+    config = cli.define_config()
     workdir = cli.define_workdir()
     distributed = flags.DEFINE_bool("distributed", False, "One of several processes of a run.")
 
     def command(_) -> None:
-        if config.value is None:
-            raise ValueError("--config: expected a config file such as configs/quickstart.py")
+        value = cli.config_value(config)
         if distributed.value:
             join(os.environ)
-        train_run(config.value, workdir.value, started=time.perf_counter() - process_age())
+        train_run(value, workdir.value, started=time.perf_counter() - process_age())
 
     cli.run(command)
 

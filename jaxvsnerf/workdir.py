@@ -15,17 +15,21 @@ from jaxvsnerf.config import diff_plain, to_plain
 from jaxvsnerf.files import write_text
 
 
-def open_workdir(path: str) -> Path:
+def open_workdir(path: str, flag: str = "--workdir") -> Path:
     """The folder, made where it is not there.
+
+    Args:
+      path: the folder.
+      flag: what names it on the command line, for messages.
 
     Raises:
       ValueError: no name, a file stands there, or it cannot be written.
     """
     if not path:
-        raise ValueError("--workdir: expected a folder for the run's files, got nothing")
+        raise ValueError(f"{flag}: expected a folder for the files to write, got nothing")
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--workdir: expected a folder, {folder} is a file")
+        raise ValueError(f"{flag}: expected a folder, {folder} is a file")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
@@ -33,7 +37,7 @@ def open_workdir(path: str) -> Path:
         probe.unlink()
     except OSError as error:
         raise ValueError(
-            f"--workdir: expected a folder that can be written, {folder}: {error.strerror}"
+            f"{flag}: expected a folder that can be written, {folder}: {error.strerror}"
         ) from error
     return folder
 
@@ -56,8 +60,12 @@ def open_run(path: str) -> Path:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, flag: str = "--workdir") -> Iterator[None]:
     """Holds the folder for one process; the lock goes with the process, however it ends.
+
+    Args:
+      folder: the folder.
+      flag: what names it on the command line, for messages.
 
     Raises:
       ValueError: another process holds it.
@@ -67,7 +75,7 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise ValueError(
-            f"--workdir: another process is at work in {folder}; wait for it or take another folder"
+            f"{flag}: another process is at work in {folder}; wait for it or take another folder"
         ) from None
     try:
         yield
@@ -81,18 +89,33 @@ def save_config(folder: Path, config: ConfigDict) -> None:
     Raises:
       ValueError: with the differences.
     """
-    path = folder / "config.json"
-    new = to_plain(config)
+    keep_settings(
+        folder / "config.json",
+        to_plain(config),
+        f"{folder} holds a run with another config (there -> now)",
+        "take another --workdir, or the settings of that run to go on with it",
+    )
+
+
+def keep_settings(path: Path, new: dict[str, Any], what: str, advice: str) -> None:
+    """Writes settings as JSON, or checks that the file there holds the same ones.
+
+    Args:
+      path: the file.
+      new: nested dicts, as JSON holds them.
+      what: first line of the message where they differ.
+      advice: its last line.
+
+    Raises:
+      ValueError: with the differences.
+    """
     if path.exists():
         try:
             old = json.loads(path.read_text())
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}: expected JSON, {error}") from error
         if changes := diff_plain(old, new):
-            raise ValueError(
-                f"{folder} holds a run with another config (there -> now):\n{changes}\n"
-                "take another --workdir, or the settings of that run to go on with it"
-            )
+            raise ValueError(f"{what}:\n{changes}\n{advice}")
         return
     write_text(path, json.dumps(new, indent=2) + "\n")
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -38,6 +39,27 @@ def run(name: str, *arguments: str, **kwargs) -> subprocess.CompletedProcess:
         cwd=ROOT,
         **kwargs,
     )
+
+
+def start(name: str, *arguments: str, env: dict[str, str]) -> subprocess.Popen:
+    """Starts a command and leaves it running."""
+    return subprocess.Popen(
+        command(name, *arguments),
+        env={**environment(), **env},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition, process: subprocess.Popen, seconds: float = 240) -> None:
+    """Waits until a condition of a running command holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, f"ended too early: {process.communicate()}"
+        assert time.monotonic() < deadline, "took too long"
+        time.sleep(0.005)
 
 
 def final_state(folder):

@@ -8,11 +8,11 @@ import pytest
 from jaxvsnerf.outputs import report as page
 from jaxvsnerf.outputs.charts import MAX_POINTS, Chart, Series, line_chart, linear_ticks, log_ticks
 from jaxvsnerf.outputs.embed import thumbnails
+from jaxvsnerf.outputs.page import duration
 from jaxvsnerf.outputs.report import (
     Column,
     Report,
     Section,
-    duration,
     render_report,
     score_table,
     write_report,

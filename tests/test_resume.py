@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 import numpy as np
 import pytest
@@ -16,27 +15,13 @@ from jaxvsnerf.training import checkpoints as checkpoints_module
 from jaxvsnerf.training.checkpoints import BrokenCheckpoint, Checkpoints
 from jaxvsnerf.types import TrainState
 from tests import commands
+from tests.commands import wait_for
 
 STAGES = ("stage1", "stage2", "stage3")
 
 
-def wait_for(condition, process, seconds=240):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "the run ended before it could be stopped"
-        assert time.monotonic() < deadline, "the run took too long"
-        time.sleep(0.005)
-
-
 def start(folder, cache, *overrides):
-    return subprocess.Popen(
-        commands.command("train", *commands.train_arguments(folder, *overrides)),
-        env={**commands.environment(), **cache},
-        cwd=commands.ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return commands.start("train", *commands.train_arguments(folder, *overrides), env=cache)
 
 
 def test_a_run_killed_in_stage_2_goes_on_and_ends_with_the_same_bits(run_folder, tmp_path, cache):

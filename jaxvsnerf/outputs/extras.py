@@ -15,12 +15,13 @@ EXPORT_MODULES = {
 }
 
 
-def require(module: str, purpose: str | None = None) -> ModuleType:
+def require(module: str, purpose: str | None = None, pip_line: str = PIP_LINE) -> ModuleType:
     """Imports an optional module.
 
     Args:
       module: dotted name.
       purpose: what needs it, for the message; known modules have one.
+      pip_line: what installs it.
 
     Returns:
       The module.
@@ -34,7 +35,7 @@ def require(module: str, purpose: str | None = None) -> ModuleType:
         purpose = purpose or EXPORT_MODULES.get(module, "this export")
         raise ImportError(
             f"{module} is needed for {purpose} but cannot be imported ({error}); "
-            f"install it with: {PIP_LINE}"
+            f"install it with: {pip_line}"
         ) from error
 
 

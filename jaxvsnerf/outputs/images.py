@@ -12,6 +12,9 @@ from PIL import Image
 from jaxvsnerf.files import write_bytes
 from jaxvsnerf.outputs.colormap import viridis
 
+# White pixels between pictures side by side.
+GUTTER = 4
+
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """Rounds a float picture to 8 bits; values outside [0, 1] are clipped.
@@ -97,7 +100,7 @@ def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.asarray(resized, np.float32) / np.float32(255.0)
 
 
-def side_by_side(images: Sequence[np.ndarray], gutter: int = 4) -> np.ndarray:
+def side_by_side(images: Sequence[np.ndarray], gutter: int = GUTTER) -> np.ndarray:
     """Pictures in a row with white gutters, each brought to the tallest one's height.
 
     Args:
@@ -119,6 +122,20 @@ def side_by_side(images: Sequence[np.ndarray], gutter: int = 4) -> np.ndarray:
         width = max(1, round(rgb.shape[1] * height / rgb.shape[0]))
         columns += [resize(rgb, width, height), np.ones((height, gutter, 3), np.float32)]
     return np.concatenate(columns[:-1], axis=1)
+
+
+def split_row(row: np.ndarray, width: int, gutter: int = GUTTER) -> list[np.ndarray]:
+    """The pictures of a row that `side_by_side` made of pictures of one size.
+
+    Args:
+      row: [H, W, C].
+      width: of each picture, in pixels.
+      gutter: pixels between neighbours.
+
+    Returns:
+      Pictures [H, width, C], from left to right.
+    """
+    return [row[:, left : left + width] for left in range(0, row.shape[1], width + gutter)]
 
 
 def depth_range(distance: np.ndarray, opacity: np.ndarray) -> tuple[float, float]:

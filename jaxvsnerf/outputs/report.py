@@ -10,10 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
@@ -21,7 +19,7 @@ from jaxvsnerf.files import write_text
 from jaxvsnerf.metrics.scores import metric_names, models
 from jaxvsnerf.outputs.charts import Chart, line_chart
 from jaxvsnerf.outputs.embed import thumbnails, video_uri
-from jaxvsnerf.outputs.extras import require
+from jaxvsnerf.outputs.page import duration, page_template
 
 PICTURE_BUDGET = 7_000_000
 VIDEO_LIMIT = 8_000_000
@@ -128,7 +126,9 @@ def render_report(report: Report, folder: str | Path = ".") -> str:
     ]
     uris = thumbnails(images, PICTURE_BUDGET)
     inputs, cells = uris[: len(given)], iter(uris[len(given) :])
-    return _template().render(
+    return page_template("report.html.jinja").render(
+        title=report.title,
+        facts=report.facts,
         report=report,
         inputs=[(report.input_names[v], uri) for v, uri in zip(given, inputs, strict=True)],
         rows=[(report.view_names[v], [(next(cells), _caption(c, v)) for c in report.columns])
@@ -170,26 +170,6 @@ def score_table(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
             row = [scores[name]["per_view"][i] if name in scores else None for name in names]
             views.append((model, view, row))
     return {"titles": [METRIC_TITLES.get(n, n) for n in names], "rows": rows, "views": views}
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: 0.42 s, 12.3 s, 2 min 05 s, 1 h 02 min."""
-    if seconds < 59.95:
-        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _template():
-    jinja2 = require("jinja2")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["path"] = quote
-    source = resources.files("jaxvsnerf.outputs").joinpath("report.html.jinja")
-    return environment.from_string(source.read_text(encoding="utf-8"))
 
 
 def _relative(path: str | Path, folder: str | Path) -> str:

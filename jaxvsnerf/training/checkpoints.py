@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ from jaxvsnerf.types import TrainState
 
 FORMAT_VERSION = 1
 KEEP = 2
+
+
+# Runs in one process store and read one after another: the verbosity of the logs, lowered
+# meanwhile, is the process's.
+_STORAGE = threading.Lock()
 
 
 class BrokenCheckpoint(OSError):
@@ -209,12 +215,13 @@ def _check_room(folder: Path, size: int) -> None:
 @contextlib.contextmanager
 def _without_thread_logs() -> Iterator[None]:
     """Silences what storage threads log of an error that is raised here anyway."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.FATAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
+    with _STORAGE:
+        verbosity = logging.get_verbosity()
+        logging.set_verbosity(logging.FATAL)
+        try:
+            yield
+        finally:
+            logging.set_verbosity(verbosity)
 
 
 def _first_line(error: Exception) -> str:

@@ -111,7 +111,7 @@ class Trainer:
         if stage.mode == "fused":
             samples, views = min(stage.combined or samples, samples), shape.num_views
         elements = local * shape.num_views * samples * views * shape.width
-        return micro_batches(local, elements, memory_budget(self.devices[0]))
+        return micro_batches(local, elements, memory_budget(jax.local_devices()[0]))
 
     def initial_state(self, stage: StageSpec, previous: TrainState | None) -> TrainState:
         """The state `stage` starts from, given the state the stage before ended with."""
@@ -153,7 +153,15 @@ def compile_ahead(
       stage name -> function that waits for its steps function, see `make_train_steps`.
     """
 
+    # A thread does not inherit JAX's default device, and what is compiled under another
+    # one would be compiled again.
+    default_device = jax.config.jax_default_device
+
     def compile_stage(stage: StageSpec) -> Callable:
+        with jax.default_device(default_device):
+            return compile_here(stage)
+
+    def compile_here(stage: StageSpec) -> Callable:
         devices = trainer.devices
         steps_fn = make_train_steps(
             trainer.field, stage, trainer.spec, devices, trainer.micro_batches(stage)

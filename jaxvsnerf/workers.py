@@ -1,0 +1,59 @@
+"""Work shared out to threads, some on each device."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import jax
+
+
+def work_off(
+    items: Iterable[Any],
+    work: Callable[[Any, jax.Device], Any],
+    devices: Sequence[jax.Device],
+    parallel: int,
+) -> Iterator[Any]:
+    """Works items off in threads and yields results in the order they come.
+
+    Args:
+      items: what is to be done.
+      work: (item, device) -> result; every call uses that device alone, since programs
+        that talk between devices must not be started from several threads.
+      devices: the devices.
+      parallel: items at the same time on each.
+
+    Yields:
+      A result per item.
+
+    Raises:
+      What `work` raised first; the threads end with the process.
+    """
+    waiting: queue.SimpleQueue = queue.SimpleQueue()
+    done: queue.SimpleQueue = queue.SimpleQueue()
+    count = 0
+    for item in items:
+        waiting.put(item)
+        count += 1
+
+    def run(device: jax.Device) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                item = waiting.get_nowait()
+                try:
+                    done.put((work(item, device), None))
+                except BaseException as error:  # noqa: BLE001 - raised again by the reader
+                    done.put((None, error))
+
+    for index in range(min(parallel * len(devices), count)):
+        # A daemon does not keep a process that a second signal wants to end.
+        device = devices[index % len(devices)]
+        threading.Thread(target=run, args=(device,), daemon=True).start()
+    for _ in range(count):
+        result, error = done.get()
+        if error is not None:
+            raise error
+        yield result

@@ -1,0 +1,208 @@
+"""Many objects through one command."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jaxvsnerf.outputs.images import side_by_side, split_row
+from jaxvsnerf.outputs.results import result_means, summary_text, write_results_csv
+from jaxvsnerf.outputs.study import render_study
+from tests import commands
+from tests import study_objects as tiny
+from tests.commands import wait_for
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory):
+    """A strip, a folder with truth, and a strip that cannot be read."""
+    folder = tmp_path_factory.mktemp("objects")
+    toy = tiny.toy()
+    tiny.write_strip(folder / "alone.png", toy.inputs.images)
+    tiny.write_pictures(folder / "scored" / "inputs", toy.inputs.images)
+    tiny.write_pictures(folder / "scored" / "gt", toy.clean)
+    tiny.write_strip(folder / "torn" / "strip.png", toy.inputs.images)
+    (folder / "notes").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(objects, tmp_path_factory, cache):
+    """A study of them, one object at a time, with its torn picture; (folder, output)."""
+    out = tmp_path_factory.mktemp("studies") / "first"
+    whole = tiny.break_picture(objects / "torn" / "strip.png")
+    done = commands.run("study", *tiny.arguments(objects, out, "--parallel=1"), env=cache)
+    (objects / "torn" / "strip.png").write_bytes(whole)
+    assert done.returncode == 1, done.stderr
+    return out, done.stdout
+
+
+def started(objects, out, cache, *more):
+    return commands.start("study", *tiny.arguments(objects, out, *more), env=cache)
+
+
+def test_one_object_that_fails_is_recorded_and_does_not_stop_the_rest(study):
+    out, output = study
+    found = tiny.rows(out)
+    assert [row["status"] for row in found.values()] == ["ok", "ok", "failed"]
+    assert list(found) == ["alone", "scored", "torn"]
+    assert "torn/strip.png is truncated" in found["torn"]["error"]
+    assert found["scored"]["views"] == "4" and found["scored"]["error"] == ""
+    metrics = json.loads((out / "scored" / "eval" / "metrics.json").read_text())
+    for column, scores in (("psnr", metrics), ("inputs_psnr", metrics["inputs"])):
+        assert float(found["scored"][column]) == pytest.approx(scores["psnr"]["mean"], 1e-5)
+    # No truth: nothing to score.
+    assert found["alone"]["psnr"] == found["torn"]["psnr"] == ""
+    for name in ("alone", "scored"):
+        phases = sum(float(v) for k, v in found[name].items() if k.endswith("_s"))
+        assert 0 < phases <= float(found[name]["seconds"]) * 1.01
+    assert "[3/3] torn" in output and "failed: torn" in output and "notes" in output
+
+
+def test_the_page_has_failures_first_pictures_means_and_links(study):
+    out, _ = study
+    page = (out / "index.html").read_text()
+    assert page.index("torn/strip.png is truncated") < page.index('href="alone/report.html"')
+    assert (out / "alone" / "report.html").is_file() and (out / "torn" / "log.txt").is_file()
+    # Input and rendering of both, the truth of one; nothing is fetched.
+    assert page.count('src="data:image/') == 5
+    assert not re.search(r'(?:src|href)="(?:https?:|//)', page)
+    for name in ("alone", "scored"):
+        assert "stage1    60/60" in (out / name / "log.txt").read_text()
+
+
+def test_given_again_only_the_failed_is_tried(study, objects, tmp_path, cache):
+    out = tmp_path / "again"
+    shutil.copytree(study[0], out)
+    before = {p: p.stat().st_mtime_ns for p in (out / "alone").rglob("*") if p.is_file()}
+    done = commands.run("study", *tiny.arguments(objects, out), env=cache)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 3 objects are done already" in done.stdout and "[1/1] torn" in done.stdout
+    assert {row["status"] for row in tiny.rows(out).values()} == {"ok"}
+    assert {p: p.stat().st_mtime_ns for p in (out / "alone").rglob("*") if p.is_file()} == before
+    assert "truncated" not in (out / "index.html").read_text()
+
+
+def test_stopped_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(
+    study, objects, tmp_path, cache
+):
+    out, names = tmp_path / "continued", ("alone", "scored")
+    process = started(objects, out, cache, "--parallel=2")
+    wait_for(lambda: any((out / n / "checkpoints/stage1/4").exists() for n in names), process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 143, errors
+    assert "3 of 3 objects to go; the same command goes on" in errors
+    for name in names:
+        assert "of stage1; saved" in (out / name / "log.txt").read_text()
+    assert not (out / "torn").exists()
+
+    process = started(objects, out, cache, "--parallel=2")
+    wait_for(lambda: "going on from stage1" in (out / "alone/log.txt").read_text(), process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (out / "index.html").exists()
+
+    done = commands.run("study", *tiny.arguments(objects, out, "--parallel=2"), env=cache)
+    assert done.returncode == 0, done.stderr
+    for name in names:
+        commands.assert_same_bits(study[0] / name, out / name)
+        assert (study[0] / name / "mesh.glb").read_bytes() == (out / name / "mesh.glb").read_bytes()
+
+
+def test_another_config_or_other_objects_in_its_folder_are_refused(study, objects, cache, tmp_path):
+    before = sorted((p, p.stat().st_mtime_ns) for p in study[0].rglob("*") if p.name != ".lock")
+    tiny.write_strip(tmp_path / "other" / "alone.png", tiny.toy().inputs.images)
+    for folder, more, expected in (
+        (objects, ["--config.stage1.steps=9"], "config.stage1.steps: 60 -> 9"),
+        (tmp_path / "other", [], "objects.scored"),
+    ):
+        done = commands.run("study", *tiny.arguments(folder, study[0], *more), env=cache)
+        assert done.returncode == 1 and expected in done.stderr, done.stderr
+    after = sorted((p, p.stat().st_mtime_ns) for p in study[0].rglob("*") if p.name != ".lock")
+    assert after == before
+
+
+def test_an_empty_folder_is_an_error_of_one_line(tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = commands.run("study", *tiny.arguments(tmp_path / "empty", tmp_path / "out"))
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "no object in" in done.stderr and "strip.png" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+SCRIPT = """
+import jax, sys
+from jaxvsnerf.workers import work_off
+devices = jax.local_devices()
+def work(item, device):
+    with jax.default_device(device):
+        return item, device, next(iter((jax.numpy.ones(3) * item).devices()))
+done = list(work_off(range(12), work, devices, 2))
+assert sorted(item for item, _, _ in done) == list(range(12))
+assert all(given == used for _, given, used in done)
+def fail(item, device):
+    raise OSError("full")
+try:
+    list(work_off(range(3), fail, devices, 2))
+except OSError:
+    print("raised")
+"""
+
+
+def test_each_worker_computes_on_its_own_device():
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        env={
+            **commands.environment(),
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=3",
+        },
+        cwd=os.getcwd(),
+    )
+    assert done.returncode == 0 and "raised" in done.stdout, done.stderr
+
+
+def record(name, psnr=None, **more):
+    scores = {} if psnr is None else {"psnr": psnr, "ssim": 0.9}
+    ok = {"status": "ok", "error": "", "inputs": "given", "mesh": "", "views": 4, "total": 8.0}
+    rest = {"seconds": {"train": 6.0}, "scores": scores, "input_scores": {}, "pictures": {}}
+    return {"name": name, **ok, **rest, **more}
+
+
+FAILED = {"name": "c", "status": "failed", "error": "no", "inputs": "given", "mesh": "", "total": 1}
+
+
+def test_means_are_over_the_objects_that_have_the_value(tmp_path):
+    records = [record("a", 20.0), record("b", 30.0, total=10.0), record("d"), FAILED]
+    means = result_means(records)
+    assert means["psnr"] == (25.0, 2) and means["train_s"] == (6.0, 3)
+    assert means["seconds"] == (pytest.approx(26 / 3), 3)
+    assert "inputs_psnr" not in means
+    text = summary_text(records)
+    assert "25.0000" in text and "8.7 s an object over 3" in text and "failed: c: no" in text
+    assert summary_text([FAILED]) == "failed: c: no"
+    write_results_csv(tmp_path / "results.csv", records)
+    assert [*tiny.rows(tmp_path)] == ["a", "b", "d", "c"]
+    assert tiny.rows(tmp_path)["c"]["seconds"] == "1"
+
+
+def test_the_page_escapes_names_and_stands_without_any_success():
+    page = render_study("x", [FAILED | {"name": "<b>", "error": "a<b"}], 3, {})
+    assert "<b>" not in page and "a&lt;b" in page and "1 of 3" in page
+    page = render_study("x", [record("a b", 20.0)], 1, {})
+    assert 'href="a%20b/report.html"' in page and "Failed" not in page
+
+
+def test_a_row_of_pictures_comes_apart_again():
+    pictures = [np.full((3, 5, 3), value, np.float32) for value in (0.0, 0.4, 1.0)]
+    for one, back in zip(pictures, split_row(side_by_side(pictures), 5), strict=True):
+        np.testing.assert_array_equal(one, back)

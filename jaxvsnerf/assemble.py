@@ -29,7 +29,7 @@ from jaxvsnerf.training.processes import all_devices
 from jaxvsnerf.training.rays import build_ray_table
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
 from jaxvsnerf.training.step import place
-from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, ViewSet
+from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, TrainState, ViewSet
 
 STAGES = ("stage1", "stage2", "stage3")
 # The hull's cells start with this density: a ray through a third of the cube is then
@@ -229,6 +229,45 @@ def load_scene(folder: Path) -> tuple[Cameras, np.ndarray, Similarity]:
     return cameras, np.asarray(scene["background"], np.float32), Similarity(**scene["to_cube"])
 
 
+def trained_field(
+    config: ConfigDict,
+    trainer: Trainer,
+    stage: StageSpec,
+    state: TrainState,
+    cameras: Cameras,
+    background: np.ndarray,
+    mode: str = "",
+) -> TrainedField:
+    """The field of a stage's state; `mode` '' is the stage's own way to combine views."""
+    return TrainedField(
+        field=trainer.field,
+        params=state.params,
+        grid=state.sampler,
+        context=make_context(cameras),
+        cameras=cameras,
+        background=background,
+        levels=render_levels(config),
+        mode=mode or RENDER_MODE[stage.mode],
+        opaque=config.render.opaque,
+    )
+
+
+def rehearse(config: ConfigDict, trainer: Trainer, dataset: Dataset) -> None:
+    """Compiles what a run does after training, so that it can be done while it trains."""
+    views = dataset.truth or dataset.inputs
+    size = config.render.turntable_size
+    sizes = [(views.cameras.width, views.cameras.height), (size, size)]
+    for stage in trainer.stages:
+        state = jax.tree.map(
+            lambda leaf: np.zeros(leaf.shape, leaf.dtype), trainer.template(stage.name)
+        )
+        field = trained_field(
+            config, trainer, stage, state, dataset.inputs.cameras, dataset.inputs.background
+        )
+        last = stage is trainer.stages[-1]
+        field.rehearse(dict.fromkeys(sizes if last else sizes[:1]), asks=last)
+
+
 def load_stages(
     folder: Path, *, mode: str = "", last_only: bool = False
 ) -> dict[str, TrainedField]:
@@ -253,16 +292,8 @@ def load_stages(
     finished = [s for s in trainer.stages if s.steps in checkpoints.steps(s.name)]
     for stage in finished[-1:] if last_only else finished:
         state = checkpoints.restore(stage.name, stage.steps, trainer.template(stage.name))
-        stages[stage.name] = TrainedField(
-            field=trainer.field,
-            params=state.params,
-            grid=state.sampler,
-            context=make_context(cameras),
-            cameras=cameras,
-            background=background,
-            levels=render_levels(config),
-            mode=mode or RENDER_MODE[stage.mode],
-            opaque=config.render.opaque,
+        stages[stage.name] = trained_field(
+            config, trainer, stage, jax.device_put(state), cameras, background, mode
         )
     checkpoints.close()
     if not stages:

@@ -15,6 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -217,7 +218,8 @@ def _train(
     scene = assemble.make_scene(config, dataset.inputs, trainer.devices)
     asked = contextlib.nullcontext(stop) if stop else stop_signal()
     with asked as stop, contextlib.closing(checkpoints):
-        run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed)
+        meanwhile = partial(assemble.rehearse, config, trainer, dataset)
+        run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed, meanwhile)
     return reporter.first_step
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -67,24 +67,39 @@ class TrainedField:
     def render(self, cameras: Cameras) -> Picture:
         """Pictures of V cameras: rgb [V, H, W, 3], acc [V, H, W], distance [V, H, W]."""
         own = np.asarray(self.context.view_centers)
-        nearest = [
-            int(np.argmin(np.linalg.norm(own - center, axis=-1)))
-            for center in np.asarray(camera_centers(cameras))
-        ]
+        # One camera at a time, so that one program serves any number of them; all are
+        # under way before the first is waited for.
         pictures = [
-            jax.device_get(
-                self._renderer(
-                    self.params,
-                    self.grid,
-                    self.context.replace(branch=jnp.asarray(nearest[view], jnp.int32)),
-                    cameras,
-                    jnp.asarray(view, jnp.int32),
-                    jnp.asarray(self.background),
-                )
+            self._renderer(
+                self.params,
+                self.grid,
+                self.context.replace(
+                    branch=np.int32(np.argmin(np.linalg.norm(own - center, axis=-1)))
+                ),
+                cameras.replace(
+                    intrinsics=np.asarray(cameras.intrinsics[view : view + 1]),
+                    w2c=np.asarray(cameras.w2c[view : view + 1]),
+                ),
+                np.int32(0),
+                np.asarray(self.background),
             )
-            for view in range(len(cameras.w2c))
+            for view, center in enumerate(np.asarray(camera_centers(cameras)))
         ]
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *pictures)
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *jax.device_get(pictures))
+
+    def rehearse(self, sizes: Iterable[tuple[int, int]], asks: bool) -> None:
+        """Compiles what renders pictures of these (width, height) and, if `asks`, `query`."""
+        for width, height in sizes:
+            one = self.cameras.replace(
+                intrinsics=self.cameras.intrinsics[:1],
+                w2c=self.cameras.w2c[:1],
+                width=width,
+                height=height,
+            )
+            self.render(one)
+        if asks:
+            self.query(np.zeros((1, 3)))
+            self.query(np.zeros((1, 3)), np.eye(3)[:1])
 
     def query(
         self, points: np.ndarray, directions: np.ndarray | None = None

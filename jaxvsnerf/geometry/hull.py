@@ -12,10 +12,11 @@ from jaxvsnerf.geometry.cameras import project
 from jaxvsnerf.types import Array, Cameras
 
 
-def grid_centers(resolution: int, half_extent: float) -> Array:
-    """[G, G, G, 3] centres of the cells of the cube, indexed x, y, z."""
-    axis = (jnp.arange(resolution) + 0.5) / resolution * 2.0 - 1.0
-    return jnp.stack(jnp.meshgrid(axis, axis, axis, indexing="ij"), -1) * half_extent
+def grid_centers(resolution: int, half_extent: float) -> np.ndarray:
+    """[G, G, G, 3] float32 centres of the cells of the cube, indexed x, y, z."""
+    axis = ((np.arange(resolution) + 0.5) / resolution * 2.0 - 1.0) * half_extent
+    axis = axis.astype(np.float32)
+    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)
 
 
 def dilate_masks(masks: np.ndarray, pixels: int) -> np.ndarray:

@@ -55,7 +55,8 @@ def to_pillow(image: np.ndarray) -> Image.Image:
 def encode_png(image: np.ndarray) -> bytes:
     """The picture as the bytes of a PNG file; shapes as `to_pillow`."""
     data = io.BytesIO()
-    to_pillow(image).save(data, format="PNG", optimize=True)
+    # Choice: 2 is several times faster than the default and a tenth larger.
+    to_pillow(image).save(data, format="PNG", compress_level=2)
     return data.getvalue()
 
 

@@ -270,6 +270,7 @@ def run_stages(
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
     resumed: Callable[[str, int], None],
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Trains all stages, going on from the newest checkpoint.
 
@@ -281,6 +282,8 @@ def run_stages(
       stop: whether to save and stop; any process may say so.
       resumed: called once with (stage, step) the run goes on from, ("", 0) at the start; in
         the first process.
+      meanwhile: called in a thread while the stages train, after their compilation has
+        begun; with several devices it is not called.
 
     Raises:
       NonFiniteLoss, Interrupted, OSError: see run_stage and Checkpoints.save.
@@ -295,6 +298,7 @@ def run_stages(
     remaining = trainer.stages[first:]
     with ThreadPoolExecutor(max(len(remaining), 1)) as pool:
         programs = compile_ahead(trainer, remaining, scene, pool)
+        aside = pool.submit(meanwhile) if len(trainer.devices) == 1 else None
         for stage in remaining:
             if not underway:
                 state = from_first(trainer.initial_state(stage, state))
@@ -303,3 +307,5 @@ def run_stages(
             state = run_stage(trainer, stage, program, state, scene, checkpoints, report, stop)
             if anywhere(stop()):
                 raise Interrupted(f"stopped at the end of {stage.name}; saved")
+        if aside:
+            aside.result()

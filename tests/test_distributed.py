@@ -42,6 +42,7 @@ assert got["a"].tobytes() == np.array([-0.0, np.nan, 0], np.float32).tobytes()
 assert bool(got["b"]) is True and got["c"] == 0 and got["c"].shape == ()
 
 assert processes.anywhere(me == 1) and not processes.anywhere(False)
+assert processes.most(3 + me) == 4
 
 with processes.together():
     pass

@@ -16,7 +16,7 @@ from jaxvsnerf.fields.build import Field
 from jaxvsnerf.rendering.plan import memory_budget, micro_batches
 from jaxvsnerf.training.batch import Scene, StepSpec, rays_per_device, stream
 from jaxvsnerf.training.checkpoints import Checkpoints
-from jaxvsnerf.training.processes import anywhere, from_first, is_first, together
+from jaxvsnerf.training.processes import anywhere, from_first, is_first, most, together
 from jaxvsnerf.training.stages import StageSpec, promote
 from jaxvsnerf.training.step import NO_STEP, StepMetrics, init_state, make_train_steps, place
 from jaxvsnerf.types import Array, TrainState
@@ -163,9 +163,9 @@ def compile_ahead(
 
     def compile_here(stage: StageSpec) -> Callable:
         devices = trainer.devices
-        steps_fn = make_train_steps(
-            trainer.field, stage, trainer.spec, devices, trainer.micro_batches(stage)
-        )
+        # One program runs in all processes, in parts that fit the memory of each.
+        parts = most(trainer.micro_batches(stage))
+        steps_fn = make_train_steps(trainer.field, stage, trainer.spec, devices, parts)
         template = trainer.template(stage.name)
         empty = jax.tree.map(_zeros, template)
         # No step is taken, the program is only made, with arguments placed as they will be.

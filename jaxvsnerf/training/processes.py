@@ -135,6 +135,13 @@ def anywhere(flag: bool) -> bool:
     return bool(multihost_utils.process_allgather(np.uint8(flag)).any())
 
 
+def most(number: int) -> int:
+    """The largest of all processes' numbers; all must ask."""
+    if jax.process_count() == 1:
+        return number
+    return int(multihost_utils.process_allgather(np.int32(number)).max())
+
+
 def from_first(tree):
     """The first process's pytree of arrays, bit for bit; elsewhere only its shapes count."""
     if jax.process_count() == 1:

@@ -248,6 +248,7 @@ def trained_field(
         background=background,
         levels=render_levels(config),
         mode=mode or RENDER_MODE[stage.mode],
+        combined=config.stage3.combined,
         opaque=config.render.opaque,
     )
 

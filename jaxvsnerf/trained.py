@@ -32,6 +32,7 @@ class TrainedField:
       background: [3].
       levels: where a rendering samples.
       mode: how views are combined: single, canonical, nearest, average or fused.
+      combined: samples of a ray that fused and canonical combine, see `RenderSpec`.
       opaque: transmittance that counts as none, see `march`; 0 asks for everything.
     """
 
@@ -43,6 +44,7 @@ class TrainedField:
     background: Array
     levels: tuple[Level, ...]
     mode: str
+    combined: int = 0
     opaque: float = 5e-4
 
     def __post_init__(self):
@@ -57,6 +59,7 @@ class TrainedField:
             self.mode,
             self.levels,
             HALF_EXTENT,
+            self.combined,
             self.opaque,
             shape.num_views,
             shape.width,

@@ -238,7 +238,7 @@ def test_chunks_change_nothing(rays, ball_grid, chunk):
 def test_the_plan_bounds_the_largest_tensor(mode):
     for elements in (2**23, 2**28):
         for views in (1, 16, 32):
-            spec = plan_rendering(mode, (GridLevel(64),), 0.6, 0.0, views, 256, elements)
+            spec = plan_rendering(mode, (GridLevel(64),), 0.6, 8, 0.0, views, 256, elements)
             combined = views if mode == "fused" else 1
             assert spec.chunk * 64 <= elements or spec.chunk == 64
             assert spec.block * combined * 256 <= elements or spec.block == 64

@@ -212,7 +212,7 @@ def test_a_stage_learns(field, scene):
 def test_the_renderer_lowers_for_tpu_and_cuda(field, scene, mode):
     stage = STAGES[0] if mode == "single" else STAGES[2]
     state = jax.eval_shape(lambda: stage_state(field, stage))
-    spec = plan_rendering(mode, step_spec().levels, 0.6, 1e-4, field.spec.num_views, 8, 2**12)
+    spec = plan_rendering(mode, step_spec().levels, 0.6, 2, 5e-4, field.spec.num_views, 8, 2**12)
     render = make_image_renderer(field.apply, spec)
     view = jax.ShapeDtypeStruct((), jnp.int32)
     exported = jax.export.export(render, platforms=("tpu", "cuda"))(

@@ -14,7 +14,7 @@ from jaxvsnerf.geometry.cameras import image_rays
 from jaxvsnerf.rendering.plan import power_of_two
 from jaxvsnerf.rendering.render import render_rays
 from jaxvsnerf.rendering.sampling import Level
-from jaxvsnerf.rendering.sparse import march
+from jaxvsnerf.rendering.sparse import FieldFn, ask_heaviest, march
 from jaxvsnerf.types import Array, FieldOut, Rays, Rendering
 
 # Modes that ask every branch at every sample.
@@ -42,6 +42,8 @@ class RenderSpec:
       mode: of the field.
       levels: where to sample.
       half_extent: half the side of the sampled cube.
+      combined: samples of a ray that a combined mode asks every branch about, those that
+        carry most weight; the others are the average branch's. 0 is all.
       opaque: transmittance that counts as none, see `march`.
       chunk: rays at a time.
       block: samples at a time.
@@ -50,6 +52,7 @@ class RenderSpec:
     mode: str
     levels: tuple[Level, ...]
     half_extent: float
+    combined: int
     opaque: float
     chunk: int
     block: int
@@ -59,18 +62,20 @@ def plan_rendering(
     mode: str,
     levels: tuple[Level, ...],
     half_extent: float,
+    combined: int,
     opaque: float,
     num_views: int,
     width: int,
     elements: int,
 ) -> RenderSpec:
     """The spec whose largest tensor, [samples, views, width], stays within `elements`."""
-    views = num_views if mode in COMBINED else 1
-    block = power_of_two(elements // (views * width), 64, 2**20)
+    if mode not in COMBINED:
+        num_views, combined = 1, 0
+    block = power_of_two(elements // (num_views * width), 64, 2**20)
     # Of a chunk only positions, depths and colours exist, some dozens of numbers a sample.
     samples = max(level.num for level in levels)
     chunk = power_of_two(elements // (samples * SAMPLE_NUMBERS), 64, 2**16)
-    return RenderSpec(mode, levels, half_extent, opaque, chunk, block)
+    return RenderSpec(mode, levels, half_extent, combined, opaque, chunk, block)
 
 
 def render_chunks(render: Callable[[Rays], Rendering], rays: Rays, chunk: int) -> Picture:
@@ -117,8 +122,14 @@ def make_image_renderer(apply: Callable[..., FieldOut], spec: RenderSpec) -> Cal
     def render(params, grid, context, cameras, view, background) -> Picture:
         rays = image_rays(cameras, view, spec.half_extent)
         flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), rays)
-        whole = partial(apply, params, context=context, mode=spec.mode)
-        field = march(whole, grid, MARCH_PART, spec.opaque, spec.block)
+
+        def marched(mode: str) -> FieldFn:
+            whole = partial(apply, params, context=context, mode=mode)
+            return march(whole, grid, MARCH_PART, spec.opaque, spec.block)
+
+        field = marched(spec.mode)
+        if spec.combined:
+            field = ask_heaviest(field, marched("average"), spec.combined)
 
         def last_level(part: Rays) -> Rendering:
             return render_rays({"main": field}, part, spec.levels, grid, background)[-1]

@@ -42,7 +42,7 @@ def _single_samples(samples: Samples) -> Samples:
 
 
 def ask_heaviest(costly: FieldFn, cheap: FieldFn, num: int) -> FieldFn:
-    """Asks the costly field for the `num` heaviest samples of every ray, for training.
+    """Asks the costly field for the `num` heaviest samples of every ray.
 
     A cheap field says which they are, and its answers stand for the others. No gradient
     flows through it, nor through which samples were taken.
@@ -100,7 +100,8 @@ def march(
         exists = samples.lengths > 0
         if grid is not None:
             exists &= lookup(grid, grid.support, samples.means)
-        missing = -num % part
+        size = min(part, num)
+        missing = -num % size
 
         def by_ray(leaf: Array) -> Array:
             rows = leaf.reshape(-1, num, *leaf.shape[len(batch) + 1 :])
@@ -114,12 +115,12 @@ def march(
             answers, depth = carry
 
             def cut(leaf: Array) -> Array:
-                return jax.lax.dynamic_slice_in_dim(leaf, index * part, part, 1)
+                return jax.lax.dynamic_slice_in_dim(leaf, index * size, size, 1)
 
             visible = cut(exists) & (jnp.exp(-depth) >= opaque)[:, None]
             found = _ask_packed(field, jax.tree.map(cut, singles), visible, block)
             answers = jax.tree.map(
-                lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, index * part, 1),
+                lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, index * size, 1),
                 answers,
                 found,
             )
@@ -129,7 +130,7 @@ def march(
         answers = jax.tree.map(
             lambda leaf: jnp.zeros((rays, padded, *leaf.shape[2:]), leaf.dtype), one
         )
-        answers, _ = jax.lax.fori_loop(0, padded // part, one_part, (answers, jnp.zeros(rays)))
+        answers, _ = jax.lax.fori_loop(0, padded // size, one_part, (answers, jnp.zeros(rays)))
         return jax.tree.map(
             lambda leaf: leaf[:, :num].reshape(*batch, num, *leaf.shape[2:]), answers
         )

@@ -1,0 +1,226 @@
+"""Measures training, rendering and whole runs; prints tables and saves them as JSON.
+
+python -m experiments.speed.run --out=DIR [--parts=steps,render,growth,yardstick,run,devices]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+from absl import app, flags
+from ml_collections import ConfigDict
+
+from experiments.speed import measure
+from jaxvsnerf.compilation import use_cache
+from jaxvsnerf.config import default_config
+from jaxvsnerf.files import write_text
+from jaxvsnerf.outputs.extras import check_extras
+
+PARTS = ("steps", "render", "growth", "yardstick", "run", "devices")
+FLAGS = flags.FLAGS
+flags.DEFINE_string("out", "", "Folder for tables.json.")
+flags.DEFINE_list("parts", list(PARTS), "What to measure.")
+flags.DEFINE_string("strip", "", "A strip to use instead of the toy.")
+flags.DEFINE_string("truth", "", "Its truth.")
+flags.DEFINE_integer("size", 256, "Side of the toy's pictures.")
+flags.DEFINE_integer("steps", 100, "Steps that are timed.")
+flags.DEFINE_bool("small", False, "A tiny field: whether the experiment runs, not how fast.")
+
+TINY = {
+    "field.width": 16, "field.num_heads": 2, "sampling.num_intervals": 4,
+    "sampling.num_probes": 8, "sampling.grid_resolution": 8, "sampling.grid_cells": 64,
+    "sampling.num_coarse": 4, "sampling.num_fine": 4, "render.num_intervals": 4,
+    "stage1.rays": 64, "stage2.rays": 64, "stage3.rays": 64,
+    "stage1.steps": 4, "stage2.steps": 2, "stage3.steps": 2,
+}  # fmt: skip
+
+
+def base(encoder: str, num_views: int = 16, size: int | None = None) -> ConfigDict:
+    """The config under measurement."""
+    if encoder == "hash":
+        from configs.hash import get_config
+    else:
+        get_config = default_config
+    config = get_config()
+    if FLAGS.strip:
+        config.data.update(path=FLAGS.strip, truth=FLAGS.truth)
+        if num_views < 16:
+            config.data.views = tuple(range(0, 16, 16 // num_views))
+    else:
+        config.data.update(kind="toy", size=size or FLAGS.size, num_views=num_views)
+    return measure.changed(config, TINY) if FLAGS.small else config
+
+
+def yardstick() -> ConfigDict:
+    """NeRF's hierarchical sampling, one network for all views, stage 1 alone."""
+    config = base("mlp")
+    config.sampling.kind = "hierarchical"
+    config.stage2.steps = config.stage3.steps = 0
+    return config
+
+
+def steps() -> list[measure.Row]:
+    """Every stage by encoder, sampler and number of views."""
+    rate, rows = measure.matmul_rate(256 if FLAGS.small else 8192), []
+    rows.append(dict(encoder="a bf16 product of 8192x8192", tflops=rate / 1e12))
+    for encoder in ("mlp", "hash"):
+        for views in (4, 16):
+            labels = dict(encoder=encoder, sampler="grid", views=views)
+            rows += measure.stage_rows(base(encoder, views), rate, FLAGS.steps, **labels)
+    labels = dict(encoder="mlp", sampler="hierarchical", views=16)
+    return rows + measure.stage_rows(yardstick(), rate, max(FLAGS.steps // 5, 1), **labels)
+
+
+def render() -> list[measure.Row]:
+    """A view of the fused model by encoder and mode, after a short training."""
+    rows = []
+    for encoder in ("mlp", "hash"):
+        session = measure.Session(base(encoder))
+        for stage in session.trainer.stages:
+            session.begin(stage)(min(stage.steps, 200))
+        rows += measure.render_rows(session, ("fused", "canonical", "average"), encoder=encoder)
+    return rows
+
+
+def growth() -> list[measure.Row]:
+    """Cost and memory with the number of views, the size of the pictures, and samples."""
+    rows = []
+    changes = [("views", n, dict(num_views=n), {}) for n in (4, 8, 16, 32)]
+    changes += [("size", s, dict(size=s), {}) for s in (128, 512, 1024)]
+    changes += [("samples", s, {}, {"sampling.num_intervals": s}) for s in (16, 64)]
+    for name, value, made, values in changes:
+        if FLAGS.strip and name == "size":
+            continue
+        for row in measure.stage_rows(
+            measure.changed(base("mlp", **made), values), 1.0, max(FLAGS.steps // 5, 1)
+        ):
+            row.pop("utilisation")
+            rows.append({"what": name, "value": value, **row})
+    return rows
+
+
+def to_yardstick() -> list[measure.Row]:
+    """Seconds of training until the yardstick's final score, all in one process."""
+    config = yardstick()
+    whole = measure.Session(config)
+    curve, _ = measure.time_to(whole, None, max(config.stage1.steps // 4, 1))
+    goal = curve[-1]["psnr"]
+    rows = [dict(encoder="yardstick", goal_psnr=goal, seconds=curve[-1]["seconds"], ratio=1.0)]
+    for encoder in ("mlp", "hash"):
+        every = 1 if FLAGS.small else {"mlp": 50, "hash": 25}[encoder]
+        session = measure.Session(base(encoder), whole.dataset)
+        points, reached = measure.time_to(session, goal, every)
+        ratio = rows[0]["seconds"] / reached if reached else None
+        rows.append(
+            dict(
+                encoder=encoder,
+                goal_psnr=goal,
+                seconds=reached,
+                ratio=ratio,
+                final_psnr=points[-1]["psnr"],
+                final_seconds=points[-1]["seconds"],
+            )
+        )
+    return rows
+
+
+def whole_run() -> list[measure.Row]:
+    """The whole command, cold and with what it compiled, by phase."""
+    rows = []
+    for encoder, file in (("mlp", "syncdreamer"), ("hash", "hash")):
+        with tempfile.TemporaryDirectory() as folder:
+            for cache in ("cold", "warm"):
+                target = Path(folder) / cache
+                command = [
+                    sys.executable, "-m", "jaxvsnerf.train", f"--config=configs/{file}.py",
+                    f"--workdir={target}",
+                ]  # fmt: skip
+                if FLAGS.strip:
+                    command += [
+                        f"--config.data.path={FLAGS.strip}",
+                        f"--config.data.truth={FLAGS.truth}",
+                    ]
+                else:
+                    command += ["--config.data.kind=toy", f"--config.data.size={FLAGS.size}"]
+                if FLAGS.small:
+                    command += [f"--config.{name}={value}" for name, value in TINY.items()]
+                environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": f"{folder}/programs"}
+                started = time.perf_counter()
+                done = subprocess.run(
+                    command, env=environment, capture_output=True, text=True, check=False
+                )
+                if done.returncode:
+                    raise RuntimeError(done.stderr[-2000:])
+                total = time.perf_counter() - started
+                usage = json.loads((target / "usage.json").read_text())
+                scores = json.loads((target / "eval" / "metrics.json").read_text())
+                rows.append(
+                    dict(
+                        encoder=encoder,
+                        cache=cache,
+                        total_s=total,
+                        **usage,
+                        psnr=scores["psnr"]["mean"],
+                    )
+                )
+    return rows
+
+
+def devices() -> list[measure.Row]:
+    """Rays per second of stage 1 at 32 k rays a step, by number of devices."""
+    rows, every = [], jax.local_devices()
+    for count in (n for n in (1, 2, 4, 8) if n <= len(every)):
+        config = measure.with_rays(base("mlp"), 64 if FLAGS.small else 32768)
+        session = measure.Session(config, devices=every[:count])
+        take = session.begin(session.trainer.stages[0])
+        take(10)
+        seconds, _ = take(FLAGS.steps)
+        rays = config.stage1.rays * FLAGS.steps / seconds / 1e6
+        first = rows[0]["mrays_per_s"] if rows else rays
+        rows.append(dict(devices=count, mrays_per_s=rays, ratio=rays / first))
+    return rows
+
+
+def table(rows: list[measure.Row]) -> str:
+    """Rows as aligned text."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+
+    def text(value) -> str:
+        return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+    cells = [names, *([text(row.get(name)) for name in names] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
+    return "\n".join(
+        "  ".join(c.rjust(w) for c, w in zip(line, widths, strict=True)) for line in cells
+    )
+
+
+def main(_) -> None:
+    """The command."""
+    check_extras()
+    use_cache(os.environ)
+    made = dict(zip(PARTS, (steps, render, growth, to_yardstick, whole_run, devices), strict=True))
+    unknown = [part for part in FLAGS.parts if part not in made]
+    if unknown or not FLAGS.out:
+        raise app.UsageError(f"--out is needed, --parts are some of {', '.join(PARTS)}")
+    path = Path(FLAGS.out) / "tables.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tables = json.loads(path.read_text()) if path.exists() else {}
+    device = jax.local_devices()[0]
+    print(f"jax {jax.__version__}, {jax.local_device_count()} x {device.device_kind}")
+    for part in FLAGS.parts:
+        rows = made[part]()
+        tables[part] = rows
+        write_text(path, json.dumps(tables, indent=2) + "\n")
+        print(f"\n{part}\n{table(rows)}", flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)

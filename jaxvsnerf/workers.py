@@ -10,6 +10,8 @@ from typing import Any
 
 import jax
 
+POLL_SECONDS = 0.2
+
 
 def work_off(
     items: Iterable[Any],
@@ -53,7 +55,19 @@ def work_off(
         device = devices[index % len(devices)]
         threading.Thread(target=run, args=(device,), daemon=True).start()
     for _ in range(count):
-        result, error = done.get()
+        result, error = _next(done)
         if error is not None:
             raise error
         yield result
+
+
+def _next(done: queue.SimpleQueue) -> Any:
+    """The next of a queue, however long that takes.
+
+    Choice: in short waits. Python runs signal handlers in the main thread alone, and the
+    system may deliver a signal to another one: then nothing wakes up a main thread that
+    waits without end.
+    """
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return done.get(timeout=POLL_SECONDS)

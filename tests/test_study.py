@@ -89,11 +89,27 @@ def test_given_again_only_the_failed_is_tried(study, objects, tmp_path, cache):
     assert "truncated" not in (out / "index.html").read_text()
 
 
-def test_stopped_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(
+def test_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(
     study, objects, tmp_path, cache
 ):
-    out, names = tmp_path / "continued", ("alone", "scored")
-    process = started(objects, out, cache, "--parallel=2")
+    out = tmp_path / "killed"
+    process = started(objects, out, cache)
+    wait_for((out / "alone" / "checkpoints" / "stage1" / "4").exists, process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (out / "alone" / "record.json").exists()
+    done = commands.run("study", *tiny.arguments(objects, out, "--parallel=2"), env=cache)
+    assert done.returncode == 0, done.stderr
+    assert "going on from stage1 step" in (out / "alone" / "log.txt").read_text()
+    for name in ("alone", "scored"):
+        commands.assert_same_bits(study[0] / name, out / name)
+        assert (study[0] / name / "mesh.glb").read_bytes() == (out / name / "mesh.glb").read_bytes()
+
+
+def test_sigterm_reaches_all_that_are_at_work(objects, tmp_path, cache):
+    out, names = tmp_path / "terminated", ("alone", "scored")
+    process = started(objects, out, cache, "--parallel=2", "--config.stage1.steps=1000000")
     wait_for(lambda: any((out / n / "checkpoints/stage1/4").exists() for n in names), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
@@ -102,19 +118,6 @@ def test_stopped_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(
     for name in names:
         assert "of stage1; saved" in (out / name / "log.txt").read_text()
     assert not (out / "torn").exists()
-
-    process = started(objects, out, cache, "--parallel=2")
-    wait_for(lambda: "going on from stage1" in (out / "alone/log.txt").read_text(), process)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    assert not (out / "index.html").exists()
-
-    done = commands.run("study", *tiny.arguments(objects, out, "--parallel=2"), env=cache)
-    assert done.returncode == 0, done.stderr
-    for name in names:
-        commands.assert_same_bits(study[0] / name, out / name)
-        assert (study[0] / name / "mesh.glb").read_bytes() == (out / name / "mesh.glb").read_bytes()
 
 
 def test_another_config_or_other_objects_in_its_folder_are_refused(study, objects, cache, tmp_path):

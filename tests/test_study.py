@@ -20,6 +20,12 @@ from tests.commands import wait_for
 
 
 @pytest.fixture(scope="module")
+def cache(cache):
+    """Small programs too: here they are most of the time."""
+    return {**cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+
+
+@pytest.fixture(scope="module")
 def objects(tmp_path_factory):
     """A strip, a folder with truth, and a strip that cannot be read."""
     folder = tmp_path_factory.mktemp("objects")

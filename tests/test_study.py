@@ -148,19 +148,22 @@ def test_an_empty_folder_is_an_error_of_one_line(tmp_path):
 
 
 SCRIPT = """
-import jax, sys
+import jax, threading
 from jaxvsnerf.workers import work_off
 devices = jax.local_devices()
 def work(item, device):
     with jax.default_device(device):
         return item, device, next(iter((jax.numpy.ones(3) * item).devices()))
-done = list(work_off(range(12), work, devices, 2))
+done = list(work_off(range(12), work, devices, 2, None))
 assert sorted(item for item, _, _ in done) == list(range(12))
 assert all(given == used for _, given, used in done)
+ended = threading.Event()
 def fail(item, device):
-    raise OSError("full")
+    if item == 0:
+        raise OSError("full")
+    assert ended.wait(60)
 try:
-    list(work_off(range(3), fail, devices, 2))
+    list(work_off(range(3), fail, devices, 2, ended.set))
 except OSError:
     print("raised")
 """

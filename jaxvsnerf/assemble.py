@@ -25,6 +25,7 @@ from jaxvsnerf.training.batch import Scene, StepSpec
 from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.loop import LoopSpec, Trainer
 from jaxvsnerf.training.losses import LossSpec
+from jaxvsnerf.training.processes import all_devices
 from jaxvsnerf.training.rays import build_ray_table
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
 from jaxvsnerf.training.step import place
@@ -106,10 +107,8 @@ def check_outputs(config: ConfigDict) -> None:
     """Raises ValueError where a setting of what follows training is out of range."""
     render_levels(config)
     _positive("render", config.render, "turntable_frames", "turntable_fps", "turntable_size")
-    if not 0 <= config.render.skip_below < 1:
-        raise ValueError(
-            f"render.skip_below: expected 0 (combine all) to 1, got {config.render.skip_below}"
-        )
+    if not 0 <= config.render.opaque < 1:
+        raise ValueError(f"render.opaque: expected 0 (nothing is) to 1, got {config.render.opaque}")
     if config.mesh.resolution < 2 or config.mesh.level < 0:
         raise ValueError(
             "mesh: expected resolution of at least 2 and level of at least 0 (0 finds it), got "
@@ -177,7 +176,7 @@ def make_trainer(
         loop=LoopSpec(**config.loop),
         sampler=grid,
         seed=config.seed,
-        devices=tuple(devices or jax.local_devices()),
+        devices=tuple(devices or all_devices()),
     )
 
 
@@ -263,7 +262,7 @@ def load_stages(
             background=background,
             levels=render_levels(config),
             mode=mode or RENDER_MODE[stage.mode],
-            skip_below=config.render.skip_below,
+            opaque=config.render.opaque,
         )
     checkpoints.close()
     if not stages:

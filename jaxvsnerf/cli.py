@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from jaxvsnerf.compilation import use_cache
 from jaxvsnerf.training.loop import Interrupted, NonFiniteLoss
+from jaxvsnerf.training.processes import OtherProcessFailed, describe
 
 INTERRUPTED = 143  # 128 + SIGTERM, what a shell expects of a process ended by it
 
 # What bad input, a full disk or a missing package raise; anything else is a bug and
 # keeps its traceback.
-EXPECTED_ERRORS = (ValueError, OSError, ImportError, NonFiniteLoss)
+EXPECTED_ERRORS = (ValueError, OSError, ImportError, NonFiniteLoss, OtherProcessFailed)
 
 
 def say(line: str, *, passing: bool = False) -> None:
@@ -58,6 +61,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             return 2
         logging.set_verbosity(logging.WARNING)
         logging.use_absl_handler()
+        use_cache(os.environ)
         try:
             return main(argv) or 0
         except Interrupted as stopped:
@@ -79,9 +83,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
 
 def error_text(error: BaseException) -> str:
     """What an error says, and what it is where that is not told by its words."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file could not be written'}: {error.strerror}"
-    text = str(error) or type(error).__name__
+    text = describe(error)
     return text if isinstance(error, EXPECTED_ERRORS) else f"{type(error).__name__}: {text}"
 
 

@@ -40,7 +40,7 @@ def default_config() -> ConfigDict:
             loop=dict(report_every=50, checkpoint_every=500),
             render=dict(
                 num_intervals=48,
-                skip_below=1e-4,
+                opaque=5e-4,
                 turntable_frames=48,
                 turntable_fps=24,
                 turntable_size=256,

@@ -22,6 +22,7 @@ from jaxvsnerf.outputs.report import Column, Report, write_report
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import Dataset, ViewSet
+from jaxvsnerf.usage import Usage, load_usage, usage_facts
 from jaxvsnerf.workdir import MetricsLog, locked, open_run
 
 FILES = {
@@ -29,6 +30,7 @@ FILES = {
     "renders/turntable.mp4": "a full turn around it",
     "eval/metrics.json": "scores of every stage, per view",
     "metrics.jsonl": "loss and PSNR while training",
+    "usage.json": "time to the first step, memory",
     "config.json": "every setting",
 }
 
@@ -60,7 +62,7 @@ def report_run(
     video = folder / "renders" / "turntable.mp4"
     report = Report(
         title=" / ".join(Path(config.data.path).parts[-2:]) or config.data.kind,
-        facts=_facts(dataset, log, metrics),
+        facts=_facts(dataset, log, metrics, load_usage(folder)),
         inputs=list(dataset.inputs.images),
         input_names=list(dataset.inputs.names),
         view_names=list(shown.names),
@@ -82,11 +84,14 @@ def _stage_seconds(log: list[dict]) -> dict[str, float]:
     return seconds
 
 
-def _facts(dataset: Dataset, log: list[dict], metrics: dict | None) -> dict[str, str]:
+def _facts(
+    dataset: Dataset, log: list[dict], metrics: dict | None, usage: Usage | None
+) -> dict[str, str]:
     height, width = dataset.inputs.images.shape[1:3]
     facts = {
         "input views": f"{len(dataset.inputs.images)} of {width} x {height}",
         "training": f"{sum(_stage_seconds(log).values()):.0f} s",
+        **(usage_facts(usage) if usage else {}),
         "jaxvsnerf": __version__,
     }
     if metrics:

@@ -2,12 +2,15 @@
 
     python -m jaxvsnerf.train --config=configs/X.py --workdir=DIR [--config.field=value]
 
-The same command goes on where an interrupted run stopped.
+The same command goes on where an interrupted run stopped. With --distributed, several
+processes train one run: each gives the same command, the first one writes and prints.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import signal
 import threading
 import time
@@ -15,9 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
+from absl import flags
 from ml_collections import ConfigDict
 
-from jaxvsnerf import assemble, cli
+from jaxvsnerf import __version__, assemble, cli
+from jaxvsnerf.config import to_plain
 from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.evaluate import evaluate_run
 from jaxvsnerf.export import export_run
@@ -26,7 +31,9 @@ from jaxvsnerf.render import render_run
 from jaxvsnerf.report import report_run
 from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.loop import Progress, Trainer, run_stages
+from jaxvsnerf.training.processes import check_same, connected, is_first, join, leave, together
 from jaxvsnerf.types import Dataset
+from jaxvsnerf.usage import Usage, peak_memory, process_age, save_usage, usage_facts
 from jaxvsnerf.workdir import MetricsLog, locked, open_workdir, save_config
 
 
@@ -61,6 +68,7 @@ class _Reporter:
 
     def __init__(self, log: MetricsLog, say: Callable[..., None]):
         self.log = log
+        self.first_step: float | None = None  # when the first dispatch ended
         self.say = say
 
     def resumed(self, stage: str, step: int) -> None:
@@ -70,6 +78,7 @@ class _Reporter:
             self.say(f"going on from {stage} step {step}")
 
     def __call__(self, progress: Progress) -> None:
+        self.first_step = self.first_step or time.perf_counter()
         row = {
             name: getattr(progress, name) for name in ("stage", "step", "loss", "psnr", "seconds")
         }
@@ -104,17 +113,22 @@ def train_run(
     devices: Sequence[jax.Device] | None = None,
     say: Callable[..., None] = cli.say,
     stop: Callable[[], bool] | None = None,
+    started: float | None = None,
 ) -> dict[str, float]:
     """The whole job: train all stages, evaluate, render, export, report.
 
     Args:
       config: as `default_config` has it.
       workdir: folder of the run; made, or gone on with.
+      started: `time.perf_counter()` of the command's start, from which the time to the
+        first step counts; None is now.
       devices: local devices that share the training; None is all of them. The rest of the
         work is done on JAX's default device.
       say: takes the lines to show, as `cli.say` does.
       stop: whether to save and stop, asked while it trains; None is when SIGTERM or SIGINT
         came.
+
+    Of several processes all train; the first one alone writes, and does what follows.
 
     Returns:
       Seconds of each phase: load, train, evaluate, render, export, report.
@@ -123,37 +137,67 @@ def train_run(
       ValueError, FileNotFoundError, ImportError: something given is wrong; nothing was
         written.
       NonFiniteLoss, Interrupted, OSError: see training.loop; what was saved stays.
+      OtherProcessFailed: with any of these.
     """
-    seconds: dict[str, float] = {}
-    with _timed(seconds, "load"):
-        check_extras()
-        config = assemble.resolve_config(config)
-        assemble.check_outputs(config)
-        dataset = load_dataset(assemble.data_spec(config))
-        grid = assemble.make_grid(config, dataset.inputs)
-        trainer = assemble.make_trainer(config, len(dataset.inputs.images), grid, devices)
-    folder = open_workdir(workdir)
-    with locked(folder):
-        save_config(folder, config)
-        assemble.save_scene(folder, dataset)
-        _describe(dataset, trainer, say)
-        with _timed(seconds, "train"):
-            _train(config, folder, dataset, trainer, say, stop)
+    started = time.perf_counter() if started is None else started
+    folder, seconds = Path(workdir), {}
+    with contextlib.ExitStack() as held:
+        with _timed(seconds, "load"):
+            with together():
+                config, dataset, trainer = _prepare(config, devices)
+            check_same(_fingerprint(config, dataset))
+        with together():
+            if is_first():
+                held.enter_context(locked(open_workdir(workdir)))
+                save_config(folder, config)
+                assemble.save_scene(folder, dataset)
+                _describe(dataset, trainer, say)
+        with _timed(seconds, "train"), connected():
+            first_step = _train(config, folder, dataset, trainer, say, stop)
+        leave()  # what follows takes minutes, and the first process alone
+        if not is_first():
+            return seconds
+        took = ""
+        if first_step is not None:
+            usage = Usage(first_step - started, peak_memory(jax.local_devices()))
+            save_usage(folder, usage)
+            took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
+        before = seconds["load"] + seconds["train"]
         _finish(folder, dataset, seconds, say)
-    before = seconds["load"] + seconds["train"]
     say(
-        f"trained in {before:.0f} s, evaluated and exported in "
+        f"trained in {before:.0f} s{took and f' ({took})'}, evaluated and exported in "
         f"{sum(seconds.values()) - before:.0f} s: {folder / 'report.html'}"
     )
     return seconds
 
 
+def _prepare(
+    config: ConfigDict, devices: Sequence[jax.Device] | None
+) -> tuple[ConfigDict, Dataset, Trainer]:
+    """The resolved config, the pictures and the trainer; whatever is wrong is found here."""
+    check_extras()
+    config = assemble.resolve_config(config)
+    assemble.check_outputs(config)
+    dataset = load_dataset(assemble.data_spec(config))
+    grid = assemble.make_grid(config, dataset.inputs)
+    return config, dataset, assemble.make_trainer(config, len(dataset.inputs.images), grid, devices)
+
+
+def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
+    """What must be the same in all processes; the pictures may lie elsewhere."""
+    settings = to_plain(config)
+    settings["data"].update(path="", truth="")
+    shape = dataset.inputs.images.shape
+    return json.dumps([__version__, settings, shape], sort_keys=True)
+
+
 def _describe(dataset: Dataset, trainer: Trainer, say: Callable[..., None]) -> None:
     height, width = dataset.inputs.images.shape[1:3]
     truth = f", {len(dataset.truth.images)} truth views" if dataset.truth is not None else ""
+    processes = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
     say(
         f"{len(dataset.inputs.images)} views of {width}x{height}{truth}; "
-        f"{len(trainer.devices)} {trainer.devices[0].platform} device(s), "
+        f"{len(trainer.devices)} {trainer.devices[0].platform} device(s){processes}, "
         f"{trainer.field.spec.dtype} products"
     )
 
@@ -165,7 +209,8 @@ def _train(
     trainer: Trainer,
     say: Callable[..., None],
     stop: Callable[[], bool] | None,
-) -> None:
+) -> float | None:
+    """Trains what is left to train; when the first dispatch ended, None without any."""
     names = tuple(stage.name for stage in trainer.stages)
     reporter = _Reporter(MetricsLog(folder, names), say)
     checkpoints = Checkpoints(folder / "checkpoints", names)
@@ -173,6 +218,7 @@ def _train(
     asked = contextlib.nullcontext(stop) if stop else stop_signal()
     with asked as stop, contextlib.closing(checkpoints):
         run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed)
+    return reporter.first_step
 
 
 def _finish(
@@ -199,9 +245,13 @@ def main() -> None:
     """The command."""
     config = cli.define_config()
     workdir = cli.define_workdir()
+    distributed = flags.DEFINE_bool("distributed", False, "One of several processes of a run.")
 
     def command(_) -> None:
-        train_run(cli.config_value(config), workdir.value)
+        value = cli.config_value(config)
+        if distributed.value:
+            join(os.environ)
+        train_run(value, workdir.value, started=time.perf_counter() - process_age())
 
     cli.run(command)
 

@@ -32,7 +32,7 @@ class TrainedField:
       background: [3].
       levels: where a rendering samples.
       mode: how views are combined: single, canonical, nearest, average or fused.
-      skip_below: see `RenderSpec`.
+      opaque: transmittance that counts as none, see `march`; 0 asks for everything.
     """
 
     field: Field
@@ -43,7 +43,7 @@ class TrainedField:
     background: Array
     levels: tuple[Level, ...]
     mode: str
-    skip_below: float = 0.0
+    opaque: float = 5e-4
 
     def __post_init__(self):
         allowed = [mode for mode in MODES if mode != "per_view"]
@@ -57,7 +57,7 @@ class TrainedField:
             self.mode,
             self.levels,
             HALF_EXTENT,
-            self.skip_below,
+            self.opaque,
             shape.num_views,
             shape.width,
             render_elements(jax.local_devices()[0]),

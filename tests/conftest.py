@@ -19,13 +19,13 @@ def data_folder() -> Path:
     return Path(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """Runs of a test session share compiled programs, as a user's second run would."""
-    return {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
-    }
+    """Runs of a test session share compiled programs in a cache folder of their own."""
+    home = {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", home["XDG_CACHE_HOME"])
+        yield home
 
 
 @pytest.fixture(scope="session")

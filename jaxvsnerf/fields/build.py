@@ -138,21 +138,16 @@ def build_field(spec: FieldSpec) -> Field:
       ValueError: a mode that does not exist, or parameters whose branches do not fit it.
     """
     dtype = jnp.dtype(spec.dtype)
-    common = shared.SharedLayers(spec.shared_layers, spec.width, spec.skip_layer, dtype)
-    shape = dict(
-        first=spec.shared_layers,
-        depth=spec.depth,
-        width=spec.width,
-        skip=spec.skip_layer,
-        dtype=dtype,
-    )
+    encoder = _make_encoder(spec)
+    shape = dict(size=encoder.size, width=spec.width, skip=spec.skip_layer, dtype=dtype)
+    common = shared.SharedLayers(num_layers=spec.shared_layers, **shape)
+    shape.update(first=spec.shared_layers, depth=spec.depth)
     heads = decode.RadianceHeads(spec.width, spec.dir_freqs, dtype)
     attention = combine.AttentionCombiner(spec.num_heads, spec.key_size, spec.angle_term, dtype)
-    encoder = _make_encoder(spec)
 
     def init(key: Array, num_branches: int = 1) -> Params:
         keys = jax.random.split(key, 3)
-        encoding = jnp.zeros((1, encoder.size))
+        encoding = jnp.zeros((1, shared.aligned(encoder.size)))
         hidden = jnp.zeros((1, spec.width))
         branches = views.view_branches(num_branches, own_inputs=False, **shape)
         learned = encoder.init(jax.random.fold_in(key, 3))
@@ -160,7 +155,7 @@ def build_field(spec: FieldSpec) -> Field:
             **({} if learned is None else {"encoding": learned}),
             "shared": common.init(keys[0], encoding)["params"],
             "views": branches.init(keys[1], hidden, encoding)["params"],
-            "heads": heads.init(keys[2], hidden, jnp.zeros((1, 3)))["params"],
+            "heads": heads.init(keys[2], hidden, None)["params"],
         }
 
     def init_attention(key: Array) -> Params:

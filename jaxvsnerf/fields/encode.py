@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxvsnerf.fields.hashgrid import HashSpec, hash_encode, init_tables
+from jaxvsnerf.fields.shared import aligned, pad_features
 from jaxvsnerf.types import Array
 
 ENCODINGS = ("frequency", "hash")
@@ -19,7 +21,7 @@ class Encoder(NamedTuple):
     Attributes:
       size: features made of a position.
       init: key -> what it learns, None where it learns nothing.
-      apply: (learned, means [..., 3]) -> [..., size] float32.
+      apply: (learned, means [..., 3]) -> [..., aligned(size)] float32, zeros at the end.
     """
 
     size: int
@@ -32,7 +34,7 @@ def frequency_encoder(num_freqs: int, position_scale: float) -> Encoder:
     return Encoder(
         size=posenc_size(3, num_freqs),
         init=lambda key: None,
-        apply=lambda learned, means: posenc(means * position_scale, num_freqs),
+        apply=lambda learned, means: _posenc_aligned(means * position_scale, num_freqs),
     )
 
 
@@ -40,7 +42,7 @@ def hash_encoder(spec: HashSpec, half_extent: float) -> Encoder:
     """Instant-NGP's encoding of the cube of half side `half_extent`."""
 
     def apply(tables: Array, means: Array) -> Array:
-        return hash_encode(tables, 0.5 + means / (2.0 * half_extent), spec)
+        return pad_features(hash_encode(tables, 0.5 + means / (2.0 * half_extent), spec))
 
     return Encoder(spec.levels * spec.features, lambda key: init_tables(key, spec), apply)
 
@@ -61,6 +63,23 @@ def posenc(x: Array, num_freqs: int) -> Array:
     scales = 2.0 ** jnp.arange(num_freqs, dtype=jnp.float32)
     scaled = (x[..., None, :] * scales[:, None]).reshape(*x.shape[:-1], num_freqs * x.shape[-1])
     return jnp.concatenate([x, jnp.sin(scaled), jnp.cos(scaled)], -1)
+
+
+def _posenc_aligned(x: Array, num_freqs: int) -> Array:
+    """`posenc` with zeros at the end, as one map from position to feature.
+
+    A concatenation took a GPU as long as three layers of the MLP. Every product but one
+    is with 0, so that the sums are exact.
+    """
+    channels, size = x.shape[-1], posenc_size(x.shape[-1], num_freqs)
+    wave = np.arange(size - channels)
+    scales = np.zeros((channels, aligned(size)), np.float32)
+    scales[np.arange(channels), np.arange(channels)] = 1.0
+    scales[wave % channels, channels + wave] = 2.0 ** (wave // channels % num_freqs)
+    scaled = sum(x[..., c : c + 1] * scales[c] for c in range(channels))
+    column = np.arange(aligned(size))
+    waves = jnp.where(column < channels * (1 + num_freqs), jnp.sin(scaled), jnp.cos(scaled))
+    return jnp.where(column < channels, scaled, jnp.where(column < size, waves, 0.0))
 
 
 def posenc_size(channels: int, num_freqs: int) -> int:

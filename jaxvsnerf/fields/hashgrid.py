@@ -137,7 +137,7 @@ def scatter_rows(sizes: tuple[int, ...], rows: Array, grads: Array) -> Array:
     total = jnp.max(jnp.sum(jnp.abs(grads), (0, 2)), -1)
     finite = jnp.all(jnp.isfinite(total))
     exponent = 29.0 - jnp.floor(jnp.log2(jnp.where(total > 0, total, 1.0)))
-    scale = jnp.exp2(jnp.clip(exponent, -96.0, 96.0))
+    scale = jnp.exp2(jnp.clip(exponent, -120.0, 120.0))
     whole = jnp.round(grads * scale[:, None, None]).astype(jnp.int32)
     sums = jnp.zeros((sum(sizes), grads.shape[-1]), jnp.int32).at[rows].add(whole)
     back = jnp.concatenate(

@@ -18,6 +18,7 @@ class ViewBranch(nn.Module):
     Paper: view-specific layers follow the shared ones; all views have the same shape.
     """
 
+    size: int
     first: int
     depth: int
     width: int
@@ -27,7 +28,7 @@ class ViewBranch(nn.Module):
     @nn.compact
     def __call__(self, hidden: Array | None, encoding: Array) -> Array:
         layers = range(self.first, self.depth)
-        return apply_layers(hidden, encoding, layers, self.width, self.skip, self.dtype)
+        return apply_layers(hidden, encoding, self.size, layers, self.width, self.skip, self.dtype)
 
 
 def view_branches(num_views: int, own_inputs: bool, **shape: Any) -> nn.Module:

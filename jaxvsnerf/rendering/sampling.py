@@ -62,24 +62,21 @@ def probe_points(rays: Rays, num: int) -> tuple[Array, Array]:
     return t_edges, points
 
 
-def hits_support(rays: Rays, grid: DensityGrid, num_probes: int) -> Array:
-    """[...] bool: whether a ray meets the support; one that does not sees background."""
-    _, points = probe_points(rays, num_probes)
-    return jnp.any(lookup(grid, grid.support, points), -1)
-
-
 def _grid_edges(level: GridLevel, rays: Rays, grid: DensityGrid, keys: Array | None) -> Array:
     t_edges, points = probe_points(rays, level.num_probes)
     density = lookup(grid, grid.density, points)
     norm = jnp.linalg.norm(rays.directions, axis=-1, keepdims=True)
     weights = blur_weights(alpha_weights(density * jnp.diff(t_edges, axis=-1) * norm))
-    support = lookup(grid, grid.support, points).astype(jnp.float32)
+    exists = lookup(grid, grid.support, points)
+    support = exists.astype(jnp.float32)
 
     def share(values: Array) -> Array:
         return values / jnp.maximum(jnp.sum(values, -1, keepdims=True), 1e-9)
 
     pdf = (1.0 - level.exploration) * share(weights) + level.exploration * share(support)
-    return importance_edges(t_edges, pdf, level.num, keys)
+    drawn = importance_edges(t_edges, pdf, level.num, keys)
+    # A ray that misses the support sees background: its intervals have no length.
+    return jnp.where(jnp.any(exists, -1, keepdims=True), drawn, rays.far)
 
 
 def level_edges(

@@ -1,8 +1,4 @@
-"""Costly fields asked only where it matters: a cheap field says where the weight lies.
-
-Each function here makes of two fields, from Samples to FieldOut, one: the answers of the
-costly one where samples carry weight, of the cheap one elsewhere.
-"""
+"""Fields asked only where it matters; each function makes a field of a field."""
 
 from __future__ import annotations
 
@@ -45,15 +41,11 @@ def _single_samples(samples: Samples) -> Samples:
     )
 
 
-def _weights(rough: FieldOut) -> Array:
-    # The neighbours of what carries weight count too: the fields may differ by an interval.
-    return blur_weights(alpha_weights(rough.optical_depth))
-
-
 def ask_heaviest(costly: FieldFn, cheap: FieldFn, num: int) -> FieldFn:
     """Asks the costly field for the `num` heaviest samples of every ray, for training.
 
-    No gradient flows through the cheap field, nor through which samples were taken.
+    A cheap field says which they are, and its answers stand for the others. No gradient
+    flows through it, nor through which samples were taken.
 
     Args:
       costly: asked for [..., num, 1] samples.
@@ -65,7 +57,9 @@ def ask_heaviest(costly: FieldFn, cheap: FieldFn, num: int) -> FieldFn:
         if samples.lengths.shape[-1] <= num:
             return costly(samples)
         rough = jax.lax.stop_gradient(cheap(samples))
-        _, index = jax.lax.top_k(_weights(rough), num)
+        # The neighbours of what carries weight count too: the fields may differ by one.
+        weights = blur_weights(alpha_weights(rough.optical_depth))
+        _, index = jax.lax.top_k(weights, num)
 
         def take(leaf: Array) -> Array:
             tail = (1,) * (leaf.ndim - index.ndim)
@@ -84,58 +78,95 @@ def ask_heaviest(costly: FieldFn, cheap: FieldFn, num: int) -> FieldFn:
     return ask
 
 
-def ask_significant(costly: FieldFn, cheap: FieldFn, threshold: float, block: int) -> FieldFn:
-    """Asks the costly field where a sample's weight is `threshold` or more, for rendering.
+def march(
+    field: FieldFn, grid: DensityGrid | None, part: int, opaque: float, block: int
+) -> FieldFn:
+    """Asks a field front to back and only where something can be seen, for rendering.
 
-    What that costs follows the number of such samples: they are packed into blocks, and
-    only as many blocks as they fill are computed. Not differentiable.
+    Samples outside the grid's support, without length, or behind a transmittance below
+    `opaque` cost nothing: the others are packed into blocks, and only as many blocks as
+    they fill are computed. A colour is off by at most `opaque`. Not differentiable.
 
     Args:
-      costly: asked for [block, 1] samples at a time.
-      cheap: asked for all samples.
-      threshold: weight by the cheap field below which its answer stands.
+      field: asked for [block, 1] samples at a time.
+      grid: nothing exists outside its support; None is everywhere.
+      part: samples of a ray between two looks at its transmittance.
+      opaque: transmittance that counts as none.
       block: samples at a time.
     """
 
     def ask(samples: Samples) -> FieldOut:
-        rough = cheap(samples)
-        active = (_weights(rough) >= threshold).reshape(-1)
-        total = active.shape[0]
-        size = min(block, total)
-        slot = jnp.cumsum(active) - 1
-        count = slot[-1] + 1
-        # Slot s holds the s-th active sample; room for a last block that is not full.
-        packed = jnp.zeros(-(-total // size) * size, jnp.int32)
-        packed = packed.at[jnp.where(active, slot, packed.shape[0])].set(
-            jnp.arange(total, dtype=jnp.int32), mode="drop"
-        )
-        dims = samples.lengths.ndim
-        flat = jax.tree.map(
-            lambda leaf: leaf.reshape(total, *leaf.shape[dims:]), _single_samples(samples)
-        )
+        batch, num = samples.lengths.shape[:-1], samples.lengths.shape[-1]
+        exists = samples.lengths > 0
+        if grid is not None:
+            exists &= lookup(grid, grid.support, samples.means)
+        missing = -num % part
 
-        def one(index, buffers):
-            start = index * size
-            which = jax.lax.dynamic_slice_in_dim(packed, start, size)
-            out = costly(jax.tree.map(lambda leaf: leaf[which], flat))
-            return jax.tree.map(
-                lambda buffer, part: jax.lax.dynamic_update_slice_in_dim(
-                    buffer, part[:, 0].astype(buffer.dtype), start, 0
-                ),
-                buffers,
-                out,
+        def by_ray(leaf: Array) -> Array:
+            rows = leaf.reshape(-1, num, *leaf.shape[len(batch) + 1 :])
+            return jnp.pad(rows, ((0, 0), (0, missing)) + ((0, 0),) * (rows.ndim - 2))
+
+        singles = jax.tree.map(by_ray, _single_samples(samples))
+        exists = by_ray(exists)
+        rays, padded = exists.shape
+
+        def one_part(index, carry):
+            answers, depth = carry
+
+            def cut(leaf: Array) -> Array:
+                return jax.lax.dynamic_slice_in_dim(leaf, index * part, part, 1)
+
+            visible = cut(exists) & (jnp.exp(-depth) >= opaque)[:, None]
+            found = _ask_packed(field, jax.tree.map(cut, singles), visible, block)
+            answers = jax.tree.map(
+                lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, index * part, 1),
+                answers,
+                found,
             )
+            return answers, depth + jnp.sum(found.optical_depth, -1)
 
-        buffers = jax.tree.map(
-            lambda leaf: jnp.zeros((packed.shape[0], *leaf.shape[dims:]), leaf.dtype), rough
+        one = jax.eval_shape(field, jax.tree.map(lambda leaf: leaf[:, 0], singles))
+        answers = jax.tree.map(
+            lambda leaf: jnp.zeros((rays, padded, *leaf.shape[2:]), leaf.dtype), one
         )
-        buffers = jax.lax.fori_loop(0, (count + size - 1) // size, one, buffers)
-
-        def merge(old: Array, new: Array) -> Array:
-            found = new[jnp.maximum(slot, 0)]
-            chosen = active.reshape(-1, *(1,) * (found.ndim - 1))
-            return jnp.where(chosen, found, old.reshape(found.shape)).reshape(old.shape)
-
-        return jax.tree.map(merge, rough, buffers)
+        answers, _ = jax.lax.fori_loop(0, padded // part, one_part, (answers, jnp.zeros(rays)))
+        return jax.tree.map(
+            lambda leaf: leaf[:, :num].reshape(*batch, num, *leaf.shape[2:]), answers
+        )
 
     return ask
+
+
+def _ask_packed(field: FieldFn, singles: Samples, active: Array, block: int) -> FieldOut:
+    """The field's answers [R, S, ...] to the active ones of samples [R, S, 1], 0 elsewhere."""
+    total = active.size
+    size = min(block, total)
+    flat = jax.tree.map(lambda leaf: leaf.reshape(total, *leaf.shape[2:]), singles)
+    chosen = active.reshape(-1)
+    slot = jnp.cumsum(chosen) - 1
+    # Slot s holds the s-th active sample; room for a last block that is not full.
+    packed = jnp.zeros(-(-total // size) * size, jnp.int32)
+    packed = packed.at[jnp.where(chosen, slot, len(packed))].set(
+        jnp.arange(total, dtype=jnp.int32), mode="drop"
+    )
+
+    def one_block(index, buffers):
+        which = jax.lax.dynamic_slice_in_dim(packed, index * size, size)
+        out = field(jax.tree.map(lambda leaf: leaf[which], flat))
+        return jax.tree.map(
+            lambda buffer, new: jax.lax.dynamic_update_slice_in_dim(
+                buffer, new[:, 0], index * size, 0
+            ),
+            buffers,
+            out,
+        )
+
+    one = jax.eval_shape(field, flat)
+    buffers = jax.tree.map(lambda leaf: jnp.zeros((len(packed), *leaf.shape[2:]), leaf.dtype), one)
+    buffers = jax.lax.fori_loop(0, (slot[-1] + size) // size, one_block, buffers)
+
+    def unpack(leaf: Array) -> Array:
+        found = leaf[jnp.maximum(slot, 0)].reshape(*active.shape, *leaf.shape[1:])
+        return jnp.where(active.reshape(*active.shape, *(1,) * (found.ndim - 2)), found, 0)
+
+    return jax.tree.map(unpack, buffers)

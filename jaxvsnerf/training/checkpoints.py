@@ -46,12 +46,20 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         if stage not in self._managers:
+            # Whichever process opens checkpoints, it waits for no other.
+            index = jax.process_index()
+            alone = ocp.options.MultiprocessingOptions(
+                primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"p{index}"
+            )
             options = ocp.CheckpointManagerOptions(
-                max_to_keep=KEEP, enable_async_checkpointing=False, create=True
+                max_to_keep=KEEP,
+                enable_async_checkpointing=False,
+                create=False,
+                multiprocessing_options=alone,
             )
-            self._managers[stage] = ocp.CheckpointManager(
-                (self.folder / stage).absolute(), options=options
-            )
+            folder = (self.folder / stage).absolute()
+            folder.mkdir(parents=True, exist_ok=True)
+            self._managers[stage] = ocp.CheckpointManager(folder, options=options)
         return self._managers[stage]
 
     def steps(self, stage: str) -> list[int]:

@@ -16,8 +16,9 @@ from jaxvsnerf.fields.build import Field
 from jaxvsnerf.rendering.plan import memory_budget, micro_batches
 from jaxvsnerf.training.batch import Scene, StepSpec, rays_per_device, stream
 from jaxvsnerf.training.checkpoints import Checkpoints
+from jaxvsnerf.training.processes import anywhere, from_first, is_first, together
 from jaxvsnerf.training.stages import StageSpec, promote
-from jaxvsnerf.training.step import NO_STEP, init_state, make_train_steps, place
+from jaxvsnerf.training.step import NO_STEP, StepMetrics, init_state, make_train_steps, place
 from jaxvsnerf.types import Array, TrainState
 
 
@@ -87,7 +88,7 @@ class Trainer:
       loop: cadence.
       sampler: density grid the first stage starts from, or None.
       seed: of the run.
-      devices: local devices that share a step.
+      devices: those that share a step, of all processes.
     """
 
     field: Field
@@ -110,7 +111,7 @@ class Trainer:
         if stage.mode == "fused":
             samples, views = min(stage.combined or samples, samples), shape.num_views
         elements = local * shape.num_views * samples * views * shape.width
-        return micro_batches(local, elements, memory_budget(self.devices[0]))
+        return micro_batches(local, elements, memory_budget(jax.local_devices()[0]))
 
     def initial_state(self, stage: StageSpec, previous: TrainState | None) -> TrainState:
         """The state `stage` starts from, given the state the stage before ended with."""
@@ -166,7 +167,7 @@ def compile_ahead(
             trainer.field, stage, trainer.spec, devices, trainer.micro_batches(stage)
         )
         template = trainer.template(stage.name)
-        empty = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), template)
+        empty = jax.tree.map(_zeros, template)
         # No step is taken, the program is only made, with arguments placed as they will be.
         steps_fn(place(empty, devices), scene, place(trainer.key(), devices), 0)
         return steps_fn
@@ -206,34 +207,60 @@ def run_stage(
         state, sums = steps_fn(state, scene, key, count)
         sums = jax.device_get(sums)
         seconds = time.perf_counter() - started
-        if sums.bad_step != NO_STEP:
-            raise NonFiniteLoss(
-                f"the loss was not finite at step {int(sums.bad_step)} of {stage.name}; last good "
-                f"checkpoint: {checkpoints.last()}. Lower {stage.name}.lr_init, or set "
-                "field.dtype='float32', and start again in a new workdir"
-            )
         step += count
         mse = float(sums.mse) / count
-        report(
-            Progress(
-                stage=stage.name,
-                step=step,
-                steps=stage.steps,
-                loss=float(sums.loss) / count,
-                psnr=-10.0 * math.log10(max(mse, 1e-12)),
-                rays_per_s=rays * count / seconds,
-                seconds=seconds,
-                compiled=compiled,
-                report_steps=count,
-            )
+        progress = Progress(
+            stage=stage.name,
+            step=step,
+            steps=stage.steps,
+            loss=float(sums.loss) / count,
+            psnr=-10.0 * math.log10(max(mse, 1e-12)),
+            rays_per_s=rays * count / seconds,
+            seconds=seconds,
+            compiled=compiled,
+            report_steps=count,
         )
         compiled = False
-        stopping = stop() and step < stage.steps
-        if step % trainer.loop.checkpoint_every < count or step == stage.steps or stopping:
-            checkpoints.save(stage.name, state)
+        stopping = anywhere(stop()) and step < stage.steps
+        due = step % trainer.loop.checkpoint_every < count or step == stage.steps
+        with together():
+            if is_first():
+                _check_finite(sums, stage, checkpoints)
+                report(progress)
+                if due or stopping:
+                    checkpoints.save(stage.name, state)
         if stopping:
             raise Interrupted(f"stopped at step {step} of {stage.name}; saved")
     return state
+
+
+def _check_finite(sums: StepMetrics, stage: StageSpec, checkpoints: Checkpoints) -> None:
+    if sums.bad_step != NO_STEP:
+        raise NonFiniteLoss(
+            f"the loss was not finite at step {int(sums.bad_step)} of {stage.name}; last good "
+            f"checkpoint: {checkpoints.last()}. Lower {stage.name}.lr_init, or set "
+            "field.dtype='float32', and start again in a new workdir"
+        )
+
+
+def _newest(
+    trainer: Trainer, checkpoints: Checkpoints, resumed: Callable[[str, int], None]
+) -> tuple[str, TrainState] | None:
+    """The newest checkpoint as the first process reads it, in all processes."""
+    with together():
+        found = checkpoints.restore_newest(trainer.template) if is_first() else None
+        if is_first():
+            resumed(found[0] if found else "", int(found[1].step) if found else 0)
+    names = [stage.name for stage in trainer.stages]
+    index = int(from_first(np.int32(names.index(found[0]) if found else -1)))
+    if index < 0:
+        return None
+    state = found[1] if found else jax.tree.map(_zeros, trainer.template(names[index]))
+    return names[index], from_first(state)
+
+
+def _zeros(leaf) -> np.ndarray:
+    return np.zeros(leaf.shape, leaf.dtype)
 
 
 def run_stages(
@@ -249,17 +276,17 @@ def run_stages(
     Args:
       trainer: the run.
       scene: on the devices.
-      checkpoints: of the run.
-      report: called after every dispatch.
-      stop: whether to save and stop.
-      resumed: called once with (stage, step) the run goes on from; ("", 0) at the start.
+      checkpoints: of the run; only the first process uses it.
+      report: called after every dispatch, in the first process.
+      stop: whether to save and stop; any process may say so.
+      resumed: called once with (stage, step) the run goes on from, ("", 0) at the start; in
+        the first process.
 
     Raises:
       NonFiniteLoss, Interrupted, OSError: see run_stage and Checkpoints.save.
     """
-    found = checkpoints.restore_newest(trainer.template)
+    found = _newest(trainer, checkpoints, resumed)
     stage_name, state = found or ("", None)
-    resumed(stage_name, int(state.step) if found else 0)
     names = [stage.name for stage in trainer.stages]
     first = names.index(stage_name) if found else 0
     underway = found is not None
@@ -270,9 +297,9 @@ def run_stages(
         programs = compile_ahead(trainer, remaining, scene, pool)
         for stage in remaining:
             if not underway:
-                state = trainer.initial_state(stage, state)
+                state = from_first(trainer.initial_state(stage, state))
             underway = False
             program = programs[stage.name]
             state = run_stage(trainer, stage, program, state, scene, checkpoints, report, stop)
-            if stop():
+            if anywhere(stop()):
                 raise Interrupted(f"stopped at the end of {stage.name}; saved")

@@ -1,4 +1,4 @@
-"""The train step: several optimiser steps a dispatch, over all local devices."""
+"""The train step: several optimiser steps a dispatch, over the devices of all processes."""
 
 from __future__ import annotations
 
@@ -211,7 +211,8 @@ def make_train_steps(
         donate_argnums=0,
         devices=devices,
     )
-    indices = np.arange(len(devices), dtype=np.int32)
+    # Each process feeds its own devices' part of the mapped axis.
+    indices = np.flatnonzero([_is_here(device) for device in devices]).astype(np.int32)
     return lambda state, scene, key, num_steps: mapped(
         state, scene, key, np.int32(num_steps), indices
     )
@@ -229,6 +230,13 @@ def init_state(stage: StageSpec, params: Params, sampler: DensityGrid | None) ->
 
 
 def place(tree, devices: tuple[jax.Device, ...]):
-    """Puts a pytree on all devices as the step returns it, so that one program serves."""
-    mesh = jax.sharding.Mesh(np.asarray(devices), (AXIS,))
+    """Puts a pytree on all devices as the step returns it, so that one program serves.
+
+    Of devices in several processes, each process fills its own.
+    """
+    mesh = jax.sharding.Mesh(np.asarray([d for d in devices if _is_here(d)]), (AXIS,))
     return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
+
+
+def _is_here(device: jax.Device) -> bool:
+    return device.process_index == jax.process_index()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -14,6 +15,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxvsnerf import cli
+from jaxvsnerf.compilation import use_cache
 from jaxvsnerf.config import from_plain, to_plain
 from jaxvsnerf.data.objects import StudyObject
 from jaxvsnerf.outputs.extras import require
@@ -37,9 +39,7 @@ class Worker:
         self.config = from_plain(settings)
         self.folder = Path(folder)
         self.stopping = threading.Event()
-        if not jax.config.jax_compilation_cache_dir:
-            # The folder is shared: what one worker compiled, a new one finds.
-            jax.config.update("jax_compilation_cache_dir", str(self.folder / ".compiled"))
+        use_cache(os.environ)
 
     def run(self, item: StudyObject) -> Record | None:
         """See `run_object`."""

@@ -10,6 +10,8 @@ stopped, and tries the failed ones again.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -85,19 +87,21 @@ def study_run(
 
     if len(left) < len(objects):
         cli.say(f"{len(objects) - len(left)} of {len(objects)} objects are done already")
-        write()
+    # A kill may have come between a record and the table.
+    known = write()
+    if not left:
+        return known
     started, ended = time.perf_counter(), 0
-    for record in run(config, folder, stop, left) if left else ():
-        if record:
+    with contextlib.closing(run(config, folder, stop, left)) as results:
+        for record in filter(None, results):
             ended += 1
             records[record["name"]] = record
             cli.say(f"[{ended}/{len(left)}] {_outcome(record)}")
             write()
     if ended < len(left):
         raise Interrupted(f"stopped with {len(left) - ended} of {len(objects)} objects to go")
-    if left:
-        seconds = time.perf_counter() - started
-        cli.say(f"{len(left)} objects in {seconds:.1f} s, {seconds / len(left):.1f} s each")
+    seconds = time.perf_counter() - started
+    cli.say(f"{len(left)} objects in {seconds:.1f} s, {seconds / len(left):.1f} s each")
     return write()
 
 
@@ -139,7 +143,9 @@ def run_here(
         f"{len(items)} objects, {parallel} at a time on each of {len(devices)} {platform} "
         f"device(s); what each has to say goes to {folder / '<name>' / LOG}"
     )
-    return work_off(items, partial(run_object, config, folder, stop), devices, parallel)
+    given_up = threading.Event()
+    work = partial(run_object, config, folder, lambda: stop() or given_up.is_set())
+    return work_off(items, work, devices, parallel, given_up.set)
 
 
 def _runner(cluster: str, parallel: int | None) -> Runner:

@@ -23,6 +23,7 @@ from jaxvsnerf.outputs.images import split_row
 from jaxvsnerf.outputs.results import Record
 from jaxvsnerf.train import train_run
 from jaxvsnerf.training.loop import Interrupted
+from jaxvsnerf.usage import load_usage
 
 RECORD = "record.json"
 LOG = "log.txt"
@@ -127,8 +128,10 @@ def _results(home: Path, item: StudyObject) -> dict[str, Any]:
     metrics = json.loads(file.read_text()) if file.is_file() else {}
     # Truth pictures scored against themselves would say nothing.
     given = metrics.get("inputs") if item.inputs == "given" else None
+    usage = load_usage(home)
     return {
         "views": len(cameras.w2c),
+        "memory": usage.memory.bytes if usage and usage.memory else None,
         "scores": _means(metrics),
         "input_scores": _means(given or {}),
         "pictures": _pictures(home / "renders", cameras.width),

@@ -160,7 +160,8 @@ def train_run(
             return seconds
         took = ""
         if first_step is not None:
-            usage = Usage(first_step - started, peak_memory(jax.local_devices()))
+            own = [device for device in jax.local_devices() if device in trainer.devices]
+            usage = Usage(first_step - started, peak_memory(own))
             save_usage(folder, usage)
             took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
         before = seconds["load"] + seconds["train"]

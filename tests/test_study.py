@@ -20,6 +20,12 @@ from tests.commands import wait_for
 
 
 @pytest.fixture(scope="module")
+def cache(cache):
+    """Small programs too: here they are most of the time."""
+    return {**cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+
+
+@pytest.fixture(scope="module")
 def objects(tmp_path_factory):
     """A strip, a folder with truth, and a strip that cannot be read."""
     folder = tmp_path_factory.mktemp("objects")
@@ -61,6 +67,7 @@ def test_one_object_that_fails_is_recorded_and_does_not_stop_the_rest(study):
     assert found["alone"]["psnr"] == found["torn"]["psnr"] == ""
     for name in ("alone", "scored"):
         phases = sum(float(v) for k, v in found[name].items() if k.endswith("_s"))
+        assert int(found[name]["peak_memory_bytes"]) > 1e6
         assert 0 < phases <= float(found[name]["seconds"]) * 1.01
     assert "[3/3] torn" in output and "failed: torn" in output and "notes" in output
 
@@ -89,11 +96,27 @@ def test_given_again_only_the_failed_is_tried(study, objects, tmp_path, cache):
     assert "truncated" not in (out / "index.html").read_text()
 
 
-def test_stopped_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(
+def test_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(
     study, objects, tmp_path, cache
 ):
-    out, names = tmp_path / "continued", ("alone", "scored")
-    process = started(objects, out, cache, "--parallel=2")
+    out = tmp_path / "killed"
+    process = started(objects, out, cache)
+    wait_for((out / "alone" / "checkpoints" / "stage1" / "4").exists, process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (out / "alone" / "record.json").exists()
+    done = commands.run("study", *tiny.arguments(objects, out, "--parallel=2"), env=cache)
+    assert done.returncode == 0, done.stderr
+    assert "going on from stage1 step" in (out / "alone" / "log.txt").read_text()
+    for name in ("alone", "scored"):
+        commands.assert_same_bits(study[0] / name, out / name)
+        assert (study[0] / name / "mesh.glb").read_bytes() == (out / name / "mesh.glb").read_bytes()
+
+
+def test_sigterm_reaches_all_that_are_at_work(objects, tmp_path, cache):
+    out, names = tmp_path / "terminated", ("alone", "scored")
+    process = started(objects, out, cache, "--parallel=2", "--config.stage1.steps=1000000")
     wait_for(lambda: any((out / n / "checkpoints/stage1/4").exists() for n in names), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
@@ -102,19 +125,6 @@ def test_stopped_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(
     for name in names:
         assert "of stage1; saved" in (out / name / "log.txt").read_text()
     assert not (out / "torn").exists()
-
-    process = started(objects, out, cache, "--parallel=2")
-    wait_for(lambda: "going on from stage1" in (out / "alone/log.txt").read_text(), process)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    assert not (out / "index.html").exists()
-
-    done = commands.run("study", *tiny.arguments(objects, out, "--parallel=2"), env=cache)
-    assert done.returncode == 0, done.stderr
-    for name in names:
-        commands.assert_same_bits(study[0] / name, out / name)
-        assert (study[0] / name / "mesh.glb").read_bytes() == (out / name / "mesh.glb").read_bytes()
 
 
 def test_another_config_or_other_objects_in_its_folder_are_refused(study, objects, cache, tmp_path):
@@ -139,19 +149,22 @@ def test_an_empty_folder_is_an_error_of_one_line(tmp_path):
 
 
 SCRIPT = """
-import jax, sys
+import jax, threading
 from jaxvsnerf.workers import work_off
 devices = jax.local_devices()
 def work(item, device):
     with jax.default_device(device):
         return item, device, next(iter((jax.numpy.ones(3) * item).devices()))
-done = list(work_off(range(12), work, devices, 2))
+done = list(work_off(range(12), work, devices, 2, None))
 assert sorted(item for item, _, _ in done) == list(range(12))
 assert all(given == used for _, given, used in done)
+ended = threading.Event()
 def fail(item, device):
-    raise OSError("full")
+    if item == 0:
+        raise OSError("full")
+    assert ended.wait(60)
 try:
-    list(work_off(range(3), fail, devices, 2))
+    list(work_off(range(3), fail, devices, 2, ended.set))
 except OSError:
     print("raised")
 """

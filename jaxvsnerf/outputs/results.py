@@ -5,6 +5,7 @@ A record is what a study keeps of one object, a plain dict that JSON holds:
     {"name", "status": "ok" | "failed", "error": one line or "", "inputs": "given" | "truth",
      "mesh": path of the true geometry or "", "total": seconds,
      "seconds": {phase: seconds}, "views": number of input views,
+     "memory": bytes at the peak of its device (of a CPU: of the process) so far,
      "scores": {metric: mean of the final model}, "input_scores": {metric: of the inputs},
      "pictures": {"input" | "rendering" | "truth": data URI}}
 
@@ -39,6 +40,7 @@ def result_row(record: Record) -> dict[str, str | float | None]:
         **{f"inputs_{metric}": given.get(metric) for metric in METRICS},
         "seconds": record["total"],
         **{f"{phase}_s": seconds.get(phase) for phase in PHASES},
+        "peak_memory_bytes": record.get("memory"),
     }
 
 

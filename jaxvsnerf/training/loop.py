@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import jax
 import numpy as np
@@ -77,6 +77,19 @@ class Interrupted(Exception):
     """The run was asked to stop; its state is saved."""
 
 
+@cache  # runs of the same shape in one process share what was compiled
+def _make_start(field: Field, stage: StageSpec) -> Callable[..., TrainState]:
+    """(params or None, sampler, key) -> the state that `stage` starts from."""
+
+    @jax.jit  # one small program instead of dozens of single operations
+    def start(params, sampler, key) -> TrainState:
+        params = field.init(key, 1) if params is None else params
+        params = promote(field, params, stage.mode, stream(key, "promote"))
+        return init_state(stage, params, sampler)
+
+    return start
+
+
 @dataclass(frozen=True)
 class Trainer:
     """All that does not change while a run trains.
@@ -115,13 +128,7 @@ class Trainer:
 
     def initial_state(self, stage: StageSpec, previous: TrainState | None) -> TrainState:
         """The state `stage` starts from, given the state the stage before ended with."""
-
-        @jax.jit  # one small program instead of dozens of single operations
-        def start(params, sampler, key) -> TrainState:
-            params = self.field.init(key, 1) if params is None else params
-            params = promote(self.field, params, stage.mode, stream(key, "promote"))
-            return init_state(stage, params, sampler)
-
+        start = _make_start(self.field, stage)
         key = stream(self.key(), f"init/{stage.name}")
         if previous is None:
             return start(None, self.sampler, key)

@@ -2,7 +2,7 @@
 
     python -m jaxvsnerf.train --config=configs/quickstart.py --workdir=runs/quickstart
 
-Two minutes on two CPU cores.
+A minute and a half on two CPU cores.
 
 Eight 64x64 views of a procedural object that contradict each other; scored on views that
 were held out. Leaves scores, renders, a turntable, a mesh and a page.

@@ -13,8 +13,15 @@ import numpy as np
 from jaxvsnerf.fields.build import MODES, Field
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers
 from jaxvsnerf.rendering.grid import DensityGrid, lookup
-from jaxvsnerf.rendering.images import COMBINED, Picture, make_image_renderer, plan_rendering
+from jaxvsnerf.rendering.images import (
+    COMBINED,
+    Picture,
+    RenderSpec,
+    make_image_renderer,
+    plan_rendering,
+)
 from jaxvsnerf.rendering.plan import power_of_two, render_elements
+from jaxvsnerf.rendering.program import first_alone
 from jaxvsnerf.rendering.sampling import Level
 from jaxvsnerf.types import Array, Cameras, Context, Params, Samples
 
@@ -65,7 +72,7 @@ class TrainedField:
             shape.width,
             render_elements(jax.local_devices()[0]),
         )
-        return make_image_renderer(self.field.apply, spec)
+        return _make_renderer(self.field, spec)
 
     def render(self, cameras: Cameras) -> Picture:
         """Pictures of V cameras: rgb [V, H, W, 3], acc [V, H, W], distance [V, H, W]."""
@@ -142,6 +149,11 @@ class TrainedField:
 
 
 @cache  # stages, commands and objects of the same shape share what was compiled
+def _make_renderer(field: Field, spec: RenderSpec) -> Callable[..., Picture]:
+    return first_alone(make_image_renderer(field.apply, spec))
+
+
+@cache
 def _make_query(field: Field, mode: str) -> Callable:
     @partial(jax.jit, static_argnames="directed")
     def ask(params, grid, context, points, directions, directed):
@@ -159,4 +171,4 @@ def _make_query(field: Field, mode: str) -> Callable:
             density = jnp.where(lookup(grid, grid.support, points), density, 0.0)
         return density, out.rgb[:, 0]
 
-    return ask
+    return first_alone(ask)

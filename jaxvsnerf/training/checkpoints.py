@@ -17,7 +17,7 @@ from absl import logging
 
 from jaxvsnerf.types import TrainState
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEEP = 2
 
 

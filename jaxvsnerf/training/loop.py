@@ -151,7 +151,7 @@ class Trainer:
 def compile_ahead(
     trainer: Trainer, stages: tuple[StageSpec, ...], scene: Scene, pool: Executor
 ) -> dict[str, Callable[[], Callable]]:
-    """Compiles the steps of all stages at once, the later ones while the first trains.
+    """Compiles the steps of the stages in order, the later ones while the first trains.
 
     Only with one device: programs that talk between devices must not be started from
     several threads, so there each is compiled when it is wanted.
@@ -160,15 +160,7 @@ def compile_ahead(
       stage name -> function that waits for its steps function, see `make_train_steps`.
     """
 
-    # A thread does not inherit JAX's default device, and what is compiled under another
-    # one would be compiled again.
-    default_device = jax.config.jax_default_device
-
     def compile_stage(stage: StageSpec) -> Callable:
-        with jax.default_device(default_device):
-            return compile_here(stage)
-
-    def compile_here(stage: StageSpec) -> Callable:
         devices = trainer.devices
         # One program runs in all processes, in parts that fit the memory of each.
         parts = most(trainer.micro_batches(stage))
@@ -181,7 +173,23 @@ def compile_ahead(
 
     if len(trainer.devices) > 1:
         return {stage.name: partial(compile_stage, stage) for stage in stages}
-    return {stage.name: pool.submit(compile_stage, stage).result for stage in stages}
+    compiling = _on_this_device(compile_stage)
+    return {stage.name: pool.submit(compiling, stage).result for stage in stages}
+
+
+def _on_this_device(function: Callable) -> Callable:
+    """The function, in any thread with the default device of the thread that is here.
+
+    A thread does not inherit it, and what is compiled under another one would be compiled
+    again.
+    """
+    default_device = jax.config.jax_default_device
+
+    def call(*args):
+        with jax.default_device(default_device):
+            return function(*args)
+
+    return call
 
 
 def run_stage(
@@ -303,9 +311,12 @@ def run_stages(
     if underway and int(state.step) == trainer.stages[first].steps:
         first, underway = first + 1, False
     remaining = trainer.stages[first:]
-    with ThreadPoolExecutor(max(len(remaining), 1)) as pool:
+    # One thread: compilers use all cores by themselves, and the first stage need not wait
+    # for the others.
+    with ThreadPoolExecutor(1) as pool:
         programs = compile_ahead(trainer, remaining, scene, pool)
-        aside = pool.submit(meanwhile) if len(trainer.devices) == 1 else None
+        alone = len(trainer.devices) == 1
+        aside = pool.submit(_on_this_device(meanwhile)) if alone else None
         for stage in remaining:
             if not underway:
                 state = from_first(trainer.initial_state(stage, state))

@@ -13,6 +13,7 @@ import optax
 
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.rendering.grid import DensityGrid, update_grid
+from jaxvsnerf.rendering.program import first_alone
 from jaxvsnerf.rendering.render import render_rays
 from jaxvsnerf.rendering.sparse import FieldFn, ask_heaviest, inside_support
 from jaxvsnerf.training.batch import Batch, Scene, StepSpec, draw_batch, rays_per_device, stream
@@ -170,7 +171,7 @@ def make_train_steps(
       stage: the stage.
       spec: what stages share.
       devices: those that share a step.
-      micro_batches: parts in which each computes its gradient, see `plan_micro_batches`.
+      micro_batches: parts in which each computes its gradient, see `Trainer.micro_batches`.
 
     Returns:
       (state, scene, key, num_steps) -> (state, StepMetrics); the state is donated.
@@ -213,8 +214,8 @@ def make_train_steps(
     )
     # Each process feeds its own devices' part of the mapped axis.
     indices = np.flatnonzero([_is_here(device) for device in devices]).astype(np.int32)
-    return lambda state, scene, key, num_steps: mapped(
-        state, scene, key, np.int32(num_steps), indices
+    return first_alone(
+        lambda state, scene, key, num_steps: mapped(state, scene, key, np.int32(num_steps), indices)
     )
 
 

@@ -1,0 +1,104 @@
+"""A step in parts, with a hash grid, and programs that threads share."""
+
+import threading
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxvsnerf.fields.build import FieldSpec, build_field
+from jaxvsnerf.fields.hashgrid import HashSpec
+from jaxvsnerf.rendering.program import first_alone
+from jaxvsnerf.training import step as steps
+from jaxvsnerf.training.stages import StageSpec
+from tests import tiny as t
+
+GROUPS = ("encoding", *t.EVERYTHING)
+HASHED = FieldSpec(
+    t.V, depth=3, width=8, shared_layers=1, skip_layer=0, dir_freqs=1, num_heads=2,
+    encoding="hash", hash_grid=HashSpec(levels=3, features=2, log2_size=8, base=4, finest=16),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return t.make_scene(t.make_views())
+
+
+def train(field, stage, scene, count, parts=1):
+    devices = tuple(jax.local_devices()[:1])
+    step = steps.make_train_steps(field, stage, t.step_spec(), devices, parts)
+    state = steps.place(t.stage_state(field, stage), devices)
+    placed, key = steps.place(scene, devices), steps.place(jax.random.key(7), devices)
+    return jax.device_get(step(state, placed, key, count))
+
+
+@pytest.mark.parametrize("mode", ["single", "fused"])
+def test_a_gradient_in_parts_is_the_whole_one(scene, mode):
+    trainable = ("attention", "heads") if mode == "fused" else t.EVERYTHING
+    masks = "own" if mode == "fused" else "none"
+    stage = StageSpec("one", 2, mode, trainable, masks, rays=24, warmup=0, combined=0)
+    whole, sums = train(t.make_field(), stage, scene, 1)
+    parted, others = train(t.make_field(), stage, scene, 1, parts=4)
+    # Rounding apart: Adam's first step is the sign of the gradient, so compare what it saw.
+    np.testing.assert_allclose(others.loss, sums.loss, rtol=1e-5)
+    np.testing.assert_allclose(others.mse, sums.mse, rtol=1e-5)
+    seen, parts_seen = (jax.tree.leaves(state.opt_state[0][0].mu) for state in (whole, parted))
+    for one, other in zip(seen, parts_seen, strict=True):
+        np.testing.assert_allclose(other, one, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "mode, combined", [("single", 0), ("per_view", 0), ("fused", 0), ("fused", 2)]
+)
+def test_a_hash_grid_learns_in_every_stage(scene, mode, combined):
+    groups = (*GROUPS, "attention") if mode == "fused" else GROUPS
+    stage = StageSpec("one", 60, mode, groups, rays=24, warmup=0, combined=combined)
+    field = build_field(HASHED)
+    before = t.stage_state(field, stage).params["encoding"]
+    first, sums = train(field, stage, scene, 1)
+    last, later = train(field, stage, scene, 60)
+    assert np.any(last.params["encoding"] != before)
+    assert later.loss / 60 < sums.loss
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(last.params))
+
+
+def test_the_encoding_learns_faster_by_the_factor_asked_for(scene):
+    field = build_field(HASHED)
+
+    def moved(factor):
+        stage = StageSpec("one", 4, "single", GROUPS, rays=24, warmup=0, encoding_lr=factor)
+        start = t.stage_state(field, stage).params["encoding"]
+        return train(field, stage, scene, 1)[0].params["encoding"] - np.asarray(start)
+
+    slow, fast = moved(1.0), moved(5.0)
+    assert np.any(slow != 0)
+    np.testing.assert_allclose(fast, 5.0 * slow, atol=1e-7)
+
+
+def test_the_first_call_of_a_shared_program_is_alone():
+    running, most, calls = [], [], []
+
+    def work(value):
+        running.append(value)
+        most.append(len(running))
+        time.sleep(0.05 if not calls else 0.0)
+        calls.append(value)
+        running.remove(value)
+        return 2 * value
+
+    shared, results = first_alone(work), {}
+    threads = [
+        threading.Thread(target=lambda n=n: results.update({n: shared(n)})) for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {n: 2 * n for n in range(4)}
+    assert most[0] == 1 and len(calls) == 4
+    failing = first_alone(lambda: 1 / 0)
+    for _ in range(2):  # an error leaves the lock open
+        with pytest.raises(ZeroDivisionError):
+            failing()

@@ -201,7 +201,11 @@ def test_means_are_over_the_objects_that_have_the_value(tmp_path):
     assert means["seconds"] == (pytest.approx(26 / 3), 3)
     assert "inputs_psnr" not in means
     text = summary_text(records)
-    assert "25.0000" in text and "8.7 s an object over 3" in text and "failed: c: no" in text
+    assert (
+        "25.0000" in text
+        and "8.7 s from the start to the end of an object, mean of 3" in text
+        and "failed: c: no" in text
+    )
     assert summary_text([FAILED]) == "failed: c: no"
     write_results_csv(tmp_path / "results.csv", records)
     assert [*tiny.rows(tmp_path)] == ["a", "b", "d", "c"]

@@ -165,22 +165,19 @@ def render_rows(session: Session, modes: tuple[str, ...], **labels: Any) -> list
     return rows
 
 
-def time_to(
-    session: Session, goal: float | None, every: int, stage_limit: int = 3
-) -> tuple[list[Row], float | None]:
+def time_to(session: Session, goal: float | None, every: int) -> tuple[list[Row], float | None]:
     """Trains all stages, scoring every so many steps; scoring is not in the time.
 
     Args:
       session: untrained.
       goal: PSNR in dB.
       every: steps between two scores.
-      stage_limit: stages to train at most.
 
     Returns:
       rows (stage, step, seconds, psnr), and the seconds at which `goal` was first reached.
     """
     rows, spent, reached = [], 0.0, None
-    for stage in session.trainer.stages[:stage_limit]:
+    for stage in session.trainer.stages:
         take = session.begin(stage)
         for done in range(0, stage.steps, every):
             count = min(every, stage.steps - done)

@@ -84,6 +84,8 @@ def summary_text(records: Sequence[Record]) -> str:
             lines.append(f"{name:>12}{cells}{max(pair[1] for pair in known if pair):>12}")
     lines = lines if len(lines) > 1 else []
     if "seconds" in means:
-        lines.append("{:.1f} s an object over {}".format(*means["seconds"]))
+        lines.append(
+            "{:.1f} s from the start to the end of an object, mean of {}".format(*means["seconds"])
+        )
     lines += [f"failed: {record['name']}: {record['error']}" for record in failed]
     return "\n".join(lines)

@@ -20,6 +20,7 @@ def get_config():
     config.data.views = (0, 4, 8, 12)
     config.field.view_dependent = True
     config.field.angle_term = False
+    config.field.key_size = 64  # queries and keys as wide as the values
     config.sampling.kind = "hierarchical"
     config.sampling.near_px = -1  # rays of whole pictures, none preferred
     config.loss.kind = "mse"
@@ -34,5 +35,6 @@ def get_config():
         lr_init=5e-4,
         lr_final=1e-4,
         warmup=100,
+        combined=0,  # every sample
     )
     return config

@@ -55,7 +55,7 @@ def to_pillow(image: np.ndarray) -> Image.Image:
 def encode_png(image: np.ndarray) -> bytes:
     """The picture as the bytes of a PNG file; shapes as `to_pillow`."""
     data = io.BytesIO()
-    # Choice: 2 is several times faster than the default and a tenth larger.
+    # Choice: for a strip of 4096x256 three times faster than the default, a fifth larger.
     to_pillow(image).save(data, format="PNG", compress_level=2)
     return data.getvalue()
 

@@ -25,8 +25,8 @@ def make_samples(rays: Rays, t_edges: Array) -> Samples:
     norm = jnp.linalg.norm(rays.directions, axis=-1, keepdims=True)
     means = rays.origins[..., None, :] + middles[..., None] * rays.directions[..., None, :]
     return Samples(
-        # A compiler that fuses what follows would draw the samples anew for every feature
-        # of their encoding.
+        # Drawn once: a compiler may otherwise fuse the drawing into every feature of the
+        # encoding.
         means=jax.lax.optimization_barrier(means),
         covs=None,
         t_edges=t_edges,

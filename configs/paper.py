@@ -26,15 +26,14 @@ def get_config():
     config.loss.kind = "mse"
     config.loss.mask_weight = 0.0
     everything = ("shared", "views", "heads")
-    config.stage1.update(steps=1000, lr_init=5e-4, lr_final=1e-4)
-    config.stage2.update(steps=500, trainable=everything)
+    rates = dict(lr_init=5e-4, lr_final=1e-4, warmup=100)
+    config.stage1.update(steps=1000, **rates)
+    config.stage2.update(steps=500, trainable=everything, **rates)
     config.stage3.update(
         steps=500,
         trainable=("shared", "views", "attention", "heads"),
         token_mask="none",
-        lr_init=5e-4,
-        lr_final=1e-4,
-        warmup=100,
         combined=0,  # every sample
+        **rates,
     )
     return config

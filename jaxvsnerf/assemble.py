@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -18,6 +19,7 @@ from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.files import write_text
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
+from jaxvsnerf.metrics.scores import score_views
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
 from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel
 from jaxvsnerf.trained import TrainedField
@@ -145,11 +147,16 @@ def make_grid(config: ConfigDict, views: ViewSet | None) -> DensityGrid | None:
     s = config.sampling
     if s.kind != "grid":
         return None
+    if not 0 <= s.hull_outside < 1:
+        raise ValueError(
+            f"sampling.hull_outside: expected a share of the views, 0 to 1, got {s.hull_outside}"
+        )
     support = np.ones((s.grid_resolution,) * 3, bool)
     if views is not None and views.masks is not None:
         points = grid_centers(s.grid_resolution, HALF_EXTENT)
         masks = dilate_masks(views.masks, s.hull_dilate_px)
-        support = np.asarray(visual_hull(points, views.cameras, masks, s.hull_num_outside, True))
+        outside = int(s.hull_outside * len(masks))
+        support = np.asarray(visual_hull(points, views.cameras, masks, outside, True))
     return init_grid(support, START_DENSITY, HALF_EXTENT)
 
 
@@ -253,11 +260,14 @@ def trained_field(
     )
 
 
-def rehearse(config: ConfigDict, trainer: Trainer, dataset: Dataset) -> None:
-    """Compiles what a run does after training, so that it can be done while it trains."""
+def rehearsals(
+    config: ConfigDict, trainer: Trainer, dataset: Dataset
+) -> list[Callable[[], object]]:
+    """What compiles the work that follows training, so that it can be done while it trains."""
     views = dataset.truth or dataset.inputs
-    size = config.render.turntable_size
-    sizes = [(views.cameras.width, views.cameras.height), (size, size)]
+    turntable = config.render.turntable_size
+    sizes = [(views.cameras.width, views.cameras.height), (turntable, turntable)]
+    work: list[Callable[[], object]] = []
     for stage in trainer.stages:
         state = jax.tree.map(
             lambda leaf: np.zeros(leaf.shape, leaf.dtype), trainer.template(stage.name)
@@ -266,7 +276,11 @@ def rehearse(config: ConfigDict, trainer: Trainer, dataset: Dataset) -> None:
             config, trainer, stage, state, dataset.inputs.cameras, dataset.inputs.background
         )
         last = stage is trainer.stages[-1]
-        field.rehearse(dict.fromkeys(sizes if last else sizes[:1]), asks=last)
+        work += [partial(field.rehearse, *size) for size in dict.fromkeys(sizes[: 1 + last])]
+        work += [field.rehearse_queries] if last else []
+    if dataset.truth is not None:
+        work.append(partial(score_views, views.images[:1], views.images[:1], views.names[:1]))
+    return work
 
 
 def load_stages(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from jaxvsnerf.compilation import use_cache
+from jaxvsnerf.compilation import configure
 from jaxvsnerf.training.loop import Interrupted, NonFiniteLoss
 from jaxvsnerf.training.processes import OtherProcessFailed, describe
 
@@ -61,7 +61,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
             return 2
         logging.set_verbosity(logging.WARNING)
         logging.use_absl_handler()
-        use_cache(os.environ)
+        configure(os.environ)
         try:
             return main(argv) or 0
         except Interrupted as stopped:

@@ -15,7 +15,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxvsnerf import cli
-from jaxvsnerf.compilation import use_cache
+from jaxvsnerf.compilation import configure
 from jaxvsnerf.config import from_plain, to_plain
 from jaxvsnerf.data.objects import StudyObject
 from jaxvsnerf.outputs.extras import require
@@ -39,7 +39,7 @@ class Worker:
         self.config = from_plain(settings)
         self.folder = Path(folder)
         self.stopping = threading.Event()
-        use_cache(os.environ)
+        configure(os.environ)
 
     def run(self, item: StudyObject) -> Record | None:
         """See `run_object`."""

@@ -23,12 +23,14 @@ def default_config() -> ConfigDict:
             field=_field_config(),
             sampling=_sampling_config(),
             loss=dict(kind="charbonnier", eps=1e-3, mask_weight=1.0),
-            stage1=stage_config(steps=1000, mode="single", trainable=everything),
+            stage1=stage_config(
+                steps=300, mode="single", trainable=everything, lr_init=3e-3, lr_final=6e-4
+            ),
             stage2=stage_config(
-                steps=500, mode="per_view", trainable=everything, lr_init=5e-4, lr_final=1e-4
+                steps=250, mode="per_view", trainable=everything, lr_init=1e-3, lr_final=1e-4
             ),
             stage3=stage_config(
-                steps=100,
+                steps=50,
                 mode="fused",
                 trainable=("attention", "heads"),
                 token_mask="own",
@@ -116,7 +118,9 @@ def _sampling_config() -> dict[str, Any]:
         grid_every=8,
         grid_cells=65536,
         hull_dilate_px=3,
-        hull_num_outside=0,
+        # Share of the views that may see a point outside their mask: silhouettes that
+        # contradict each other would otherwise cut off what most of them show.
+        hull_outside=0.125,
         near_px=6,
         background_share=0.1,
     )
@@ -131,7 +135,7 @@ def stage_config(**values: Any) -> ConfigDict:
         token_mask="none",
         lr_init=1e-3,
         lr_final=1e-4,
-        warmup=100,
+        warmup=50,
         rays=4096,
         combined=0,
         encoding_lr=10.0,

@@ -19,9 +19,8 @@ from jaxvsnerf.config import load_config
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, inverse_similarity, transform_points
 from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.outputs.glb import write_glb
-from jaxvsnerf.outputs.lattice import mesh_points, sample_density
+from jaxvsnerf.outputs.lattice import sample_density
 from jaxvsnerf.outputs.mesh import Mesh, extract_mesh
-from jaxvsnerf.rendering.grid import lookup
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import Similarity
 from jaxvsnerf.workdir import locked, open_run
@@ -54,8 +53,7 @@ def export_run(
     resolution = resolution or settings.resolution
     occupied = None
     if field.grid is not None:
-        points = jnp.asarray(mesh_points(resolution, HALF_EXTENT))
-        occupied = np.asarray(lookup(field.grid, field.grid.support, points))
+        occupied = _occupied(np.asarray(field.grid.support), resolution)
     density = sample_density(
         lambda points: field.query(points)[0],
         resolution,
@@ -75,6 +73,13 @@ def export_run(
         f"mesh: {len(mesh.vertices)} vertices, {len(mesh.faces)} faces at density "
         f"{mesh.level:.3g}: {folder / 'mesh.glb'}"
     )
+
+
+def _occupied(support: np.ndarray, resolution: int) -> np.ndarray:
+    """[resolution] * 3 bool, the lattice points that lie in the support [G, G, G]."""
+    # Of the cube's G cells a side; its last point lies on the border.
+    cells = np.linspace(0, len(support), resolution).astype(int).clip(max=len(support) - 1)
+    return support[np.ix_(cells, cells, cells)]
 
 
 def _moved(mesh: Mesh, similarity: Similarity) -> Mesh:

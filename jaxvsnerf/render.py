@@ -9,6 +9,7 @@ opacity) and turntable.mp4.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -72,32 +73,41 @@ def render_run(
     else:
         final = jax.tree.map(lambda leaf: leaf[np.asarray(where)], seen)
     given = [inputs.images] if dataset.clean is None else [inputs.images, dataset.clean]
-    _write_views(folder, [f"input_{name}" for name in inputs.names], final, given)
+    rows = _rows([f"input_{name}" for name in inputs.names], final, given)
     if truth is not None:
         known = match_cameras(truth.cameras, inputs.cameras)
         novel = [index for index, match in enumerate(known) if match is None]
         names = [f"novel_{truth.names[index]}" for index in novel]
         pick = np.asarray(novel, int)
         rest = jax.tree.map(lambda leaf: leaf[pick], seen)
-        _write_views(folder, names, rest, [truth.images[pick]])
+        rows |= _rows(names, rest, [truth.images[pick]])
     settings = load_config(folder / "config.json").render
     size = settings.turntable_size
-    turn = field.render(turntable_cameras(field.cameras, settings.turntable_frames, size))
-    write_mp4(folder / "renders" / "turntable.mp4", turn.rgb, settings.turntable_fps)
+    with ThreadPoolExecutor() as pool:  # written while the turntable is rendered
+        written = [
+            pool.submit(write_png, folder / "renders" / f"{name}.png", side_by_side(columns))
+            for name, columns in rows.items()
+        ]
+        turn = field.render(turntable_cameras(field.cameras, settings.turntable_frames, size))
+        write_mp4(folder / "renders" / "turntable.mp4", turn.rgb, settings.turntable_fps)
+        for picture in written:
+            picture.result()
 
 
-def _write_views(folder: Path, names: list[str], final: Picture, beside: list) -> None:
-    """A picture per view: what is given beside it, the rendering, its depth, its opacity."""
+def _rows(names: list[str], final: Picture, beside: list) -> dict[str, list[np.ndarray]]:
+    """Per view what is given beside it, the rendering, its depth, its opacity."""
     if not names:
-        return
+        return {}
     near_far = depth_range(final.distance, final.acc)
-    for index, name in enumerate(names):
-        columns = [images[index] for images in beside] + [
+    return {
+        name: [
+            *(images[index] for images in beside),
             final.rgb[index],
             depth_picture(final.distance[index], final.acc[index], *near_far),
             opacity_picture(final.acc[index]),
         ]
-        write_png(folder / "renders" / f"{name}.png", side_by_side(columns))
+        for index, name in enumerate(names)
+    }
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -30,7 +30,7 @@ from jaxvsnerf.export import export_run
 from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.render import render_run
 from jaxvsnerf.report import report_run
-from jaxvsnerf.training.checkpoints import Checkpoints
+from jaxvsnerf.training.checkpoints import Checkpoints, load_storage
 from jaxvsnerf.training.loop import Progress, Trainer, run_stages
 from jaxvsnerf.training.processes import check_same, connected, is_first, join, leave, together
 from jaxvsnerf.types import Dataset
@@ -144,8 +144,8 @@ def train_run(
     folder, seconds = Path(workdir), {}
     with contextlib.ExitStack() as held:
         with _timed(seconds, "load"):
-            with together():
-                config, dataset, trainer = _prepare(config, devices)
+            with together(), ThreadPoolExecutor() as pool:
+                config, dataset, trainer = _prepare(config, devices, pool)
             check_same(_fingerprint(config, dataset))
         with together():
             if is_first():
@@ -174,15 +174,21 @@ def train_run(
 
 
 def _prepare(
-    config: ConfigDict, devices: Sequence[jax.Device] | None
+    config: ConfigDict, devices: Sequence[jax.Device] | None, pool: Executor
 ) -> tuple[ConfigDict, Dataset, Trainer]:
     """The resolved config, the pictures and the trainer; whatever is wrong is found here."""
-    check_extras()
+    # A device takes seconds to wake, and packages to load: meanwhile pictures are read.
+    awake = pool.submit(jax.device_put, 0)
+    extras = pool.submit(check_extras)
+    pool.submit(load_storage)
     config = assemble.resolve_config(config)
     assemble.check_outputs(config)
     dataset = load_dataset(assemble.data_spec(config))
+    awake.result()
     grid = assemble.make_grid(config, dataset.inputs)
-    return config, dataset, assemble.make_trainer(config, len(dataset.inputs.images), grid, devices)
+    trainer = assemble.make_trainer(config, len(dataset.inputs.images), grid, devices)
+    extras.result()
+    return config, dataset, trainer
 
 
 def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
@@ -219,7 +225,7 @@ def _train(
     scene = assemble.make_scene(config, dataset.inputs, trainer.devices)
     asked = contextlib.nullcontext(stop) if stop else stop_signal()
     with asked as stop, contextlib.closing(checkpoints):
-        meanwhile = partial(assemble.rehearse, config, trainer, dataset)
+        meanwhile = assemble.rehearsals(config, trainer, dataset)
         run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed, meanwhile)
     return reporter.first_step
 

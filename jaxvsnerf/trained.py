@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -97,19 +97,20 @@ class TrainedField:
         ]
         return jax.tree.map(lambda *leaves: np.stack(leaves), *jax.device_get(pictures))
 
-    def rehearse(self, sizes: Iterable[tuple[int, int]], asks: bool) -> None:
-        """Compiles what renders pictures of these (width, height) and, if `asks`, `query`."""
-        for width, height in sizes:
-            one = self.cameras.replace(
-                intrinsics=self.cameras.intrinsics[:1],
-                w2c=self.cameras.w2c[:1],
-                width=width,
-                height=height,
-            )
-            self.render(one)
-        if asks:
-            self.query(np.zeros((1, 3)))
-            self.query(np.zeros((1, 3)), np.eye(3)[:1])
+    def rehearse(self, width: int, height: int) -> None:
+        """Compiles what renders pictures of this size."""
+        one = self.cameras.replace(
+            intrinsics=self.cameras.intrinsics[:1],
+            w2c=self.cameras.w2c[:1],
+            width=width,
+            height=height,
+        )
+        self.render(one)
+
+    def rehearse_queries(self) -> None:
+        """Compiles `query`, with directions and without."""
+        self.query(np.zeros((1, 3)))
+        self.query(np.zeros((1, 3)), np.eye(3)[:1])
 
     def query(
         self, points: np.ndarray, directions: np.ndarray | None = None

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from jaxvsnerf import compilation
 from jaxvsnerf.compilation import cache_home, private_folder
 from tests import commands
 
 SCRIPT = """
 import os, jax
-from jaxvsnerf.compilation import use_cache
-use_cache(os.environ)
+from jaxvsnerf.compilation import configure
+configure(os.environ)
 config = jax.config
 print(config.jax_compilation_cache_dir, config.jax_compilation_cache_max_size)
 print(config.jax_persistent_cache_min_compile_time_secs)
@@ -46,7 +47,7 @@ def test_a_run_leaves_its_programs_in_the_users_cache_folder(run_folder, cache):
 def test_the_cache_is_bounded_and_the_users_bounds_come_first(tmp_path):
     (folder, size, seconds), warned = settings(XDG_CACHE_HOME=str(tmp_path))
     assert folder == str(tmp_path / "jaxvsnerf" / "xla") and not warned
-    assert int(size) == 2**31 and float(seconds) == 0.1
+    assert int(size) == 2**31 and float(seconds) == 0.0
     (_, size, _), _ = settings(
         XDG_CACHE_HOME=str(tmp_path), JAX_COMPILATION_CACHE_MAX_SIZE=str(10**6)
     )
@@ -54,15 +55,15 @@ def test_the_cache_is_bounded_and_the_users_bounds_come_first(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "given, folder",
+    "given, expected",
     [
-        ({"JAX_COMPILATION_CACHE_DIR": "mine"}, "mine"),
-        ({"JAX_ENABLE_COMPILATION_CACHE": "false"}, "None"),
+        ({"JAX_COMPILATION_CACHE_DIR": "mine"}, ["mine", "-1", "0.0"]),
+        ({"JAX_ENABLE_COMPILATION_CACHE": "false"}, ["None", "-1", "1.0"]),
     ],
 )
-def test_jaxs_own_settings_come_first(given, folder, tmp_path):
+def test_jaxs_own_settings_come_first(given, expected, tmp_path):
     found, _ = settings(XDG_CACHE_HOME=str(tmp_path), **given)
-    assert found == [folder, "-1", "1.0"]
+    assert found == expected
     assert not list(tmp_path.iterdir())
 
 
@@ -97,3 +98,36 @@ def test_the_cache_folder_is_xdgs_or_in_the_home(monkeypatch):
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     with pytest.raises(FileNotFoundError, match="expected a home"):
         cache_home({})
+
+
+def test_xla_is_told_how_to_compile_only_where_there_is_a_gpu_to_compile_for(monkeypatch):
+    def flags_after(given, plugins):
+        monkeypatch.setattr(compilation, "use_cache", lambda environment: None)
+        monkeypatch.setattr(
+            compilation.importlib.util, "find_spec", lambda name: name in plugins or None
+        )
+        environment = dict(given)
+        compilation.configure(environment)
+        return environment.get("XLA_FLAGS")
+
+    gpu = ("jax_cuda13_plugin",)
+    triton, graphs = (
+        "--xla_gpu_enable_triton_gemm=false",
+        "--xla_gpu_enable_command_buffer=FUSION",
+    )
+    assert flags_after({}, ()) is None
+    assert flags_after({}, gpu) == f"{triton} {graphs}"
+    assert flags_after({"XLA_FLAGS": "--xla_a=1"}, gpu) == f"--xla_a=1 {triton} {graphs}"
+    mine = "--xla_gpu_enable_triton_gemm=true"
+    assert flags_after({"XLA_FLAGS": mine}, gpu) == f"{mine} {graphs}"
+    monkeypatch.setattr(compilation.jax, "__version_info__", (0, 99, 0))
+    assert flags_after({}, gpu) is None
+
+
+def test_this_version_of_xla_knows_the_flags():
+    flags = " ".join(f"--{name}={value}" for name, value in compilation.GPU_FLAGS.items())
+    done = subprocess.run(
+        [sys.executable, "-c", "import jax; jax.devices()"],
+        env={**commands.environment(), "XLA_FLAGS": flags},
+    )
+    assert done.returncode == 0

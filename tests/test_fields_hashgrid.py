@@ -115,7 +115,8 @@ def test_the_field_learns_its_encoding_in_a_group_of_its_own():
     )  # fmt: skip
     params = field.init(jax.random.key(0), 1)
     assert params["encoding"].shape == (125 + 3 * 512, 2)
-    assert params["shared"]["layer_0"]["kernel"].shape == (8, 8)
+    # 4 levels of 2 features beside x, y, z and 10 frequencies of each as sine and cosine.
+    assert params["shared"]["layer_0"]["kernel"].shape == (8 + 63, 8)
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,11 @@ def get_config():
     config.sampling.num_intervals = 64
     config.sampling.num_probes = 192
     config.sampling.grid_resolution = 128
+    config.sampling.hull_outside = 0.0
     config.sampling.grid_cells = 131072
     config.loss.kind = "mse"
     config.loss.mask_weight = 0.0
-    config.stage1.update(steps=20000, lr_init=1e-3, lr_final=5e-5)
+    config.stage1.update(steps=20000, lr_init=1e-3, lr_final=5e-5, warmup=100)
     config.stage2.steps = 0
     config.stage3.steps = 0
     config.loop.report_every = 500

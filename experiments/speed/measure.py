@@ -128,9 +128,9 @@ def peak_gb(device: jax.Device) -> float:
     return (device.memory_stats() or {}).get("peak_bytes_in_use", 0) / 1e9
 
 
-def stage_rows(config: ConfigDict, rate: float, steps: int, **labels: Any) -> list[Row]:
-    """ms/step, rays/s and utilisation of every stage of a config."""
-    session, rows = Session(config), []
+def stage_rows(session: Session, rate: float | None, steps: int, **labels: Any) -> list[Row]:
+    """ms/step, rays/s, memory and, given the matmul rate, utilisation of every stage."""
+    rows = []
     for stage in session.trainer.stages:
         take = session.begin(stage)
         take(max(steps // 4, 1))
@@ -138,13 +138,14 @@ def stage_rows(config: ConfigDict, rate: float, steps: int, **labels: Any) -> li
         seconds /= steps
         samples = sum(level.num for level in session.trainer.spec.levels)
         flops = step_flops(session.trainer.field.spec, stage, session.state.params, samples)
+        counted = rate and stage.mode != "fused"
         rows.append(
             dict(
                 labels,
                 stage=stage.name,
                 ms_per_step=1e3 * seconds,
                 mrays_per_s=stage.rays / seconds / 1e6,
-                utilisation=flops / seconds / rate if stage.mode != "fused" else None,
+                utilisation=flops / seconds / rate if counted else None,
                 compile_s=session.compiling,
                 peak_gb=peak_gb(session.devices[0]),
             )
@@ -153,7 +154,7 @@ def stage_rows(config: ConfigDict, rate: float, steps: int, **labels: Any) -> li
 
 
 def render_rows(session: Session, modes: tuple[str, ...], **labels: Any) -> list[Row]:
-    """ms per view of the last stage's field."""
+    """ms per view of the last stage's field, and the process's peak memory so far."""
     stage, rows = session.trainer.stages[-1], []
     cameras = session.dataset.inputs.cameras
     for mode in modes:
@@ -161,7 +162,8 @@ def render_rows(session: Session, modes: tuple[str, ...], **labels: Any) -> list
         field.render(cameras)
         seconds = timed(lambda field=field: field.render(cameras).rgb) / len(cameras.w2c)
         size = f"{cameras.width}x{cameras.height}"
-        rows.append(dict(labels, mode=mode, size=size, ms_per_view=1e3 * seconds))
+        peak = peak_gb(session.devices[0])
+        rows.append(dict(labels, mode=mode, size=size, ms_per_view=1e3 * seconds, peak_gb=peak))
     return rows
 
 

@@ -18,7 +18,7 @@ from absl import app, flags
 from ml_collections import ConfigDict
 
 from experiments.speed import measure
-from jaxvsnerf.compilation import use_cache
+from jaxvsnerf.compilation import configure
 from jaxvsnerf.config import default_config
 from jaxvsnerf.files import write_text
 from jaxvsnerf.outputs.extras import check_extras
@@ -59,11 +59,12 @@ def base(encoder: str, num_views: int = 16, size: int | None = None) -> ConfigDi
 
 
 def yardstick() -> ConfigDict:
-    """NeRF's hierarchical sampling, one network for all views, stage 1 alone."""
+    """NeRF's hierarchical sampling, one network for all views, stage 1 alone; frozen."""
     config = base("mlp")
     config.sampling.kind = "hierarchical"
+    config.stage1.update(steps=1000, lr_init=1e-3, lr_final=1e-4, warmup=100)
     config.stage2.steps = config.stage3.steps = 0
-    return config
+    return measure.changed(config, TINY) if FLAGS.small else config
 
 
 def steps() -> list[measure.Row]:
@@ -73,9 +74,11 @@ def steps() -> list[measure.Row]:
     for encoder in ("mlp", "hash"):
         for views in (4, 16):
             labels = dict(encoder=encoder, sampler="grid", views=views)
-            rows += measure.stage_rows(base(encoder, views), rate, FLAGS.steps, **labels)
+            session = measure.Session(base(encoder, views))
+            rows += measure.stage_rows(session, rate, FLAGS.steps, **labels)
     labels = dict(encoder="mlp", sampler="hierarchical", views=16)
-    return rows + measure.stage_rows(yardstick(), rate, max(FLAGS.steps // 5, 1), **labels)
+    session = measure.Session(yardstick())
+    return rows + measure.stage_rows(session, rate, max(FLAGS.steps // 5, 1), **labels)
 
 
 def render() -> list[measure.Row]:
@@ -92,17 +95,17 @@ def render() -> list[measure.Row]:
 def growth() -> list[measure.Row]:
     """Cost and memory with the number of views, the size of the pictures, and samples."""
     rows = []
-    changes = [("views", n, dict(num_views=n), {}) for n in (4, 8, 16, 32)]
-    changes += [("size", s, dict(size=s), {}) for s in (128, 512, 1024)]
-    changes += [("samples", s, {}, {"sampling.num_intervals": s}) for s in (16, 64)]
+    changes = [("views", n, dict(num_views=n), {}) for n in (4, 16, 32)]
+    changes += [("size", 1024, dict(size=1024), {})]
+    changes += [("samples", 64, {}, {"sampling.num_intervals": 64})]
     for name, value, made, values in changes:
-        if FLAGS.strip and name == "size":
+        if name == "size" and (FLAGS.strip or FLAGS.small):
             continue
-        for row in measure.stage_rows(
-            measure.changed(base("mlp", **made), values), 1.0, max(FLAGS.steps // 5, 1)
-        ):
-            row.pop("utilisation")
-            rows.append({"what": name, "value": value, **row})
+        config = measure.changed(base("mlp", **made), values)
+        session = measure.Session(config)
+        labels = dict(what=name, value=value)
+        rows += measure.stage_rows(session, None, max(FLAGS.steps // 5, 1), **labels)
+        rows += measure.render_rows(session, ("fused",), **labels)
     return rows
 
 
@@ -114,7 +117,7 @@ def to_yardstick() -> list[measure.Row]:
     goal = curve[-1]["psnr"]
     rows = [dict(encoder="yardstick", goal_psnr=goal, seconds=curve[-1]["seconds"], ratio=1.0)]
     for encoder in ("mlp", "hash"):
-        every = 1 if FLAGS.small else {"mlp": 50, "hash": 25}[encoder]
+        every = 1 if FLAGS.small else 25
         session = measure.Session(base(encoder), whole.dataset)
         points, reached = measure.time_to(session, goal, every)
         ratio = rows[0]["seconds"] / reached if reached else None
@@ -205,7 +208,7 @@ def table(rows: list[measure.Row]) -> str:
 def main(_) -> None:
     """The command."""
     check_extras()
-    use_cache(os.environ)
+    configure(os.environ)
     made = dict(zip(PARTS, (steps, render, growth, to_yardstick, whole_run, devices), strict=True))
     unknown = [part for part in FLAGS.parts if part not in made]
     if unknown or not FLAGS.out:

@@ -30,9 +30,9 @@ class FieldSpec:
       encoding: of the position, `frequency` (NeRF) or `hash` (Instant-NGP).
       hash_grid: shape of the encoding `hash`.
       half_extent: half the side of the cube that the encoding `hash` covers.
-      pos_freqs: frequencies of the encoding `frequency`.
+      pos_freqs: frequencies of the position, in both encodings.
       dir_freqs: frequencies of the direction's encoding.
-      position_scale: the encoding `frequency` multiplies positions by it.
+      position_scale: positions are multiplied by it before their frequencies.
       view_dependent: whether colour sees the direction.
       num_heads: attention heads. Choice: 4.
       key_size: features of a head's queries and keys. Choice: 16.
@@ -126,7 +126,9 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def _make_encoder(spec: FieldSpec) -> encode.Encoder:
     if spec.encoding == "hash":
-        return encode.hash_encoder(spec.hash_grid, spec.half_extent)
+        return encode.hash_encoder(
+            spec.hash_grid, spec.half_extent, spec.pos_freqs, spec.position_scale
+        )
     return encode.frequency_encoder(spec.pos_freqs, spec.position_scale)
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvsnerf.fields.encode import posenc
-from jaxvsnerf.fields.shared import Affine, aligned, product, relu_layer
+from jaxvsnerf.fields.shared import Affine, aligned, kernel_gradient, product, relu_layer
 from jaxvsnerf.types import Array, FieldOut, Params, Samples
 
 ACTIVATIONS = ("softplus", "relu")
@@ -46,7 +46,7 @@ class RadianceHeads(nn.Module):
         bias = bias + product(shift, first) + product(encoded, second)
         feature = feature.astype(self.dtype)
         if viewdirs is None:
-            hidden = relu_layer(feature, merged, bias)
+            hidden = relu_layer((feature,), (merged,), bias)
         else:
             hidden = nn.relu(product(feature, merged) + bias.astype(self.dtype))
         density = _output(feature, *Affine(self.width, 1, name="density")())
@@ -56,8 +56,29 @@ class RadianceHeads(nn.Module):
 def _output(inputs: Array, kernel: Array, bias: Array) -> Array:
     """inputs @ kernel + bias in float32: density is exponentiated."""
     outputs = kernel.shape[-1]
-    kernel = jnp.pad(kernel, ((0, 0), (0, aligned(outputs) - outputs)))
-    return product(inputs, kernel, jnp.float32)[..., :outputs] + bias
+    missing = aligned(outputs) - outputs
+    kernel, bias = jnp.pad(kernel, ((0, 0), (0, missing))), jnp.pad(bias, (0, missing))
+    return _linear_layer(inputs, kernel, bias)[..., :outputs]
+
+
+@jax.custom_vjp
+def _linear_layer(inputs: Array, kernel: Array, bias: Array) -> Array:
+    """inputs @ kernel + bias in float32, the products of its backward pass in the inputs' type."""
+    return product(inputs, kernel, jnp.float32) + bias
+
+
+def _linear_layer_forward(inputs, kernel, bias):
+    return _linear_layer(inputs, kernel, bias), (inputs, kernel)
+
+
+def _linear_layer_backward(saved, grads):
+    inputs, kernel = saved
+    rows = grads.astype(inputs.dtype)
+    bias = jnp.sum(grads, axis=tuple(range(grads.ndim - 1)))
+    return product(rows, kernel.T), kernel_gradient(inputs, rows), bias
+
+
+_linear_layer.defvjp(_linear_layer_forward, _linear_layer_backward)
 
 
 def decode_radiance(

@@ -38,13 +38,24 @@ def frequency_encoder(num_freqs: int, position_scale: float) -> Encoder:
     )
 
 
-def hash_encoder(spec: HashSpec, half_extent: float) -> Encoder:
-    """Instant-NGP's encoding of the cube of half side `half_extent`."""
+def hash_encoder(
+    spec: HashSpec, half_extent: float, num_freqs: int, position_scale: float
+) -> Encoder:
+    """Instant-NGP's encoding of the cube of half side `half_extent`, NeRF's beside it.
+
+    Choice: few frequencies, so that layers which read them can bend the object a little
+    for one view; the tables, which all views share, hold its details.
+    """
 
     def apply(tables: Array, means: Array) -> Array:
-        return pad_features(hash_encode(tables, 0.5 + means / (2.0 * half_extent), spec))
+        found = hash_encode(tables, 0.5 + means / (2.0 * half_extent), spec)
+        return pad_features(jnp.concatenate([found, posenc(means * position_scale, num_freqs)], -1))
 
-    return Encoder(spec.levels * spec.features, lambda key: init_tables(key, spec), apply)
+    return Encoder(
+        size=spec.levels * spec.features + posenc_size(3, num_freqs),
+        init=lambda key: init_tables(key, spec),
+        apply=apply,
+    )
 
 
 def posenc(x: Array, num_freqs: int) -> Array:

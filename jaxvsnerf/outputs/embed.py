@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +56,17 @@ def thumbnails(images: Sequence[np.ndarray | None], budget: int) -> list[str | N
     Returns:
       As many URIs.
     """
-    for side in SIDES:
-        uris = [None if image is None else thumbnail(image, side) for image in images]
-        if sum(len(uri) for uri in uris if uri) <= budget:
-            break
+    with ThreadPoolExecutor() as pool:
+        for side in SIDES:
+            fit = partial(_thumbnail_or_none, side=side)
+            uris = list(pool.map(fit, images))
+            if sum(len(uri) for uri in uris if uri) <= budget:
+                break
     return uris
+
+
+def _thumbnail_or_none(image: np.ndarray | None, side: int) -> str | None:
+    return None if image is None else thumbnail(image, side)
 
 
 def video_uri(path: str | Path, limit: int) -> str | None:

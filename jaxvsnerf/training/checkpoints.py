@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import os
 import shutil
 import threading
@@ -24,6 +25,11 @@ KEEP = 2
 # Runs in one process store and read one after another: the verbosity of the logs, lowered
 # meanwhile, is the process's.
 _STORAGE = threading.Lock()
+
+
+def load_storage() -> None:
+    """Imports orbax, which takes a second, so that the first checkpoint need not."""
+    importlib.import_module("orbax.checkpoint")
 
 
 class BrokenCheckpoint(OSError):

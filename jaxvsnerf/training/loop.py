@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -17,9 +18,14 @@ from jaxvsnerf.rendering.plan import memory_budget, micro_batches
 from jaxvsnerf.training.batch import Scene, StepSpec, rays_per_device, stream
 from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.processes import anywhere, from_first, is_first, most, together
+from jaxvsnerf.training.saving import Saver
 from jaxvsnerf.training.stages import StageSpec, promote
 from jaxvsnerf.training.step import NO_STEP, StepMetrics, init_state, make_train_steps, place
 from jaxvsnerf.types import Array, TrainState
+
+# On so many cores programs compile two at a time: one keeps four or so busy, and tracing them
+# is Python, of which only one thread runs.
+CORES_FOR_TWO = 8
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ class Trainer:
 def compile_ahead(
     trainer: Trainer, stages: tuple[StageSpec, ...], scene: Scene, pool: Executor
 ) -> dict[str, Callable[[], Callable]]:
-    """Compiles the steps of the stages in order, the later ones while the first trains.
+    """Compiles the steps of the stages, the later ones while the first trains.
 
     Only with one device: programs that talk between devices must not be started from
     several threads, so there each is compiled when it is wanted.
@@ -198,7 +204,7 @@ def run_stage(
     program: Callable[[], Callable],
     state: TrainState,
     scene: Scene,
-    checkpoints: Checkpoints,
+    saver: Saver,
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> TrainState:
@@ -240,20 +246,28 @@ def run_stage(
         due = step % trainer.loop.checkpoint_every < count or step == stage.steps
         with together():
             if is_first():
-                _check_finite(sums, stage, checkpoints)
+                _check_finite(sums, stage, saver)
                 report(progress)
                 if due or stopping:
-                    checkpoints.save(stage.name, state)
+                    saver.save(stage.name, state)
         if stopping:
+            _settle(saver)
             raise Interrupted(f"stopped at step {step} of {stage.name}; saved")
     return state
 
 
-def _check_finite(sums: StepMetrics, stage: StageSpec, checkpoints: Checkpoints) -> None:
+def _settle(saver: Saver) -> None:
+    """Waits until the first process has written what there is to write."""
+    with together():
+        if is_first():
+            saver.wait()
+
+
+def _check_finite(sums: StepMetrics, stage: StageSpec, saver: Saver) -> None:
     if sums.bad_step != NO_STEP:
         raise NonFiniteLoss(
             f"the loss was not finite at step {int(sums.bad_step)} of {stage.name}; last good "
-            f"checkpoint: {checkpoints.last()}. Lower {stage.name}.lr_init, or set "
+            f"checkpoint: {saver.last()}. Lower {stage.name}.lr_init, or set "
             "field.dtype='float32', and start again in a new workdir"
         )
 
@@ -285,7 +299,7 @@ def run_stages(
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
     resumed: Callable[[str, int], None],
-    meanwhile: Callable[[], None] = lambda: None,
+    meanwhile: Sequence[Callable[[], object]] = (),
 ) -> None:
     """Trains all stages, going on from the newest checkpoint.
 
@@ -297,8 +311,8 @@ def run_stages(
       stop: whether to save and stop; any process may say so.
       resumed: called once with (stage, step) the run goes on from, ("", 0) at the start; in
         the first process.
-      meanwhile: called in a thread while the stages train, after their compilation has
-        begun; with several devices it is not called.
+      meanwhile: called in threads while the stages train, after their compilation has
+        begun; with several devices they are not called.
 
     Raises:
       NonFiniteLoss, Interrupted, OSError: see run_stage and Checkpoints.save.
@@ -311,19 +325,25 @@ def run_stages(
     if underway and int(state.step) == trainer.stages[first].steps:
         first, underway = first + 1, False
     remaining = trainer.stages[first:]
-    # One thread: compilers use all cores by themselves, and the first stage need not wait
-    # for the others.
-    with ThreadPoolExecutor(1) as pool:
+    # The first stage need not wait for the others where cores are few.
+    compilers = 2 if (os.cpu_count() or 1) >= CORES_FOR_TWO else 1
+    with ThreadPoolExecutor(compilers) as pool, Saver(checkpoints) as saver:
         programs = compile_ahead(trainer, remaining, scene, pool)
         alone = len(trainer.devices) == 1
-        aside = pool.submit(_on_this_device(meanwhile)) if alone else None
-        for stage in remaining:
-            if not underway:
-                state = from_first(trainer.initial_state(stage, state))
-            underway = False
-            program = programs[stage.name]
-            state = run_stage(trainer, stage, program, state, scene, checkpoints, report, stop)
-            if anywhere(stop()):
-                raise Interrupted(f"stopped at the end of {stage.name}; saved")
-        if aside:
-            aside.result()
+        aside = [pool.submit(_on_this_device(work)) for work in meanwhile if alone]
+        try:
+            for stage in remaining:
+                if not underway:
+                    state = from_first(trainer.initial_state(stage, state))
+                underway = False
+                program = programs[stage.name]
+                state = run_stage(trainer, stage, program, state, scene, saver, report, stop)
+                if anywhere(stop()):
+                    _settle(saver)
+                    raise Interrupted(f"stopped at the end of {stage.name}; saved")
+            _settle(saver)
+            for work in aside:
+                work.result()
+        except BaseException:  # what has not begun need not
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -23,6 +24,7 @@ from jaxvsnerf.config import default_config
 from jaxvsnerf.files import write_text
 from jaxvsnerf.outputs.extras import check_extras
 
+PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 PARTS = ("steps", "render", "growth", "yardstick", "run", "devices")
 FLAGS = flags.FLAGS
 flags.DEFINE_string("out", "", "Folder for tables.json.")
@@ -67,34 +69,32 @@ def yardstick() -> ConfigDict:
     return measure.changed(config, TINY) if FLAGS.small else config
 
 
-def steps() -> list[measure.Row]:
+def steps() -> Iterator[measure.Row]:
     """Every stage by encoder, sampler and number of views."""
-    rate, rows = measure.matmul_rate(256 if FLAGS.small else 8192), []
-    rows.append(dict(encoder="a bf16 product of 8192x8192", tflops=rate / 1e12))
+    rate = measure.matmul_rate(256 if FLAGS.small else 8192)
+    yield dict(encoder="a bf16 product of 8192x8192", tflops=rate / 1e12)
     for encoder in ("mlp", "hash"):
         for views in (4, 16):
             labels = dict(encoder=encoder, sampler="grid", views=views)
             session = measure.Session(base(encoder, views))
-            rows += measure.stage_rows(session, rate, FLAGS.steps, **labels)
+            yield from measure.stage_rows(session, rate, FLAGS.steps, **labels)
     labels = dict(encoder="mlp", sampler="hierarchical", views=16)
     session = measure.Session(yardstick())
-    return rows + measure.stage_rows(session, rate, max(FLAGS.steps // 5, 1), **labels)
+    yield from measure.stage_rows(session, rate, max(FLAGS.steps // 5, 1), **labels)
 
 
-def render() -> list[measure.Row]:
-    """A view of the fused model by encoder and mode, after a short training."""
-    rows = []
+def render() -> Iterator[measure.Row]:
+    """A view of the fused model by encoder and mode, after training."""
     for encoder in ("mlp", "hash"):
         session = measure.Session(base(encoder))
         for stage in session.trainer.stages:
-            session.begin(stage)(min(stage.steps, 200))
-        rows += measure.render_rows(session, ("fused", "canonical", "average"), encoder=encoder)
-    return rows
+            session.begin(stage)(stage.steps)
+        modes = ("fused", "canonical", "average")
+        yield from measure.render_rows(session, modes, encoder=encoder)
 
 
-def growth() -> list[measure.Row]:
+def growth() -> Iterator[measure.Row]:
     """Cost and memory with the number of views, the size of the pictures, and samples."""
-    rows = []
     changes = [("views", n, dict(num_views=n), {}) for n in (4, 16, 32)]
     changes += [("size", 1024, dict(size=1024), {})]
     changes += [("samples", 64, {}, {"sampling.num_intervals": 64})]
@@ -104,81 +104,79 @@ def growth() -> list[measure.Row]:
         config = measure.changed(base("mlp", **made), values)
         session = measure.Session(config)
         labels = dict(what=name, value=value)
-        rows += measure.stage_rows(session, None, max(FLAGS.steps // 5, 1), **labels)
-        rows += measure.render_rows(session, ("fused",), **labels)
-    return rows
+        yield from measure.stage_rows(session, None, max(FLAGS.steps // 5, 1), **labels)
+        yield from measure.render_rows(session, ("fused",), **labels)
 
 
-def to_yardstick() -> list[measure.Row]:
+def to_yardstick() -> Iterator[measure.Row]:
     """Seconds of training until the yardstick's final score, all in one process."""
     config = yardstick()
     whole = measure.Session(config)
-    curve, _ = measure.time_to(whole, None, max(config.stage1.steps // 4, 1))
-    goal = curve[-1]["psnr"]
-    rows = [dict(encoder="yardstick", goal_psnr=goal, seconds=curve[-1]["seconds"], ratio=1.0)]
+    curve, _ = measure.time_to(whole, None, config.stage1.steps)
+    goal, seconds = curve[-1]["psnr"], curve[-1]["seconds"]
+    yield dict(encoder="yardstick", goal_psnr=goal, seconds=seconds, ratio=1.0)
     for encoder in ("mlp", "hash"):
         every = 1 if FLAGS.small else 25
         session = measure.Session(base(encoder), whole.dataset)
         points, reached = measure.time_to(session, goal, every)
-        ratio = rows[0]["seconds"] / reached if reached else None
-        rows.append(
-            dict(
-                encoder=encoder,
-                goal_psnr=goal,
-                seconds=reached,
-                ratio=ratio,
-                final_psnr=points[-1]["psnr"],
-                final_seconds=points[-1]["seconds"],
-            )
+        yield dict(
+            encoder=encoder,
+            goal_psnr=goal,
+            seconds=reached,
+            ratio=seconds / reached if reached else None,
+            final_psnr=points[-1]["psnr"],
+            final_seconds=points[-1]["seconds"],
         )
-    return rows
 
 
-def whole_run() -> list[measure.Row]:
+def whole_run() -> Iterator[measure.Row]:
     """The whole command, cold and with what it compiled, by phase."""
-    rows = []
     for encoder, file in (("mlp", "syncdreamer"), ("hash", "hash")):
         with tempfile.TemporaryDirectory() as folder:
             for cache in ("cold", "warm"):
                 target = Path(folder) / cache
-                command = [
-                    sys.executable, "-m", "jaxvsnerf.train", f"--config=configs/{file}.py",
-                    f"--workdir={target}",
-                ]  # fmt: skip
-                if FLAGS.strip:
-                    command += [
-                        f"--config.data.path={FLAGS.strip}",
-                        f"--config.data.truth={FLAGS.truth}",
-                    ]
-                else:
-                    command += ["--config.data.kind=toy", f"--config.data.size={FLAGS.size}"]
-                if FLAGS.small:
-                    command += [f"--config.{name}={value}" for name, value in TINY.items()]
                 environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": f"{folder}/programs"}
+                environment.pop(PREALLOCATE)
                 started = time.perf_counter()
                 done = subprocess.run(
-                    command, env=environment, capture_output=True, text=True, check=False
+                    _command(file, target),
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    check=False,
                 )
                 if done.returncode:
                     raise RuntimeError(done.stderr[-2000:])
                 total = time.perf_counter() - started
                 usage = json.loads((target / "usage.json").read_text())
                 scores = json.loads((target / "eval" / "metrics.json").read_text())
-                rows.append(
-                    dict(
-                        encoder=encoder,
-                        cache=cache,
-                        total_s=total,
-                        **usage,
-                        psnr=scores["psnr"]["mean"],
-                    )
+                yield dict(
+                    encoder=encoder,
+                    cache=cache,
+                    total_s=total,
+                    first_step_s=usage["first_step"],
+                    peak_gb=usage["memory"]["bytes"] / 1e9,
+                    psnr=scores["psnr"]["mean"],
                 )
-    return rows
 
 
-def devices() -> list[measure.Row]:
+def _command(file: str, target: Path) -> list[str]:
+    """The train command of a config file."""
+    options = {"data.kind": "toy", "data.size": FLAGS.size}
+    if FLAGS.strip:
+        options = {"data.path": FLAGS.strip, "data.truth": FLAGS.truth}
+    if FLAGS.small:
+        options |= TINY
+    return [
+        *(sys.executable, "-m", "jaxvsnerf.train"),
+        *(f"--config=configs/{file}.py", f"--workdir={target}"),
+        *(f"--config.{name}={value}" for name, value in options.items()),
+    ]
+
+
+def devices() -> Iterator[measure.Row]:
     """Rays per second of stage 1 at 32 k rays a step, by number of devices."""
-    rows, every = [], jax.local_devices()
+    first, every = None, jax.local_devices()
     for count in (n for n in (1, 2, 4, 8) if n <= len(every)):
         config = measure.with_rays(base("mlp"), 64 if FLAGS.small else 32768)
         session = measure.Session(config, devices=every[:count])
@@ -186,9 +184,8 @@ def devices() -> list[measure.Row]:
         take(10)
         seconds, _ = take(FLAGS.steps)
         rays = config.stage1.rays * FLAGS.steps / seconds / 1e6
-        first = rows[0]["mrays_per_s"] if rows else rays
-        rows.append(dict(devices=count, mrays_per_s=rays, ratio=rays / first))
-    return rows
+        first = first or rays
+        yield dict(devices=count, mrays_per_s=rays, ratio=rays / first)
 
 
 def table(rows: list[measure.Row]) -> str:
@@ -209,6 +206,8 @@ def main(_) -> None:
     """The command."""
     check_extras()
     configure(os.environ)
+    # Runs that are started from here need the device's memory too.
+    os.environ.setdefault(PREALLOCATE, "false")
     made = dict(zip(PARTS, (steps, render, growth, to_yardstick, whole_run, devices), strict=True))
     unknown = [part for part in FLAGS.parts if part not in made]
     if unknown or not FLAGS.out:
@@ -219,10 +218,11 @@ def main(_) -> None:
     device = jax.local_devices()[0]
     print(f"jax {jax.__version__}, {jax.local_device_count()} x {device.device_kind}")
     for part in FLAGS.parts:
-        rows = made[part]()
-        tables[part] = rows
-        write_text(path, json.dumps(tables, indent=2) + "\n")
-        print(f"\n{part}\n{table(rows)}", flush=True)
+        tables[part] = []
+        for row in made[part]():  # kept at once: a measurement takes minutes
+            tables[part].append(row)
+            write_text(path, json.dumps(tables, indent=2) + "\n")
+        print(f"\n{part}\n{table(tables[part])}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ from jaxvsnerf.rendering.intervals import blur_weights
 from jaxvsnerf.types import Array, FieldOut, Samples
 
 FieldFn = Callable[[Samples], FieldOut]
+# Samples are packed into at least so many blocks: one block is computed whole, however few
+# samples it holds.
+MIN_BLOCKS = 8
 
 
 def inside_support(field: FieldFn, grid: DensityGrid) -> FieldFn:
@@ -141,7 +144,7 @@ def march(
 def _ask_packed(field: FieldFn, singles: Samples, active: Array, block: int) -> FieldOut:
     """The field's answers [R, S, ...] to the active ones of samples [R, S, 1], 0 elsewhere."""
     total = active.size
-    size = min(block, total)
+    size = min(block, -(-total // MIN_BLOCKS))
     flat = jax.tree.map(lambda leaf: leaf.reshape(total, *leaf.shape[2:]), singles)
     chosen = active.reshape(-1)
     slot = jnp.cumsum(chosen) - 1

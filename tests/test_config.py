@@ -10,6 +10,7 @@ from jaxvsnerf import assemble
 from jaxvsnerf.config import default_config, diff_plain, from_plain, load_config, to_plain
 from jaxvsnerf.workdir import MetricsLog, locked, open_workdir, save_config
 from tests.conftest import ROOT
+from tests.tiny import make_views
 
 CONFIGS = sorted([*ROOT.glob("configs/*.py"), *ROOT.glob("experiments/*/config.py")])
 
@@ -123,3 +124,29 @@ def test_the_scene_file_gives_back_cameras_and_similarity(tmp_path):
     np.testing.assert_array_equal(cameras.w2c, dataset.inputs.cameras.w2c)
     np.testing.assert_array_equal(background, dataset.inputs.background)
     assert similarity.scale == dataset.to_cube.scale
+
+
+@pytest.mark.parametrize("share, kept", [(0.0, False), (0.25, False), (0.34, True)])
+def test_the_hull_forgives_a_share_of_the_views(share, kept):
+    views = make_views()
+    # What two of three views see is kept where one of them may disagree.
+    blank = np.array(views.masks)
+    blank[0] = 0.0
+    config = default_config()
+    config.sampling.grid_resolution = 16
+    config.sampling.hull_dilate_px = 0
+    config.sampling.hull_outside = share
+    damaged = views.replace(masks=blank)
+    if kept:
+        assert np.asarray(assemble.make_grid(config, damaged).support).any()
+    else:
+        with pytest.raises(ValueError, match="hull is empty"):
+            assemble.make_grid(config, damaged)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_a_hull_that_forgives_everything_is_refused(share):
+    config = default_config()
+    config.sampling.hull_outside = share
+    with pytest.raises(ValueError, match="hull_outside.*share of the views"):
+        assemble.make_grid(config, None)

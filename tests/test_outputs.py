@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from jaxvsnerf import export
+from jaxvsnerf.export import _occupied
 from jaxvsnerf.files import replacing
-from jaxvsnerf.geometry.cameras import inverse_similarity
+from jaxvsnerf.geometry.cameras import HALF_EXTENT, inverse_similarity
 from jaxvsnerf.outputs.charts import Chart, Series, line_chart
 from jaxvsnerf.outputs.extras import check_extras, require
 from jaxvsnerf.outputs.glb import srgb_to_linear, write_glb
@@ -17,6 +18,7 @@ from jaxvsnerf.outputs.lattice import mesh_points, sample_density
 from jaxvsnerf.outputs.mesh import extract_mesh
 from jaxvsnerf.outputs.report import Column, Report, render_report
 from jaxvsnerf.outputs.video import write_mp4
+from jaxvsnerf.rendering.grid import init_grid, lookup
 from jaxvsnerf.types import Similarity
 
 trimesh = pytest.importorskip("trimesh")
@@ -209,3 +211,13 @@ def test_a_mesh_goes_back_to_the_frame_its_poses_came_in():
     np.testing.assert_allclose(again, mesh.vertices, atol=1e-5)
     np.testing.assert_allclose(back.normals @ turn.T, mesh.normals, atol=1e-5)
     assert as_trimesh(back).volume == pytest.approx(as_trimesh(mesh).volume * 4**3, rel=1e-3)
+
+
+def test_the_mesh_asks_wherever_the_support_has_a_lattice_point():
+    support = np.random.default_rng(0).random((6, 6, 6)) < 0.5
+    grid = init_grid(support, 1.0, HALF_EXTENT)
+    points = mesh_points(20, HALF_EXTENT)
+    asked = _occupied(support, 20)
+    # The lattice's last point lies on the border, where nothing exists any more.
+    inner = (slice(0, 19),) * 3
+    np.testing.assert_array_equal(asked[inner], lookup(grid, grid.support, points)[inner])

@@ -4,8 +4,7 @@
         --config.data.path=syncdreamer/chicken/strip.png \
         --config.data.truth=syncdreamer/chicken/gt
 
-About half the steps of `syncdreamer.py`, each of half to two thirds of the time on an H200, for
-the same score.
+About half the steps of `syncdreamer.py`, each shorter, for the same score on an H200.
 
 Instant-NGP's encoding, held back so that it does not copy each view's mistakes: six levels
 up to 48 cells a side, no direction, few steps. Beside it the layers of each view read four

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,14 +23,15 @@ from jaxvsnerf.metrics.scores import score_views
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
 from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel
 from jaxvsnerf.trained import TrainedField
+from jaxvsnerf.training.ahead import Job
 from jaxvsnerf.training.batch import Scene, StepSpec
 from jaxvsnerf.training.checkpoints import Checkpoints
-from jaxvsnerf.training.loop import LoopSpec, Trainer
 from jaxvsnerf.training.losses import LossSpec
 from jaxvsnerf.training.processes import all_devices
 from jaxvsnerf.training.rays import build_ray_table
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
 from jaxvsnerf.training.step import place
+from jaxvsnerf.training.trainer import LoopSpec, Trainer
 from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, TrainState, ViewSet
 
 STAGES = ("stage1", "stage2", "stage3")
@@ -260,27 +261,22 @@ def trained_field(
     )
 
 
-def rehearsals(
-    config: ConfigDict, trainer: Trainer, dataset: Dataset
-) -> list[Callable[[], object]]:
-    """What compiles the work that follows training, so that it can be done while it trains."""
+def later_programs(config: ConfigDict, trainer: Trainer, dataset: Dataset) -> list[Job]:
+    """What traces the programs of the work that follows training, see `compiled_ahead`."""
     views = dataset.truth or dataset.inputs
     turntable = config.render.turntable_size
     sizes = [(views.cameras.width, views.cameras.height), (turntable, turntable)]
-    work: list[Callable[[], object]] = []
+    jobs: list[Job] = []
     for stage in trainer.stages:
-        state = jax.tree.map(
-            lambda leaf: np.zeros(leaf.shape, leaf.dtype), trainer.template(stage.name)
-        )
-        field = trained_field(
-            config, trainer, stage, state, dataset.inputs.cameras, dataset.inputs.background
-        )
+        state, inputs = trainer.empty_state(stage.name), dataset.inputs
+        field = trained_field(config, trainer, stage, state, inputs.cameras, inputs.background)
         last = stage is trainer.stages[-1]
-        work += [partial(field.rehearse, *size) for size in dict.fromkeys(sizes[: 1 + last])]
-        work += [field.rehearse_queries] if last else []
+        jobs += [partial(field.trace_render, *size) for size in dict.fromkeys(sizes[: 1 + last])]
+        jobs += [partial(field.trace_query, directed) for directed in (False, True) if last]
     if dataset.truth is not None:
-        work.append(partial(score_views, views.images[:1], views.images[:1], views.names[:1]))
-    return work
+        one = views.images[:1], views.images[:1], views.names[:1]
+        jobs.append(lambda: partial(score_views, *one))
+    return jobs
 
 
 def load_stages(

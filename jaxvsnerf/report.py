@@ -30,7 +30,7 @@ FILES = {
     "renders/turntable.mp4": "a full turn around it",
     "eval/metrics.json": "scores of every stage, per view",
     "metrics.jsonl": "loss and PSNR while training",
-    "usage.json": "time to the first step, memory",
+    "usage.json": "time to the first step, memory, seconds by phase",
     "config.json": "every setting",
 }
 

@@ -31,8 +31,9 @@ from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.render import render_run
 from jaxvsnerf.report import report_run
 from jaxvsnerf.training.checkpoints import Checkpoints, load_storage
-from jaxvsnerf.training.loop import Progress, Trainer, run_stages
+from jaxvsnerf.training.loop import Progress, run_stages
 from jaxvsnerf.training.processes import check_same, connected, is_first, join, leave, together
+from jaxvsnerf.training.trainer import Trainer
 from jaxvsnerf.types import Dataset
 from jaxvsnerf.usage import Usage, peak_memory, process_age, save_usage, usage_facts
 from jaxvsnerf.workdir import MetricsLog, locked, open_workdir, save_config
@@ -158,14 +159,16 @@ def train_run(
         leave()  # what follows takes minutes, and the first process alone
         if not is_first():
             return seconds
-        took = ""
+        took, usage = "", None
         if first_step is not None:
             own = [device for device in jax.local_devices() if device in trainer.devices]
-            usage = Usage(first_step - started, peak_memory(own))
+            usage = Usage(first_step - started, peak_memory(own), seconds)
             save_usage(folder, usage)
             took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
         before = seconds["load"] + seconds["train"]
         _finish(folder, dataset, seconds, say)
+        if usage:
+            save_usage(folder, usage)
     say(
         f"trained in {before:.0f} s{took and f' ({took})'}, evaluated and exported in "
         f"{sum(seconds.values()) - before:.0f} s: {folder / 'report.html'}"
@@ -225,8 +228,8 @@ def _train(
     scene = assemble.make_scene(config, dataset.inputs, trainer.devices)
     asked = contextlib.nullcontext(stop) if stop else stop_signal()
     with asked as stop, contextlib.closing(checkpoints):
-        meanwhile = assemble.rehearsals(config, trainer, dataset)
-        run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed, meanwhile)
+        later = assemble.later_programs(config, trainer, dataset)
+        run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed, later)
     return reporter.first_step
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -21,7 +21,7 @@ from jaxvsnerf.rendering.images import (
     plan_rendering,
 )
 from jaxvsnerf.rendering.plan import power_of_two, render_elements
-from jaxvsnerf.rendering.program import first_alone
+from jaxvsnerf.rendering.program import Program
 from jaxvsnerf.rendering.sampling import Level
 from jaxvsnerf.types import Array, Cameras, Context, Params, Samples
 
@@ -60,9 +60,9 @@ class TrainedField:
             raise ValueError(f"mode: expected one of {', '.join(allowed)}, got {self.mode!r}")
 
     @property
-    def _renderer(self) -> Callable[..., Picture]:
+    def _spec(self) -> RenderSpec:
         shape = self.field.spec
-        spec = plan_rendering(
+        return plan_rendering(
             self.mode,
             self.levels,
             HALF_EXTENT,
@@ -72,45 +72,55 @@ class TrainedField:
             shape.width,
             render_elements(jax.local_devices()[0]),
         )
-        return _make_renderer(self.field, spec)
+
+    def _render_calls(self, cameras: Cameras) -> Iterator[tuple]:
+        """The arguments of the calls that make pictures of V cameras."""
+        count, together = len(cameras.w2c), self._spec.pictures(cameras.width, cameras.height)
+        own, centers = np.asarray(self.context.view_centers), np.asarray(camera_centers(cameras))
+        for start in range(0, count, together):
+            # So many cameras that one program serves any number of them.
+            index = np.minimum(np.arange(start, start + together), count - 1)
+            nearest = np.argmin(np.linalg.norm(own - centers[start], axis=-1))
+            yield (
+                self.params,
+                self.grid,
+                self.context.replace(branch=np.int32(nearest)),
+                cameras.replace(
+                    intrinsics=np.asarray(cameras.intrinsics)[index],
+                    w2c=np.asarray(cameras.w2c)[index],
+                ),
+                np.int32(min(count - start, together)),
+                np.asarray(self.background),
+            )
 
     def render(self, cameras: Cameras) -> Picture:
         """Pictures of V cameras: rgb [V, H, W, 3], acc [V, H, W], distance [V, H, W]."""
-        own = np.asarray(self.context.view_centers)
-        # One camera at a time, so that one program serves any number of them; all are
-        # under way before the first is waited for.
-        pictures = [
-            self._renderer(
-                self.params,
-                self.grid,
-                self.context.replace(
-                    branch=np.int32(np.argmin(np.linalg.norm(own - center, axis=-1)))
-                ),
-                cameras.replace(
-                    intrinsics=np.asarray(cameras.intrinsics[view : view + 1]),
-                    w2c=np.asarray(cameras.w2c[view : view + 1]),
-                ),
-                np.int32(0),
-                np.asarray(self.background),
-            )
-            for view, center in enumerate(np.asarray(camera_centers(cameras)))
-        ]
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *jax.device_get(pictures))
+        renderer = _make_renderer(self.field, self._spec)
+        # All are under way before the first is waited for.
+        pictures = jax.device_get([renderer(*args) for args in self._render_calls(cameras)])
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(cameras.w2c)], *pictures)
 
-    def rehearse(self, width: int, height: int) -> None:
-        """Compiles what renders pictures of this size."""
+    def trace_render(self, width: int, height: int) -> Callable[[], None]:
+        """Traces the rendering of pictures of a size; the returned function compiles it."""
         one = self.cameras.replace(
             intrinsics=self.cameras.intrinsics[:1],
             w2c=self.cameras.w2c[:1],
             width=width,
             height=height,
         )
-        self.render(one)
+        return _make_renderer(self.field, self._spec).trace(*next(self._render_calls(one)))
 
-    def rehearse_queries(self) -> None:
-        """Compiles `query`, with directions and without."""
-        self.query(np.zeros((1, 3)))
-        self.query(np.zeros((1, 3)), np.eye(3)[:1])
+    def _query_calls(self, points: np.ndarray, directions: np.ndarray | None) -> Iterator[tuple]:
+        """The arguments of the calls that ask at points, padded to one size."""
+        shape = self.field.spec
+        views = shape.num_views if self.mode in COMBINED else 1
+        limit = render_elements(jax.local_devices()[0]) // (views * shape.width)
+        chunk = power_of_two(limit, 1024, 2**20)
+        given = points, np.zeros_like(points) if directions is None else directions
+        for start in range(0, len(points), chunk):
+            missing = max(start + chunk - len(points), 0)
+            parts = [np.pad(rows[start : start + chunk], ((0, missing), (0, 0))) for rows in given]
+            yield self.params, self.grid, self.context, *parts, directions is not None
 
     def query(
         self, points: np.ndarray, directions: np.ndarray | None = None
@@ -124,38 +134,28 @@ class TrainedField:
         Returns:
           density [N] per cube side (zero outside the grid's support) and rgb [N, 3].
         """
-        shape = self.field.spec
-        views = shape.num_views if self.mode in COMBINED else 1
-        limit = render_elements(jax.local_devices()[0]) // (views * shape.width)
-        chunk = power_of_two(limit, 1024, 2**20)
-        ask = _make_query(self.field, self.mode)
         points = np.asarray(points, np.float32)
-        directed = directions is not None
-        given = np.asarray(directions, np.float32) if directed else np.zeros_like(points)
-        density, rgb = [np.zeros(0, np.float32)], [np.zeros((0, 3), np.float32)]
-        for start in range(0, len(points), chunk):
-            part = points[start : start + chunk]
-            padding = ((0, chunk - len(part)), (0, 0))
-            answer = ask(
-                self.params,
-                self.grid,
-                self.context,
-                np.pad(part, padding),
-                np.pad(given[start : start + chunk], padding),
-                directed,
-            )
-            density.append(np.asarray(answer[0])[: len(part)])
-            rgb.append(np.asarray(answer[1])[: len(part)])
-        return np.concatenate(density), np.concatenate(rgb)
+        directions = None if directions is None else np.asarray(directions, np.float32)
+        ask = _make_query(self.field, self.mode)
+        answers = [(np.zeros(0, np.float32), np.zeros((0, 3), np.float32))]
+        answers += jax.device_get([ask(*args) for args in self._query_calls(points, directions)])
+        density, rgb = (np.concatenate(part)[: len(points)] for part in zip(*answers, strict=True))
+        return density, rgb
+
+    def trace_query(self, directed: bool) -> Callable[[], None]:
+        """Traces `query`, with directions or without; the returned function compiles it."""
+        point = np.zeros((1, 3), np.float32)
+        calls = self._query_calls(point, point if directed else None)
+        return _make_query(self.field, self.mode).trace(*next(calls))
 
 
 @cache  # stages, commands and objects of the same shape share what was compiled
-def _make_renderer(field: Field, spec: RenderSpec) -> Callable[..., Picture]:
-    return first_alone(make_image_renderer(field.apply, spec))
+def _make_renderer(field: Field, spec: RenderSpec) -> Program:
+    return Program(make_image_renderer(field.apply, spec))
 
 
 @cache
-def _make_query(field: Field, mode: str) -> Callable:
+def _make_query(field: Field, mode: str) -> Program:
     @partial(jax.jit, static_argnames="directed")
     def ask(params, grid, context, points, directions, directed):
         ones = jnp.ones((len(points), 1))
@@ -172,4 +172,4 @@ def _make_query(field: Field, mode: str) -> Callable:
             density = jnp.where(lookup(grid, grid.support, points), density, 0.0)
         return density, out.rgb[:, 0]
 
-    return first_alone(ask)
+    return Program(ask)

@@ -1,4 +1,4 @@
-"""What training took beside its stages: time to the first step, memory."""
+"""What a run took: time to the first step, memory, seconds by phase."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import jax
@@ -31,16 +31,18 @@ class Memory:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a command's training took.
+    """What a train command took.
 
     Attributes:
       first_step: seconds from the command's start to the end of its first dispatch of
         optimiser steps: imports, pictures, compilation.
       memory: until training ended, None where nobody knows.
+      seconds: of its phases that have ended, load, train, evaluate ...
     """
 
     first_step: float
     memory: Memory | None
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def process_age() -> float:
@@ -88,4 +90,4 @@ def load_usage(folder: Path) -> Usage | None:
         return None
     values = json.loads(path.read_text())
     memory = values["memory"]
-    return Usage(values["first_step"], memory and Memory(**memory))
+    return Usage(values["first_step"], memory and Memory(**memory), values.get("seconds", {}))

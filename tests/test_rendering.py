@@ -8,13 +8,14 @@ import pytest
 from jaxvsnerf.geometry.cameras import image_rays, orbit_cameras
 from jaxvsnerf.rendering import grid as grids
 from jaxvsnerf.rendering.composite import alpha_weights, composite
-from jaxvsnerf.rendering.images import plan_rendering, render_chunks
+from jaxvsnerf.rendering.images import plan_rendering, render_packed
 from jaxvsnerf.rendering.intervals import importance_edges, invert_cdf, uniform_edges
 from jaxvsnerf.rendering.render import make_samples, render_rays
 from jaxvsnerf.rendering.sampling import (
     GridLevel,
     ImportanceLevel,
     UniformLevel,
+    meets_support,
     probe_points,
 )
 from jaxvsnerf.types import FieldOut
@@ -223,15 +224,33 @@ def test_an_empty_hull_is_refused():
 
 
 @pytest.mark.parametrize("chunk", [7, 64, 10_000])
-def test_chunks_change_nothing(rays, ball_grid, chunk):
-    def render(part):
-        return render_rays({"main": ball_field}, part, (GridLevel(32),), ball_grid, WHITE)[-1]
+def test_packed_chunks_change_nothing(rays, ball_grid, chunk):
+    levels, asked = (GridLevel(32),), []
 
-    whole = render(rays)
-    picture = jax.jit(lambda r: render_chunks(render, r, chunk))(rays)
+    def render(part):
+        return render_rays({"main": ball_field}, part, levels, ball_grid, WHITE)[-1]
+
+    def counted(part):
+        jax.debug.callback(lambda: asked.append(1))
+        return render(part)
+
+    def meets(part):
+        return meets_support(levels, part, ball_grid)
+
+    num = len(rays.near)
+    packed = jax.jit(lambda r, n: render_packed(counted, meets, r, n, chunk, WHITE))
+    whole, picture = render(rays), packed(rays, num)
+    jax.effects_barrier()
+    hits = int(meets(rays).sum())
+    assert 0 < hits < num and len(asked) == -(-hits // min(chunk, num))
     np.testing.assert_allclose(picture.rgb, whole.rgb, atol=1e-6)
     np.testing.assert_allclose(picture.acc, whole.acc, atol=1e-6)
     np.testing.assert_allclose(picture.distance, whole.distance, atol=1e-5)
+    # What comes after the rays that are wanted is background, whatever lies there.
+    some = packed(rays, num // 2)
+    np.testing.assert_allclose(some.rgb[: num // 2], whole.rgb[: num // 2], atol=1e-6)
+    np.testing.assert_array_equal(some.rgb[num // 2 :], 1.0)
+    np.testing.assert_array_equal(some.acc[num // 2 :], 0.0)
 
 
 @pytest.mark.parametrize("mode", ["single", "fused"])

@@ -214,8 +214,8 @@ def test_the_renderer_lowers_for_tpu_and_cuda(field, scene, mode):
     state = jax.eval_shape(lambda: stage_state(field, stage))
     spec = plan_rendering(mode, step_spec().levels, 0.6, 2, 5e-4, field.spec.num_views, 8, 2**12)
     render = make_image_renderer(field.apply, spec)
-    view = jax.ShapeDtypeStruct((), jnp.int32)
+    count = jax.ShapeDtypeStruct((), jnp.int32)
     exported = jax.export.export(render, platforms=("tpu", "cuda"))(
-        state.params, state.sampler, scene.context, scene.cameras, view, scene.background
+        state.params, state.sampler, scene.context, scene.cameras, count, scene.background
     )
     assert set(exported.platforms) == {"tpu", "cuda"}

@@ -1,7 +1,7 @@
 """A step in parts, with a hash grid, and programs that threads share."""
 
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 
 from jaxvsnerf.fields.build import FieldSpec, build_field
 from jaxvsnerf.fields.hashgrid import HashSpec
-from jaxvsnerf.rendering.program import first_alone
+from jaxvsnerf.rendering.program import Program
 from jaxvsnerf.training import step as steps
 from jaxvsnerf.training.stages import StageSpec
 from tests import tiny as t
@@ -77,28 +77,48 @@ def test_the_encoding_learns_faster_by_the_factor_asked_for(scene):
     np.testing.assert_allclose(fast, 5.0 * slow, atol=1e-7)
 
 
-def test_the_first_call_of_a_shared_program_is_alone():
-    running, most, calls = [], [], []
+def in_threads(calls):
+    """The results of calls that start together, in order."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
 
-    def work(value):
-        running.append(value)
-        most.append(len(running))
-        time.sleep(0.05 if not calls else 0.0)
-        calls.append(value)
-        running.remove(value)
+
+def test_threads_that_share_a_program_trace_it_once():
+    traced = []
+
+    @jax.jit
+    def twice(value):
+        traced.append(value)
+        time.sleep(0.05)
         return 2 * value
 
-    shared, results = first_alone(work), {}
-    threads = [
-        threading.Thread(target=lambda n=n: results.update({n: shared(n)})) for n in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == {n: 2 * n for n in range(4)}
-    assert most[0] == 1 and len(calls) == 4
-    failing = first_alone(lambda: 1 / 0)
-    for _ in range(2):  # an error leaves the lock open
+    shared = Program(twice)
+    results = in_threads([lambda n=n: int(shared(np.int32(n))) for n in range(4)])
+    assert results == [0, 2, 4, 6] and len(traced) == 1
+
+
+def test_what_was_traced_ahead_is_neither_traced_nor_compiled_again(caplog):
+    traced = []
+
+    @jax.jit
+    def grown(value, by):
+        traced.append(value)
+        return value + by
+
+    program = Program(grown, lambda value: (value, np.int32(2)))
+    compile_traced = program.trace(np.int32(5))
+    assert len(traced) == 1
+    with jax.log_compiles():
+        compile_traced()
+        compiled = [r for r in caplog.records if "XLA compilation of jit(grown)" in r.message]
+        assert int(program(np.int32(5))) == 7
+        again = [r for r in caplog.records if "XLA compilation of jit(grown)" in r.message]
+    assert len(compiled) == len(again) == 1 and len(traced) == 1
+
+
+def test_an_error_while_tracing_leaves_programs_usable():
+    failing = Program(jax.jit(lambda: 1 / 0))
+    for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             failing()
+    assert int(Program(jax.jit(lambda: 3))()) == 3

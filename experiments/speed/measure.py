@@ -16,9 +16,9 @@ from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.fields.build import FieldSpec
 from jaxvsnerf.metrics.psnr import psnr
 from jaxvsnerf.training.batch import stream
-from jaxvsnerf.training.loop import Trainer
 from jaxvsnerf.training.stages import StageSpec
 from jaxvsnerf.training.step import make_train_steps, place
+from jaxvsnerf.training.trainer import Trainer
 from jaxvsnerf.types import Dataset, Params, TrainState
 
 Row = dict[str, Any]

@@ -155,6 +155,7 @@ def whole_run() -> Iterator[measure.Row]:
                     cache=cache,
                     total_s=total,
                     first_step_s=usage["first_step"],
+                    **{f"{phase}_s": seconds for phase, seconds in usage["seconds"].items()},
                     peak_gb=usage["memory"]["bytes"] / 1e9,
                     psnr=scores["psnr"]["mean"],
                 )

@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxvsnerf.fields.shared import HIGHEST, dense, matmul_precision
+from jaxvsnerf.fields.shared import dense, matmul_precision
 from jaxvsnerf.types import Array
 
 
@@ -30,17 +30,18 @@ def attention_shares(scores: Array, token_mask: Array) -> Array:
     """How much each view contributes once all refined tokens are averaged.
 
     Args:
-      scores: [V, V, ..., S, H], queries then keys.
+      scores: [..., S, H, V, V], queries then keys.
       token_mask: [V, ..., 1] bool; a view that is out neither asks nor answers.
 
     Returns:
-      [V, ..., S, H] shares over the keys, which sum to 1.
+      [..., S, H, V] shares over the keys, which sum to 1.
     """
-    mask = token_mask[..., None]
-    scores = jnp.where(mask[None], scores, -jnp.inf)
-    weights = jnp.exp(scores - jnp.max(scores, 1, keepdims=True))
-    weights = weights / jnp.sum(weights, 1, keepdims=True)
-    return jnp.sum(weights * (mask / jnp.sum(mask, 0))[:, None], 0)
+    mask = jnp.moveaxis(token_mask, 0, -1)[..., None, :]  # [..., 1, 1, V]
+    scores = jnp.where(mask[..., None, :], scores, -jnp.inf)
+    weights = jnp.exp(scores - jnp.max(scores, -1, keepdims=True))
+    weights = weights / jnp.sum(weights, -1, keepdims=True)
+    asking = mask / jnp.sum(mask, -1, keepdims=True)
+    return jnp.sum(weights * asking[..., None], -2)
 
 
 class AttentionCombiner(nn.Module):
@@ -75,15 +76,17 @@ class AttentionCombiner(nn.Module):
         query = dense(keys, self.dtype, "query", init)(tokens)
         key = dense(keys, self.dtype, "key", init)(tokens)
         if self.angle_term:
-            angles = jnp.zeros((1, 2)) if cosines is None else jnp.stack([cosines, cosines**2], -1)
             kernels = [self.param(f"{name}_angle", init, (2, keys)) for name in ("query", "key")]
             if cosines is not None:
-                terms = (jnp.matmul(angles, kernel, precision=HIGHEST) for kernel in kernels)
+                cos = cosines[..., None]
+                # Not a matrix product, which two terms are too few for.
                 query, key = (
-                    x + term.astype(self.dtype) for x, term in zip((query, key), terms, strict=True)
+                    x + (cos * kernel[0] + cos**2 * kernel[1]).astype(self.dtype)
+                    for x, kernel in zip((query, key), kernels, strict=True)
                 )
+        # Views come last, as the products of small matrices make them and want them.
         scores = jnp.einsum(
-            "q...hd,k...hd->qk...h",
+            "q...hd,k...hd->...hqk",
             query.reshape(heads),
             key.reshape(heads),
             preferred_element_type=jnp.float32,
@@ -91,7 +94,7 @@ class AttentionCombiner(nn.Module):
         )
         shares = attention_shares(scores / jnp.sqrt(self.key_size), token_mask)
         mixed = jnp.einsum(
-            "v...h,v...f->...hf", shares.astype(self.dtype), tokens, precision=precision
+            "...hv,v...f->...hf", shares.astype(self.dtype), tokens, precision=precision
         )
         per_head = nn.initializers.lecun_normal(in_axis=0, out_axis=(1, 2))
         value = self.param("value", per_head, (features, self.num_heads, size))

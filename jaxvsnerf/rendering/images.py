@@ -1,4 +1,4 @@
-"""Whole images under one jit, in chunks of constant size."""
+"""Whole images under one jit: the rays that meet something, in chunks of constant size."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ import jax.numpy as jnp
 from jaxvsnerf.geometry.cameras import image_rays
 from jaxvsnerf.rendering.plan import power_of_two
 from jaxvsnerf.rendering.render import render_rays
-from jaxvsnerf.rendering.sampling import Level
-from jaxvsnerf.rendering.sparse import FieldFn, ask_heaviest, march
-from jaxvsnerf.types import Array, FieldOut, Rays, Rendering
+from jaxvsnerf.rendering.sampling import Level, meets_support
+from jaxvsnerf.rendering.sparse import FieldFn, ask_heaviest, map_packed, march
+from jaxvsnerf.types import Array, Cameras, FieldOut, Rays, Rendering
 
 # Modes that ask every branch at every sample.
 COMBINED = ("fused", "canonical")
 # Numbers a sample takes beside the field's own features.
 SAMPLE_NUMBERS = 32
+# Numbers allowed for each ray of the pictures that are rendered together.
+RAY_NUMBERS = 256
 # Samples of a ray between two looks at its transmittance.
 MARCH_PART = 8
 
@@ -45,6 +47,7 @@ class RenderSpec:
       combined: samples of a ray that a combined mode asks every branch about, those that
         carry most weight; the others are the average branch's. 0 is all.
       opaque: transmittance that counts as none, see `march`.
+      rays: of the pictures that are rendered together; a larger picture is alone.
       chunk: rays at a time.
       block: samples at a time.
     """
@@ -54,8 +57,13 @@ class RenderSpec:
     half_extent: float
     combined: int
     opaque: float
+    rays: int
     chunk: int
     block: int
+
+    def pictures(self, width: int, height: int) -> int:
+        """How many pictures of this size are rendered together."""
+        return max(self.rays // (width * height), 1)
 
 
 def plan_rendering(
@@ -75,53 +83,82 @@ def plan_rendering(
     # Of a chunk only positions, depths and colours exist, some dozens of numbers a sample.
     samples = max(level.num for level in levels)
     chunk = power_of_two(elements // (samples * SAMPLE_NUMBERS), 64, 2**16)
-    return RenderSpec(mode, levels, half_extent, combined, opaque, chunk, block)
+    # Each camera has its own nearest view, and a call asks one.
+    rays = 1 if mode == "nearest" else power_of_two(elements // RAY_NUMBERS, 64, 2**20)
+    return RenderSpec(mode, levels, half_extent, combined, opaque, rays, chunk, block)
 
 
-def render_chunks(render: Callable[[Rays], Rendering], rays: Rays, chunk: int) -> Picture:
-    """Renders rays [R] chunk by chunk; pads the last; call it under jit.
+def render_packed(
+    render: Callable[[Rays], Rendering],
+    meets: Callable[[Rays], Array],
+    rays: Rays,
+    total: Array | int,
+    chunk: int,
+    background: Array,
+) -> Picture:
+    """Renders the rays that meet something, packed into chunks; call it under jit.
 
     Args:
       render: rays [chunk] -> Rendering.
+      meets: rays [chunk] -> whether each meets anything, [chunk] bool; the others see the
+        background.
       rays: [R] rays.
+      total: the rays from this one on are not rendered.
       chunk: rays at a time.
+      background: [3].
 
     Returns:
       Picture of [R] rays.
     """
-    total = rays.near.shape[0]
-    chunk = min(chunk, total)
-    count = -(-total // chunk)
+    num = rays.near.shape[0]
+    chunk = min(chunk, num)
+    missing = -num % chunk
 
-    def one(part: Rays) -> Picture:
-        out = render(part)
+    padded = jax.tree.map(
+        lambda leaf: jnp.pad(leaf, ((0, missing),) + ((0, 0),) * (leaf.ndim - 1), mode="edge"),
+        rays,
+    )
+
+    def look(index: Array, found: Array) -> Array:
+        part = jax.tree.map(
+            lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, index * chunk, chunk), padded
+        )
+        return jax.lax.dynamic_update_slice_in_dim(found, meets(part), index * chunk, 0)
+
+    found = jnp.zeros(num + missing, bool)
+    found = jax.lax.fori_loop(0, -(-total // chunk), look, found)[:num]
+
+    def one(packed: Rays) -> Picture:
+        out = render(packed)
         return Picture(out.rgb, out.acc, out.distance)
 
-    def split(leaf: Array) -> Array:
-        padding = ((0, count * chunk - total),) + ((0, 0),) * (leaf.ndim - 1)
-        return jnp.pad(leaf, padding, mode="edge").reshape(count, chunk, *leaf.shape[1:])
-
-    chunks = jax.lax.map(one, jax.tree.map(split, rays))
-    return jax.tree.map(lambda leaf: leaf.reshape(count * chunk, *leaf.shape[2:])[:total], chunks)
+    empty = Picture(
+        rgb=jnp.broadcast_to(jnp.asarray(background, jnp.float32), (num, 3)),
+        acc=jnp.zeros(num),
+        distance=rays.far[:, 0],
+    )
+    return map_packed(one, rays, found & (jnp.arange(num) < total), empty, chunk)
 
 
 @cache  # stages, commands and objects of the same shape share what was compiled
 def make_image_renderer(apply: Callable[..., FieldOut], spec: RenderSpec) -> Callable[..., Picture]:
-    """The whole-image renderer of a field, compiled once per picture size.
+    """The renderer of a field's pictures, compiled once per size and number of them.
 
     Args:
       apply: (params, samples, context, mode) -> FieldOut.
       spec: how.
 
     Returns:
-      (params, grid, context, cameras, view, background) -> Picture [height, width],
-      deterministic.
+      (params, grid, context, cameras [B], count, background) -> Picture [B, height, width],
+      deterministic; the pictures from `count` on are background and cost next to nothing.
     """
 
     @jax.jit
-    def render(params, grid, context, cameras, view, background) -> Picture:
-        rays = image_rays(cameras, view, spec.half_extent)
-        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), rays)
+    def render(params, grid, context, cameras: Cameras, count, background) -> Picture:
+        views = jnp.arange(len(cameras.w2c))
+        rays = jax.vmap(lambda view: image_rays(cameras, view, spec.half_extent))(views)
+        shape = rays.near.shape[:-1]
+        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[3:]), rays)
 
         def marched(mode: str) -> FieldFn:
             whole = partial(apply, params, context=context, mode=mode)
@@ -134,8 +171,14 @@ def make_image_renderer(apply: Callable[..., FieldOut], spec: RenderSpec) -> Cal
         def last_level(part: Rays) -> Rendering:
             return render_rays({"main": field}, part, spec.levels, grid, background)[-1]
 
-        picture = render_chunks(last_level, flat, spec.chunk)
-        shape = rays.near.shape[:2]
+        picture = render_packed(
+            last_level,
+            lambda part: meets_support(spec.levels, part, grid),
+            flat,
+            count * (shape[1] * shape[2]),
+            spec.chunk,
+            background,
+        )
         return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), picture)
 
     return render

@@ -79,6 +79,14 @@ def _grid_edges(level: GridLevel, rays: Rays, grid: DensityGrid, keys: Array | N
     return jnp.where(jnp.any(exists, -1, keepdims=True), drawn, rays.far)
 
 
+def meets_support(levels: tuple[Level, ...], rays: Rays, grid: DensityGrid | None) -> Array:
+    """Whether rays [...] can see anything, [...] bool; a level without a grid sees everywhere."""
+    if grid is None or not all(isinstance(level, GridLevel) for level in levels):
+        return jnp.ones(rays.near.shape[:-1], bool)
+    points = probe_points(rays, max(level.num_probes for level in levels))[1]
+    return jnp.any(lookup(grid, grid.support, points), -1)
+
+
 def level_edges(
     level: Level,
     rays: Rays,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from jaxvsnerf.rendering.intervals import blur_weights
 from jaxvsnerf.types import Array, FieldOut, Samples
 
 FieldFn = Callable[[Samples], FieldOut]
+Tree = Any  # a pytree of arrays
 # Samples are packed into at least so many blocks: one block is computed whole, however few
 # samples it holds.
 MIN_BLOCKS = 8
@@ -141,36 +143,49 @@ def march(
     return ask
 
 
-def _ask_packed(field: FieldFn, singles: Samples, active: Array, block: int) -> FieldOut:
-    """The field's answers [R, S, ...] to the active ones of samples [R, S, 1], 0 elsewhere."""
-    total = active.size
-    size = min(block, -(-total // MIN_BLOCKS))
-    flat = jax.tree.map(lambda leaf: leaf.reshape(total, *leaf.shape[2:]), singles)
-    chosen = active.reshape(-1)
-    slot = jnp.cumsum(chosen) - 1
-    # Slot s holds the s-th active sample; room for a last block that is not full.
+def map_packed(
+    function: Callable[[Tree], Tree], inputs: Tree, active: Array, answers: Tree, size: int
+) -> Tree:
+    """Calls a function on the active rows alone, packed into blocks; not differentiable.
+
+    Args:
+      function: rows [size, ...] -> answers [size, ...].
+      inputs: [N, ...] rows.
+      active: [N] bool. Only as many blocks are computed as the active rows fill.
+      answers: [N, ...] those of the other rows.
+      size: rows at a time.
+
+    Returns:
+      answers [N, ...].
+    """
+    total = len(active)
+    slot = jnp.cumsum(active) - 1
+    count = slot[-1] + 1
+    # Slot s holds the s-th active row; room for a last block that is not full.
     packed = jnp.zeros(-(-total // size) * size, jnp.int32)
-    packed = packed.at[jnp.where(chosen, slot, len(packed))].set(
+    packed = packed.at[jnp.where(active, slot, len(packed))].set(
         jnp.arange(total, dtype=jnp.int32), mode="drop"
     )
 
-    def one_block(index, buffers):
+    def one_block(index: Array, answers: Tree) -> Tree:
         which = jax.lax.dynamic_slice_in_dim(packed, index * size, size)
-        out = field(jax.tree.map(lambda leaf: leaf[which], flat))
-        return jax.tree.map(
-            lambda buffer, new: jax.lax.dynamic_update_slice_in_dim(
-                buffer, new[:, 0], index * size, 0
-            ),
-            buffers,
-            out,
-        )
+        found = function(jax.tree.map(lambda leaf: leaf[which], inputs))
+        # Slots behind the last row are computed and thrown away.
+        target = jnp.where(index * size + jnp.arange(size) < count, which, total)
+        return jax.tree.map(lambda leaf, new: leaf.at[target].set(new, mode="drop"), answers, found)
 
-    one = jax.eval_shape(field, flat)
-    buffers = jax.tree.map(lambda leaf: jnp.zeros((len(packed), *leaf.shape[2:]), leaf.dtype), one)
-    buffers = jax.lax.fori_loop(0, (slot[-1] + size) // size, one_block, buffers)
+    return jax.lax.fori_loop(0, -(-count // size), one_block, answers)
 
-    def unpack(leaf: Array) -> Array:
-        found = leaf[jnp.maximum(slot, 0)].reshape(*active.shape, *leaf.shape[1:])
-        return jnp.where(active.reshape(*active.shape, *(1,) * (found.ndim - 2)), found, 0)
 
-    return jax.tree.map(unpack, buffers)
+def _ask_packed(field: FieldFn, singles: Samples, active: Array, block: int) -> FieldOut:
+    """The field's answers [R, S, ...] to the active ones of samples [R, S, 1], 0 elsewhere."""
+    total = active.size
+    flat = jax.tree.map(lambda leaf: leaf.reshape(total, *leaf.shape[2:]), singles)
+
+    def ask(samples: Samples) -> FieldOut:
+        return jax.tree.map(lambda leaf: leaf[:, 0], field(samples))
+
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(ask, flat))
+    size = min(block, -(-total // MIN_BLOCKS))
+    answers = map_packed(ask, flat, active.reshape(-1), zeros, size)
+    return jax.tree.map(lambda leaf: leaf.reshape(*active.shape, *leaf.shape[1:]), answers)

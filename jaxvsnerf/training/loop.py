@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
 
 import jax
 import numpy as np
 
-from jaxvsnerf.fields.build import Field
-from jaxvsnerf.rendering.plan import memory_budget, micro_batches
-from jaxvsnerf.training.batch import Scene, StepSpec, rays_per_device, stream
+from jaxvsnerf.training.ahead import Job, compiled_ahead
+from jaxvsnerf.training.batch import Scene, rays_per_device, stream
 from jaxvsnerf.training.checkpoints import Checkpoints
-from jaxvsnerf.training.processes import anywhere, from_first, is_first, most, together
+from jaxvsnerf.training.processes import anywhere, from_first, is_first, together
 from jaxvsnerf.training.saving import Saver
-from jaxvsnerf.training.stages import StageSpec, promote
-from jaxvsnerf.training.step import NO_STEP, StepMetrics, init_state, make_train_steps, place
-from jaxvsnerf.types import Array, TrainState
-
-# On so many cores programs compile two at a time: one keeps four or so busy, and tracing them
-# is Python, of which only one thread runs.
-CORES_FOR_TWO = 8
+from jaxvsnerf.training.stages import StageSpec
+from jaxvsnerf.training.step import NO_STEP, StepMetrics, place
+from jaxvsnerf.training.trainer import Trainer
+from jaxvsnerf.types import TrainState
 
 
 @dataclass(frozen=True)
@@ -55,147 +48,12 @@ class Progress:
     report_steps: int
 
 
-@dataclass(frozen=True)
-class LoopSpec:
-    """Cadence, in steps of a stage.
-
-    Attributes:
-      report_every: steps per dispatch and report.
-      checkpoint_every: steps between two checkpoints; the end of a stage is always one.
-    """
-
-    report_every: int
-    checkpoint_every: int
-
-    def __post_init__(self):
-        if self.report_every < 1 or self.checkpoint_every < 1:
-            raise ValueError(
-                f"loop: expected report_every and checkpoint_every of at least 1, "
-                f"got {self.report_every} and {self.checkpoint_every}"
-            )
-
-
 class NonFiniteLoss(ArithmeticError):
     """The loss was NaN or infinite; the state that led to it is not saved."""
 
 
 class Interrupted(Exception):
     """The run was asked to stop; its state is saved."""
-
-
-@cache  # runs of the same shape in one process share what was compiled
-def _make_start(field: Field, stage: StageSpec) -> Callable[..., TrainState]:
-    """(params or None, sampler, key) -> the state that `stage` starts from."""
-
-    @jax.jit  # one small program instead of dozens of single operations
-    def start(params, sampler, key) -> TrainState:
-        params = field.init(key, 1) if params is None else params
-        params = promote(field, params, stage.mode, stream(key, "promote"))
-        return init_state(stage, params, sampler)
-
-    return start
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """All that does not change while a run trains.
-
-    Attributes:
-      field: the field.
-      stages: in order.
-      spec: of the step.
-      loop: cadence.
-      sampler: density grid the first stage starts from, or None.
-      seed: of the run.
-      devices: those that share a step, of all processes.
-    """
-
-    field: Field
-    stages: tuple[StageSpec, ...]
-    spec: StepSpec
-    loop: LoopSpec
-    sampler: object
-    seed: int
-    devices: tuple
-
-    def key(self) -> Array:
-        """The run's PRNG key; children are named streams."""
-        return jax.random.key(self.seed)
-
-    def micro_batches(self, stage: StageSpec) -> int:
-        """Parts in which each device computes a step's gradient, so that it fits."""
-        shape = self.field.spec
-        local = rays_per_device(stage, shape.num_views, len(self.devices))
-        samples, views = max(level.num for level in self.spec.levels), 1
-        if stage.mode == "fused":
-            samples, views = min(stage.combined or samples, samples), shape.num_views
-        elements = local * shape.num_views * samples * views * shape.width
-        return micro_batches(local, elements, memory_budget(jax.local_devices()[0]))
-
-    def initial_state(self, stage: StageSpec, previous: TrainState | None) -> TrainState:
-        """The state `stage` starts from, given the state the stage before ended with."""
-        start = _make_start(self.field, stage)
-        key = stream(self.key(), f"init/{stage.name}")
-        if previous is None:
-            return start(None, self.sampler, key)
-        return start(previous.params, previous.sampler, key)
-
-    def template(self, name: str) -> TrainState:
-        """Shapes of the state of stage `name`."""
-
-        def states() -> TrainState:
-            state = None
-            for stage in self.stages:
-                state = self.initial_state(stage, state)
-                if stage.name == name:
-                    return state
-            raise ValueError(f"expected a stage of the run, got {name!r}")
-
-        return jax.eval_shape(states)
-
-
-def compile_ahead(
-    trainer: Trainer, stages: tuple[StageSpec, ...], scene: Scene, pool: Executor
-) -> dict[str, Callable[[], Callable]]:
-    """Compiles the steps of the stages, the later ones while the first trains.
-
-    Only with one device: programs that talk between devices must not be started from
-    several threads, so there each is compiled when it is wanted.
-
-    Returns:
-      stage name -> function that waits for its steps function, see `make_train_steps`.
-    """
-
-    def compile_stage(stage: StageSpec) -> Callable:
-        devices = trainer.devices
-        # One program runs in all processes, in parts that fit the memory of each.
-        parts = most(trainer.micro_batches(stage))
-        steps_fn = make_train_steps(trainer.field, stage, trainer.spec, devices, parts)
-        template = trainer.template(stage.name)
-        empty = jax.tree.map(_zeros, template)
-        # No step is taken, the program is only made, with arguments placed as they will be.
-        steps_fn(place(empty, devices), scene, place(trainer.key(), devices), 0)
-        return steps_fn
-
-    if len(trainer.devices) > 1:
-        return {stage.name: partial(compile_stage, stage) for stage in stages}
-    compiling = _on_this_device(compile_stage)
-    return {stage.name: pool.submit(compiling, stage).result for stage in stages}
-
-
-def _on_this_device(function: Callable) -> Callable:
-    """The function, in any thread with the default device of the thread that is here.
-
-    A thread does not inherit it, and what is compiled under another one would be compiled
-    again.
-    """
-    default_device = jax.config.jax_default_device
-
-    def call(*args):
-        with jax.default_device(default_device):
-            return function(*args)
-
-    return call
 
 
 def run_stage(
@@ -208,7 +66,7 @@ def run_stage(
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> TrainState:
-    """Trains one stage with its `program`, see `compile_ahead`, from `state` to its end.
+    """Trains one stage with its `program`, see `compiled_ahead`, from `state` to its end.
 
     Raises:
       NonFiniteLoss: naming stage, step and last good checkpoint.
@@ -284,12 +142,8 @@ def _newest(
     index = int(from_first(np.int32(names.index(found[0]) if found else -1)))
     if index < 0:
         return None
-    state = found[1] if found else jax.tree.map(_zeros, trainer.template(names[index]))
+    state = found[1] if found else trainer.empty_state(names[index])
     return names[index], from_first(state)
-
-
-def _zeros(leaf) -> np.ndarray:
-    return np.zeros(leaf.shape, leaf.dtype)
 
 
 def run_stages(
@@ -299,7 +153,7 @@ def run_stages(
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
     resumed: Callable[[str, int], None],
-    meanwhile: Sequence[Callable[[], object]] = (),
+    later: Sequence[Job] = (),
 ) -> None:
     """Trains all stages, going on from the newest checkpoint.
 
@@ -311,8 +165,7 @@ def run_stages(
       stop: whether to save and stop; any process may say so.
       resumed: called once with (stage, step) the run goes on from, ("", 0) at the start; in
         the first process.
-      meanwhile: called in threads while the stages train, after their compilation has
-        begun; with several devices they are not called.
+      later: what follows training and is compiled meanwhile, see `compiled_ahead`.
 
     Raises:
       NonFiniteLoss, Interrupted, OSError: see run_stage and Checkpoints.save.
@@ -325,25 +178,15 @@ def run_stages(
     if underway and int(state.step) == trainer.stages[first].steps:
         first, underway = first + 1, False
     remaining = trainer.stages[first:]
-    # The first stage need not wait for the others where cores are few.
-    compilers = 2 if (os.cpu_count() or 1) >= CORES_FOR_TWO else 1
-    with ThreadPoolExecutor(compilers) as pool, Saver(checkpoints) as saver:
-        programs = compile_ahead(trainer, remaining, scene, pool)
-        alone = len(trainer.devices) == 1
-        aside = [pool.submit(_on_this_device(work)) for work in meanwhile if alone]
-        try:
-            for stage in remaining:
-                if not underway:
-                    state = from_first(trainer.initial_state(stage, state))
-                underway = False
-                program = programs[stage.name]
-                state = run_stage(trainer, stage, program, state, scene, saver, report, stop)
-                if anywhere(stop()):
-                    _settle(saver)
-                    raise Interrupted(f"stopped at the end of {stage.name}; saved")
-            _settle(saver)
-            for work in aside:
-                work.result()
-        except BaseException:  # what has not begun need not
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    ahead = compiled_ahead(trainer, remaining, scene, later)
+    with Saver(checkpoints) as saver, ahead as programs:
+        for stage in remaining:
+            if not underway:
+                state = from_first(trainer.initial_state(stage, state))
+            underway = False
+            program = programs[stage.name]
+            state = run_stage(trainer, stage, program, state, scene, saver, report, stop)
+            if anywhere(stop()):
+                _settle(saver)
+                raise Interrupted(f"stopped at the end of {stage.name}; saved")
+        _settle(saver)

@@ -13,7 +13,7 @@ import optax
 
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.rendering.grid import DensityGrid, update_grid
-from jaxvsnerf.rendering.program import first_alone
+from jaxvsnerf.rendering.program import Program
 from jaxvsnerf.rendering.render import render_rays
 from jaxvsnerf.rendering.sparse import FieldFn, ask_heaviest, inside_support
 from jaxvsnerf.training.batch import Batch, Scene, StepSpec, draw_batch, rays_per_device, stream
@@ -163,7 +163,7 @@ def make_train_steps(
     spec: StepSpec,
     devices: tuple[jax.Device, ...],
     micro_batches: int = 1,
-) -> Callable:
+) -> Program:
     """The compiled step of a stage: one program for any number of steps.
 
     Args:
@@ -214,8 +214,9 @@ def make_train_steps(
     )
     # Each process feeds its own devices' part of the mapped axis.
     indices = np.flatnonzero([_is_here(device) for device in devices]).astype(np.int32)
-    return first_alone(
-        lambda state, scene, key, num_steps: mapped(state, scene, key, np.int32(num_steps), indices)
+    return Program(
+        mapped,
+        lambda state, scene, key, num_steps: (state, scene, key, np.int32(num_steps), indices),
     )
 
 

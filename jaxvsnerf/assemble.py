@@ -165,7 +165,7 @@ def make_context(cameras: Cameras) -> Context:
     """What the field knows of the input views."""
     return Context(
         view_dirs=np.asarray(optical_axes(cameras)),
-        view_centers=np.asarray(camera_centers(cameras)),
+        view_centers=camera_centers(cameras),
         branch=np.int32(0),
     )
 

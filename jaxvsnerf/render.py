@@ -40,7 +40,7 @@ TURNTABLE_FOCAL, TURNTABLE_DISTANCE = 280 / 256, 1.5
 
 def turntable_cameras(inputs: Cameras, frames: int, size: int) -> Cameras:
     """A full turn at the mean elevation of the input views, at most 60 degrees."""
-    centers = np.asarray(camera_centers(inputs))
+    centers = camera_centers(inputs)
     sine = centers[:, 2] / np.linalg.norm(centers, axis=-1)
     elevation_deg = float(np.clip(np.rad2deg(np.arcsin(sine)).mean(), -60.0, 60.0))
     azimuth_deg = np.arange(frames) * 360.0 / frames

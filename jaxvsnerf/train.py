@@ -29,6 +29,7 @@ from jaxvsnerf.evaluate import evaluate_run
 from jaxvsnerf.export import export_run
 from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.render import render_run
+from jaxvsnerf.rendering.program import on_this_device
 from jaxvsnerf.report import report_run
 from jaxvsnerf.training.checkpoints import Checkpoints, load_storage
 from jaxvsnerf.training.loop import Progress, run_stages
@@ -133,7 +134,7 @@ def train_run(
     Of several processes all train; the first one alone writes, and does what follows.
 
     Returns:
-      Seconds of each phase: load, train, evaluate, render, export, report.
+      Seconds of each phase: load, train, evaluate, render, export beside it, report.
 
     Raises:
       ValueError, FileNotFoundError, ImportError: something given is wrong; nothing was
@@ -165,13 +166,13 @@ def train_run(
             usage = Usage(first_step - started, peak_memory(own), seconds)
             save_usage(folder, usage)
             took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
-        before = seconds["load"] + seconds["train"]
+        trained = time.perf_counter()
         _finish(folder, dataset, seconds, say)
         if usage:
             save_usage(folder, usage)
     say(
-        f"trained in {before:.0f} s{took and f' ({took})'}, evaluated and exported in "
-        f"{sum(seconds.values()) - before:.0f} s: {folder / 'report.html'}"
+        f"trained in {seconds['load'] + seconds['train']:.0f} s{took and f' ({took})'}, evaluated "
+        f"and exported in {time.perf_counter() - trained:.0f} s: {folder / 'report.html'}"
     )
     return seconds
 
@@ -242,11 +243,17 @@ def _finish(
         stages = assemble.load_stages(folder)
         pictures = evaluate_run(folder, dataset, stages, say)
     final = list(stages.values())[-1]
-    with _timed(finishing, "render"):
-        render_run(folder, dataset, final, pictures)
-    try:
+
+    def export() -> None:
         with _timed(finishing, "export"):
             export_run(folder, final, say=say)
+
+    with ThreadPoolExecutor(1) as pool:  # the mesh is the host's work, a rendering the device's
+        exported = pool.submit(on_this_device(export))
+        with _timed(finishing, "render"):
+            render_run(folder, dataset, final, pictures)
+    try:
+        exported.result()
     finally:  # a field without a surface still has a page
         seconds.update(finishing)
         with _timed(seconds, "report"):

@@ -76,7 +76,7 @@ class TrainedField:
     def _render_calls(self, cameras: Cameras) -> Iterator[tuple]:
         """The arguments of the calls that make pictures of V cameras."""
         count, together = len(cameras.w2c), self._spec.pictures(cameras.width, cameras.height)
-        own, centers = np.asarray(self.context.view_centers), np.asarray(camera_centers(cameras))
+        own, centers = np.asarray(self.context.view_centers), camera_centers(cameras)
         for start in range(0, count, together):
             # So many cameras that one program serves any number of them.
             index = np.minimum(np.arange(start, start + together), count - 1)

@@ -77,9 +77,9 @@ def test_a_checkpoint_opens_on_another_number_of_devices(run_folder, tmp_path, c
 
 def test_a_checkpoint_of_another_format_is_refused_and_stays(run_folder, tmp_path, monkeypatch):
     shutil.copytree(run_folder / "checkpoints", tmp_path / "checkpoints")
-    monkeypatch.setattr(checkpoints_module, "FORMAT_VERSION", 3)
+    monkeypatch.setattr(checkpoints_module, "FORMAT_VERSION", 4)
     checkpoints = Checkpoints(tmp_path / "checkpoints", STAGES)
-    with pytest.raises(ValueError, match="expected checkpoint format 3, got 2"):
+    with pytest.raises(ValueError, match="expected checkpoint format 4, got 3"):
         checkpoints.restore_newest(lambda _: None)
     assert checkpoints.steps("stage3") == [4, 6]
 

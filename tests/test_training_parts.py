@@ -44,7 +44,7 @@ def test_a_gradient_in_parts_is_the_whole_one(scene, mode):
     # Rounding apart: Adam's first step is the sign of the gradient, so compare what it saw.
     np.testing.assert_allclose(others.loss, sums.loss, rtol=1e-5)
     np.testing.assert_allclose(others.mse, sums.mse, rtol=1e-5)
-    seen, parts_seen = (jax.tree.leaves(state.opt_state[0][0].mu) for state in (whole, parted))
+    seen, parts_seen = (jax.tree.leaves(state.opt_state[0].mu) for state in (whole, parted))
     for one, other in zip(seen, parts_seen, strict=True):
         np.testing.assert_allclose(other, one, atol=1e-6)
 

@@ -53,7 +53,7 @@ def test_a_device_that_keeps_no_account_leaves_the_process(stats):
 def test_usage_is_kept_and_told(tmp_path):
     assert load_usage(tmp_path) is None
     for memory in (Memory(3_210_000_000, "device"), None):
-        usage = Usage(12.34, memory)
+        usage = Usage(12.34, memory, {"load": 1.5})
         save_usage(tmp_path, usage)
         assert load_usage(tmp_path) == usage
     assert usage_facts(usage) == {"first step after": "12.3 s"}
@@ -71,3 +71,6 @@ def test_a_run_tells_its_time_to_the_first_step_and_its_memory(run_folder):
         for label, value in usage_facts(usage).items():
             assert label in text and value in text
     assert usage.memory.of == "process"
+    phases = {"load", "train", "evaluate", "render", "export", "report"}
+    assert set(usage.seconds) == phases
+    assert all(seconds > 0 for seconds in usage.seconds.values())

@@ -70,7 +70,7 @@ def damage_views(views: ViewSet, severity: str, seed: int) -> ViewSet:
     if severity == "clean":
         return views
     level = SEVERITIES[severity]
-    strength = damage_strength(np.asarray(camera_centers(views.cameras)))
+    strength = damage_strength(camera_centers(views.cameras))
     keys = jax.random.split(jax.random.key(seed), len(strength))
     numbers = strength[:, None] * np.array([level.gain, level.bias, level.warp], np.float32)
     images, masks = _damage_all(keys, views.images, views.masks, numbers, views.background)

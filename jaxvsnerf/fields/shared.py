@@ -7,7 +7,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxvsnerf.types import Array
 
@@ -112,6 +111,13 @@ def pad_features(encoding: Array) -> Array:
     return jnp.pad(encoding, ((0, 0),) * (encoding.ndim - 1) + ((0, missing),))
 
 
+def _rows(kernel: Array, start: int, num: int, padded: int) -> Array:
+    """Rows start ... start + num of a kernel [K, N], with zeros up to [padded, N]."""
+    if num < kernel.shape[0]:
+        kernel = kernel[start : start + num]
+    return kernel if num == padded else jnp.pad(kernel, ((0, padded - num), (0, 0)))
+
+
 def apply_layers(
     hidden: Array | None,
     encoding: Array,
@@ -143,15 +149,11 @@ def apply_layers(
         parts = [(encoding, size)] if hidden is None or index == skip else []
         parts += [] if hidden is None else [(hidden, width)]
         kernel, bias = Affine(sum(rows for _, rows in parts), width, name=f"layer_{index}")()
-        kernels = jnp.split(kernel, np.cumsum([rows for _, rows in parts])[:-1])
-        hidden = relu_layer(
-            tuple(inputs for inputs, _ in parts),
-            tuple(
-                jnp.pad(kernel, ((0, inputs.shape[-1] - rows), (0, 0)))
-                for kernel, (inputs, rows) in zip(kernels, parts, strict=True)
-            ),
-            bias,
-        )
+        kernels, start = [], 0
+        for inputs, rows in parts:
+            kernels.append(_rows(kernel, start, rows, inputs.shape[-1]))
+            start += rows
+        hidden = relu_layer(tuple(inputs for inputs, _ in parts), tuple(kernels), bias)
     return hidden
 
 

@@ -78,10 +78,10 @@ def match_cameras(cameras: Cameras, others: Cameras) -> list[int | None]:
     return matches
 
 
-def camera_centers(cameras: Cameras) -> Array:
+def camera_centers(cameras: Cameras) -> np.ndarray:
     """[V, 3] camera centres in the world: -R^T t."""
-    rotation, translation = cameras.w2c[..., :3], cameras.w2c[..., 3]
-    return -jnp.einsum("...ji,...j->...i", rotation, translation, precision=HIGHEST)
+    w2c = np.asarray(cameras.w2c)
+    return -np.einsum("...ji,...j->...i", w2c[..., :3], w2c[..., 3])
 
 
 def optical_axes(cameras: Cameras) -> Array:

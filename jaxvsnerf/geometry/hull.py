@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.ndimage import maximum_filter
 
 from jaxvsnerf.geometry.cameras import project
 from jaxvsnerf.types import Array, Cameras
@@ -26,10 +27,9 @@ def dilate_masks(masks: np.ndarray, pixels: int) -> np.ndarray:
     """
     if pixels <= 0:
         return np.asarray(masks)
-    grown, side = jnp.asarray(masks, jnp.float32), 2 * pixels + 1
-    for window in ((1, side, 1), (1, 1, side)):
-        grown = jax.lax.reduce_window(grown, -jnp.inf, jax.lax.max, window, (1, 1, 1), "SAME")
-    return np.asarray(grown)
+    side = 2 * pixels + 1
+    masks = np.asarray(masks, np.float32)
+    return maximum_filter(masks, size=(1, side, side), mode="constant", cval=-np.inf)
 
 
 @partial(jax.jit, static_argnames=("num_outside", "extend"))

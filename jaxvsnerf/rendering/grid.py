@@ -49,10 +49,10 @@ def init_grid(support: np.ndarray, density: float, half_extent: float) -> Densit
         )
     order = np.argsort(~support.reshape(-1), kind="stable").astype(np.int32)
     return DensityGrid(
-        density=jnp.asarray(support, jnp.float32) * density,
-        support=jnp.asarray(support),
-        order=jnp.asarray(order),
-        num_support=jnp.asarray(support.sum(), jnp.int32),
+        density=np.float32(density) * support,
+        support=support,
+        order=order,
+        num_support=np.asarray(support.sum(), np.int32),
         half_extent=half_extent,
     )
 
@@ -63,7 +63,8 @@ def lookup(grid: DensityGrid, values: Array, points: Array) -> Array:
     cell = jnp.floor((points / grid.half_extent + 1.0) * (0.5 * resolution)).astype(jnp.int32)
     inside = jnp.all((cell >= 0) & (cell < resolution), -1)
     cell = jnp.clip(cell, 0, resolution - 1)
-    found = values[cell[..., 0], cell[..., 1], cell[..., 2]]
+    flat = (cell[..., 0] * resolution + cell[..., 1]) * resolution + cell[..., 2]
+    found = jnp.take(values.reshape(-1), flat, mode="clip")
     return jnp.where(inside, found, jnp.zeros_like(found))
 
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 
 class Program:
     """A jit or pmap function that is compiled once, whichever threads call it first.
@@ -50,3 +52,18 @@ class Program:
             result = self._function(*args)
             self._compiled.set()
         return result
+
+
+def on_this_device(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, in any thread with the default device of the thread that is here.
+
+    A thread does not inherit it, and what is compiled under another one would be compiled
+    again.
+    """
+    default_device = jax.config.jax_default_device
+
+    def call(*args: Any) -> Any:
+        with jax.default_device(default_device):
+            return function(*args)
+
+    return call

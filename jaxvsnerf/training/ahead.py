@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from jaxvsnerf.rendering.program import Program
+from jaxvsnerf.rendering.program import Program, on_this_device
 from jaxvsnerf.training.batch import Scene
 from jaxvsnerf.training.processes import most
 from jaxvsnerf.training.stages import StageSpec
@@ -72,13 +72,7 @@ def compiled_ahead(
         return
     compilers = max((os.cpu_count() or 1) // CORES_PER_PROGRAM, 1)
     with ThreadPoolExecutor(1) as tracing, ThreadPoolExecutor(compilers) as compiling:
-        default_device = jax.config.jax_default_device
-
-        def here(function: Callable[[], Any]) -> Any:
-            # A thread does not inherit the device, and what is compiled under another one
-            # would be compiled again.
-            with jax.default_device(default_device):
-                return function()
+        here = on_this_device(lambda function: function())
 
         def begin(job: Job) -> Callable[[], Any]:
             def trace() -> Future:

@@ -18,7 +18,7 @@ from absl import logging
 
 from jaxvsnerf.types import TrainState
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 KEEP = 2
 
 

@@ -113,14 +113,15 @@ def make_optimizer(stage: StageSpec) -> optax.GradientTransformation:
         transition_steps=max(stage.steps - warmup, 1),
         decay_rate=stage.lr_final / stage.lr_init,
     )
+    return optax.adam(schedule, eps=1e-8)
 
-    def faster_encoding(updates: Params, _) -> Params:
-        if "encoding" not in updates:
-            return updates
-        scaled = jax.tree.map(lambda leaf: stage.encoding_lr * leaf, updates["encoding"])
-        return {**updates, "encoding": scaled}
 
-    return optax.chain(optax.adam(schedule, eps=1e-8), optax.stateless(faster_encoding))
+def apply_updates(stage: StageSpec, params: Params, updates: Params) -> Params:
+    """params + updates, those of a learned encoding times `encoding_lr`."""
+    if "encoding" in updates:
+        faster = jax.tree.map(lambda leaf: stage.encoding_lr * leaf, updates["encoding"])
+        updates = {**updates, "encoding": faster}
+    return jax.tree.map(jnp.add, params, updates)
 
 
 def promote(field: Field, params: Params, mode: str, key: Array) -> Params:

@@ -9,7 +9,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+from jax.flatten_util import ravel_pytree
 
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.rendering.grid import DensityGrid, update_grid
@@ -19,7 +19,12 @@ from jaxvsnerf.rendering.sparse import FieldFn, ask_heaviest, inside_support
 from jaxvsnerf.training.batch import Batch, Scene, StepSpec, draw_batch, rays_per_device, stream
 from jaxvsnerf.training.losses import total_loss
 from jaxvsnerf.training.refresh import grid_density
-from jaxvsnerf.training.stages import StageSpec, make_optimizer, split_trainable
+from jaxvsnerf.training.stages import (
+    StageSpec,
+    apply_updates,
+    make_optimizer,
+    split_trainable,
+)
 from jaxvsnerf.types import Array, Context, Params, TrainState
 
 AXIS = "devices"
@@ -135,11 +140,14 @@ def train_step(
         return total_loss(renderings, part.rgb, part.mask, spec.loss)
 
     (loss, mse), grads = micro_gradients(loss_fn, changing, batch, micro_batches)
-    loss, mse, grads = jax.lax.pmean((loss, mse, grads), AXIS)
+    # As one vector: one message between devices, and an optimiser that is traced once instead
+    # of once a leaf.
+    flat, unravel = ravel_pytree(grads)
+    loss, mse, flat = jax.lax.pmean((loss, mse, flat), AXIS)
     # A finite loss can have gradients that are not: both must be, or the state is lost.
-    loss = jnp.where(jnp.isfinite(optax.tree.norm(grads)), loss, jnp.nan)
-    updates, opt_state = make_optimizer(stage).update(grads, state.opt_state, changing)
-    params = {**frozen, **optax.apply_updates(changing, updates)}
+    loss = jnp.where(jnp.isfinite(jnp.sum(flat**2)), loss, jnp.nan)
+    updates, opt_state = make_optimizer(stage).update(flat, state.opt_state)
+    params = {**frozen, **apply_updates(stage, changing, unravel(updates))}
 
     def refresh(grid: DensityGrid) -> DensityGrid:
         density = grid_density(field, params, scene.context, stage)
@@ -226,7 +234,7 @@ def init_state(stage: StageSpec, params: Params, sampler: DensityGrid | None) ->
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        opt_state=make_optimizer(stage).init(changing),
+        opt_state=make_optimizer(stage).init(ravel_pytree(changing)[0]),
         sampler=sampler,
     )
 

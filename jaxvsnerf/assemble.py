@@ -262,7 +262,7 @@ def trained_field(
 
 
 def later_programs(config: ConfigDict, trainer: Trainer, dataset: Dataset) -> list[Job]:
-    """What traces the programs of the work that follows training, see `compiled_ahead`."""
+    """What traces the programs of the work that follows training, see `compiling_ahead`."""
     views = dataset.truth or dataset.inputs
     turntable = config.render.turntable_size
     sizes = [(views.cameras.width, views.cameras.height), (turntable, turntable)]

@@ -31,6 +31,7 @@ from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.render import render_run
 from jaxvsnerf.rendering.program import on_this_device
 from jaxvsnerf.report import report_run
+from jaxvsnerf.training.ahead import Begin, compiling_ahead
 from jaxvsnerf.training.checkpoints import Checkpoints, load_storage
 from jaxvsnerf.training.loop import Progress, run_stages
 from jaxvsnerf.training.processes import check_same, connected, is_first, join, leave, together
@@ -156,7 +157,8 @@ def train_run(
                 assemble.save_scene(folder, dataset)
                 _describe(dataset, trainer, say)
         with _timed(seconds, "train"), connected():
-            first_step = _train(config, folder, dataset, trainer, say, stop)
+            begin = held.enter_context(compiling_ahead())
+            first_step = _train(config, folder, dataset, trainer, begin, say, stop)
         leave()  # what follows takes minutes, and the first process alone
         if not is_first():
             return seconds
@@ -219,6 +221,7 @@ def _train(
     folder: Path,
     dataset: Dataset,
     trainer: Trainer,
+    begin: Begin,
     say: Callable[..., None],
     stop: Callable[[], bool] | None,
 ) -> float | None:
@@ -230,7 +233,7 @@ def _train(
     asked = contextlib.nullcontext(stop) if stop else stop_signal()
     with asked as stop, contextlib.closing(checkpoints):
         later = assemble.later_programs(config, trainer, dataset)
-        run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed, later)
+        run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed, begin, later)
     return reporter.first_step
 
 

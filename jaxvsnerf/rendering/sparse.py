@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -115,6 +116,8 @@ def march(
         singles = jax.tree.map(by_ray, _single_samples(samples))
         exists = by_ray(exists)
         rays, padded = exists.shape
+        rows = min(block, -(-rays * size // MIN_BLOCKS))
+        ask_block, nothing = _block_field(field, singles, rows)
 
         def one_part(index, carry):
             answers, depth = carry
@@ -123,7 +126,9 @@ def march(
                 return jax.lax.dynamic_slice_in_dim(leaf, index * size, size, 1)
 
             visible = cut(exists) & (jnp.exp(-depth) >= opaque)[:, None]
-            found = _ask_packed(field, jax.tree.map(cut, singles), visible, block)
+            flat = jax.tree.map(lambda leaf: cut(leaf).reshape(-1, *leaf.shape[2:]), singles)
+            found = map_packed(ask_block, flat, visible.reshape(-1), nothing(visible.size), rows)
+            found = jax.tree.map(lambda leaf: leaf.reshape(*visible.shape, *leaf.shape[1:]), found)
             answers = jax.tree.map(
                 lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, index * size, 1),
                 answers,
@@ -131,16 +136,34 @@ def march(
             )
             return answers, depth + jnp.sum(found.optical_depth, -1)
 
-        one = jax.eval_shape(field, jax.tree.map(lambda leaf: leaf[:, 0], singles))
-        answers = jax.tree.map(
-            lambda leaf: jnp.zeros((rays, padded, *leaf.shape[2:]), leaf.dtype), one
-        )
-        answers, _ = jax.lax.fori_loop(0, padded // size, one_part, (answers, jnp.zeros(rays)))
+        start = nothing(rays, padded), jnp.zeros(rays)
+        answers, _ = jax.lax.fori_loop(0, padded // size, one_part, start)
         return jax.tree.map(
             lambda leaf: leaf[:, :num].reshape(*batch, num, *leaf.shape[2:]), answers
         )
 
     return ask
+
+
+def _block_field(
+    field: FieldFn, singles: Samples, rows: int
+) -> tuple[FieldFn, Callable[..., FieldOut]]:
+    """The field of blocks [rows, 1] of `singles` [R, S, 1], and zeros of its kind, any shape."""
+
+    # Traced once, for its shapes and for what it computes.
+    @partial(jax.jit, inline=True)
+    def ask(block: Samples) -> FieldOut:
+        return jax.tree.map(lambda leaf: leaf[:, 0], field(block))
+
+    def row_shape(leaf: Array) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((rows, *leaf.shape[2:]), leaf.dtype)
+
+    answer = jax.eval_shape(ask, jax.tree.map(row_shape, singles))
+
+    def nothing(*shape: int) -> FieldOut:
+        return jax.tree.map(lambda leaf: jnp.zeros((*shape, *leaf.shape[1:]), leaf.dtype), answer)
+
+    return ask, nothing
 
 
 def map_packed(
@@ -175,17 +198,3 @@ def map_packed(
         return jax.tree.map(lambda leaf, new: leaf.at[target].set(new, mode="drop"), answers, found)
 
     return jax.lax.fori_loop(0, -(-count // size), one_block, answers)
-
-
-def _ask_packed(field: FieldFn, singles: Samples, active: Array, block: int) -> FieldOut:
-    """The field's answers [R, S, ...] to the active ones of samples [R, S, 1], 0 elsewhere."""
-    total = active.size
-    flat = jax.tree.map(lambda leaf: leaf.reshape(total, *leaf.shape[2:]), singles)
-
-    def ask(samples: Samples) -> FieldOut:
-        return jax.tree.map(lambda leaf: leaf[:, 0], field(samples))
-
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(ask, flat))
-    size = min(block, -(-total // MIN_BLOCKS))
-    answers = map_packed(ask, flat, active.reshape(-1), zeros, size)
-    return jax.tree.map(lambda leaf: leaf.reshape(*active.shape, *leaf.shape[1:]), answers)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import jax
@@ -23,6 +22,8 @@ CORES_PER_PROGRAM = 4
 
 # Traces something; the function it returns compiles that.
 Job = Callable[[], Callable[[], Any]]
+# Begins a job; the function it returns waits for what the job's function returned.
+Begin = Callable[[Job], Callable[[], Any]]
 
 
 def trace_stage(trainer: Trainer, stage: StageSpec, scene: Scene) -> Callable[[], Program]:
@@ -49,26 +50,19 @@ def trace_stage(trainer: Trainer, stage: StageSpec, scene: Scene) -> Callable[[]
 
 
 @contextlib.contextmanager
-def compiled_ahead(
-    trainer: Trainer, stages: Sequence[StageSpec], scene: Scene, later: Sequence[Job]
-) -> Iterator[dict[str, Callable[[], Program]]]:
-    """Compiles in threads the steps of the stages, then what comes later.
+def compiling_ahead() -> Iterator[Begin]:
+    """Threads that compile what will be wanted, until the block ends.
 
-    One thread traces them all in order, since tracing is Python, and others compile. With
-    several processes, which must ask each other in the same order, each stage is compiled
-    when it is wanted, and nothing later is.
-
-    Args:
-      trainer: the run.
-      stages: those that are left.
-      scene: on the devices.
-      later: jobs that follow the stages; their errors are raised when the block has ended.
+    One thread traces the jobs in order, since tracing is Python, and others compile. With
+    several processes, which must ask each other in the same order, a job is done when its
+    result is waited for.
 
     Yields:
-      stage name -> function that waits for its steps, see `make_train_steps`.
+      Begins a job; returns a function that waits for its result. A job that nobody waits for
+      may fail unseen: what it compiles is then compiled, and fails, where it is wanted.
     """
     if jax.process_count() > 1:
-        yield {stage.name: lambda s=stage: trace_stage(trainer, s, scene)() for stage in stages}
+        yield lambda job: lambda: job()()
         return
     compilers = max((os.cpu_count() or 1) // CORES_PER_PROGRAM, 1)
     with ThreadPoolExecutor(1) as tracing, ThreadPoolExecutor(compilers) as compiling:
@@ -81,13 +75,10 @@ def compiled_ahead(
             traced = tracing.submit(trace)
             return lambda: traced.result().result()
 
-        steps = {stage.name: begin(partial(trace_stage, trainer, stage, scene)) for stage in stages}
-        others = [begin(job) for job in later]
         try:
-            yield steps
-            for other in others:
-                other()
+            yield begin
         except BaseException:  # what has not begun need not
             for pool in (tracing, compiling):
                 pool.shutdown(wait=False, cancel_futures=True)
             raise
+        tracing.shutdown()  # it fills the other pool

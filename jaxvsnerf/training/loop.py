@@ -6,11 +6,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import numpy as np
 
-from jaxvsnerf.training.ahead import Job, compiled_ahead
+from jaxvsnerf.training.ahead import Begin, Job, trace_stage
 from jaxvsnerf.training.batch import Scene, rays_per_device, stream
 from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.processes import anywhere, from_first, is_first, together
@@ -66,7 +67,7 @@ def run_stage(
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> TrainState:
-    """Trains one stage with its `program`, see `compiled_ahead`, from `state` to its end.
+    """Trains one stage with its `program`, see `trace_stage`, from `state` to its end.
 
     Raises:
       NonFiniteLoss: naming stage, step and last good checkpoint.
@@ -153,6 +154,7 @@ def run_stages(
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
     resumed: Callable[[str, int], None],
+    begin: Begin,
     later: Sequence[Job] = (),
 ) -> None:
     """Trains all stages, going on from the newest checkpoint.
@@ -165,7 +167,8 @@ def run_stages(
       stop: whether to save and stop; any process may say so.
       resumed: called once with (stage, step) the run goes on from, ("", 0) at the start; in
         the first process.
-      later: what follows training and is compiled meanwhile, see `compiled_ahead`.
+      begin: compiles in the background, see `compiling_ahead`.
+      later: what will be wanted after training.
 
     Raises:
       NonFiniteLoss, Interrupted, OSError: see run_stage and Checkpoints.save.
@@ -178,8 +181,12 @@ def run_stages(
     if underway and int(state.step) == trainer.stages[first].steps:
         first, underway = first + 1, False
     remaining = trainer.stages[first:]
-    ahead = compiled_ahead(trainer, remaining, scene, later)
-    with Saver(checkpoints) as saver, ahead as programs:
+    programs = {
+        stage.name: begin(partial(trace_stage, trainer, stage, scene)) for stage in remaining
+    }
+    for job in later:
+        begin(job)
+    with Saver(checkpoints) as saver:
         for stage in remaining:
             if not underway:
                 state = from_first(trainer.initial_state(stage, state))

@@ -11,6 +11,7 @@ stopped, and tries the failed ones again.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.outputs.results import Record, summary_text, write_results_csv
 from jaxvsnerf.outputs.study import write_study
 from jaxvsnerf.study_object import LOG, read_record, run_object
+from jaxvsnerf.study_processes import run_in_processes, visible_gpus
 from jaxvsnerf.train import stop_signal
 from jaxvsnerf.training.loop import Interrupted
 from jaxvsnerf.workdir import keep_settings, locked, open_workdir
@@ -148,13 +150,19 @@ def run_here(
     return work_off(items, work, devices, parallel, given_up.set)
 
 
-def _runner(cluster: str, parallel: int | None) -> Runner:
+def _runner(cluster: str, parallel: int | None, processes: int | None) -> Runner:
     if not cluster:
-        return partial(run_here, parallel)
-    if parallel is not None:
+        gpus = visible_gpus(os.environ)
+        if processes is None:
+            processes = len(gpus) if len(gpus) > 1 else 0
+        if not processes:
+            return partial(run_here, parallel)
+        shares = [gpus[index % len(gpus)] if gpus else "" for index in range(processes)]
+        return partial(run_in_processes, shares, parallel or (2 if gpus else 1))
+    if parallel is not None or processes is not None:
         raise ValueError(
-            "--parallel: expected nothing with --cluster, where a GPU has one object at a time, "
-            f"got {parallel}"
+            "--parallel, --processes: expected neither with --cluster, where a GPU has one "
+            f"process and one object at a time, got {parallel} and {processes}"
         )
     return partial(run_on_cluster, connect(cluster))
 
@@ -166,6 +174,9 @@ def main() -> None:
     out = flags.DEFINE_string("out", "", "Folder of the study.")
     parallel = flags.DEFINE_integer(
         "parallel", None, "Objects at a time on each device; 2, or 1 on a CPU.", 1
+    )
+    processes = flags.DEFINE_integer(
+        "processes", None, "Worker processes; one for each GPU where there are several, else 0.", 0
     )
     cluster = flags.DEFINE_string(
         "cluster", "", "Address of a Ray cluster, or auto; '' is this process alone."
@@ -183,7 +194,7 @@ def main() -> None:
             cli.say(f"no object in: {', '.join(map(str, others))}")
         with locked(folder, "--out"):
             # Before the signals are taken, since Ray takes them too.
-            run = _runner(cluster.value, parallel.value)
+            run = _runner(cluster.value, parallel.value, processes.value)
             with stop_signal() as stop:
                 records = study_run(shared, found, folder, run, stop)
         cli.say(f"{summary_text(records)}\n{folder / 'index.html'}")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from jaxvsnerf.outputs.images import side_by_side, split_row
 from jaxvsnerf.outputs.results import result_means, summary_text, write_results_csv
 from jaxvsnerf.outputs.study import render_study
+from jaxvsnerf.study_processes import visible_gpus
 from tests import commands
 from tests import study_objects as tiny
 from tests.commands import wait_for
@@ -117,9 +119,10 @@ def test_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(
         assert (study[0] / name / "mesh.glb").read_bytes() == (out / name / "mesh.glb").read_bytes()
 
 
-def test_sigterm_reaches_all_that_are_at_work(objects, tmp_path, cache):
+@pytest.mark.parametrize("workers", ["--parallel=2", "--processes=2"])
+def test_sigterm_reaches_all_that_are_at_work(objects, tmp_path, cache, workers):
     out, names = tmp_path / "terminated", ("alone", "scored")
-    process = started(objects, out, cache, "--parallel=2", "--config.stage1.steps=1000000")
+    process = started(objects, out, cache, workers, "--config.stage1.steps=1000000")
     wait_for(lambda: any((out / n / "checkpoints/stage1/4").exists() for n in names), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
@@ -128,6 +131,41 @@ def test_sigterm_reaches_all_that_are_at_work(objects, tmp_path, cache):
     for name in names:
         assert "of stage1; saved" in (out / name / "log.txt").read_text()
     assert not (out / "torn").exists()
+
+
+def test_processes_share_a_study_and_a_killed_one_costs_its_object_alone(
+    study, objects, tmp_path, cache
+):
+    out = tmp_path / "processes"
+    steps = "--config.stage1.steps=1000000"
+    process = started(objects, out, cache, "--processes=1", steps)
+    wait_for((out / "alone" / "checkpoints" / "stage1" / "4").exists, process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:  # one of them is Python's own
+        if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text():
+            os.kill(int(child), signal.SIGKILL)
+    wait_for((out / "scored" / "checkpoints" / "stage1" / "4").exists, process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 143, errors
+    assert "its process ended with status -9" in tiny.rows(out)["alone"]["error"]
+    shutil.rmtree(out)
+    done = commands.run("study", *tiny.arguments(objects, out, "--processes=2"), env=cache)
+    assert done.returncode == 0, done.stderr
+    assert "3 objects in 2 processes, 1 at a time in each" in done.stdout
+    for name in ("alone", "scored"):
+        commands.assert_same_bits(study[0] / name, out / name)
+
+
+def test_gpus_are_found_without_waking_them(tmp_path):
+    for name in ("0000:1a:00.0", "0000:4f:00.0"):
+        (tmp_path / name).mkdir()
+    assert visible_gpus({}, tmp_path) == ["0", "1"]
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "3, 5"}, tmp_path) == ["3", "5"]
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": ""}, tmp_path) == []
+    assert visible_gpus({"JAX_PLATFORMS": "cpu"}, tmp_path) == []
+    assert visible_gpus({"JAX_PLATFORMS": "cuda,cpu"}, tmp_path) == ["0", "1"]
+    assert visible_gpus({}, tmp_path / "none") == []
 
 
 def test_another_config_or_other_objects_in_its_folder_are_refused(study, objects, cache, tmp_path):

@@ -20,7 +20,7 @@ def get_config():
     config.field.update(encoding="hash", width=128, depth=3, shared_layers=1, skip_layer=1)
     config.field.pos_freqs = 4
     config.field.hash_grid.update(levels=6, base=8, finest=48)
-    config.stage1.update(steps=150, warmup=20)
+    config.stage1.update(steps=150, rays=4096, warmup=20)
     config.stage2.update(steps=150, lr_init=2e-3, lr_final=2e-4, warmup=20)
     config.stage3.update(steps=40, lr_init=3e-5)
     return config

@@ -27,7 +27,7 @@ def get_config():
     config.loss.mask_weight = 0.0
     everything = ("shared", "views", "heads")
     rates = dict(lr_init=5e-4, lr_final=1e-4, warmup=100)
-    config.stage1.update(steps=1000, **rates)
+    config.stage1.update(steps=1000, rays=4096, **rates)
     config.stage2.update(steps=500, trainable=everything, **rates)
     config.stage3.update(
         steps=500,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import jax
@@ -267,12 +267,18 @@ def later_programs(config: ConfigDict, trainer: Trainer, dataset: Dataset) -> li
     turntable = config.render.turntable_size
     sizes = [(views.cameras.width, views.cameras.height), (turntable, turntable)]
     jobs: list[Job] = []
-    for stage in trainer.stages:
+
+    @cache  # made by the first job that asks: training does not wait for it
+    def field(stage: StageSpec) -> TrainedField:
         state, inputs = trainer.empty_state(stage.name), dataset.inputs
-        field = trained_field(config, trainer, stage, state, inputs.cameras, inputs.background)
+        return trained_field(config, trainer, stage, state, inputs.cameras, inputs.background)
+
+    for stage in trainer.stages:
         last = stage is trainer.stages[-1]
-        jobs += [partial(field.trace_render, *size) for size in dict.fromkeys(sizes[: 1 + last])]
-        jobs += [partial(field.trace_query, directed) for directed in (False, True) if last]
+        for size in dict.fromkeys(sizes[: 1 + last]):
+            jobs.append(lambda stage=stage, size=size: field(stage).trace_render(*size))
+        for directed in (False, True)[: 2 * last]:
+            jobs.append(lambda stage=stage, directed=directed: field(stage).trace_query(directed))
     if dataset.truth is not None:
         one = views.images[:1], views.images[:1], views.names[:1]
         jobs.append(lambda: partial(score_views, *one))

@@ -24,10 +24,15 @@ def default_config() -> ConfigDict:
             sampling=_sampling_config(),
             loss=dict(kind="charbonnier", eps=1e-3, mask_weight=1.0),
             stage1=stage_config(
-                steps=300, mode="single", trainable=everything, lr_init=3e-3, lr_final=6e-4
+                steps=300,
+                mode="single",
+                trainable=everything,
+                lr_init=3e-3,
+                lr_final=6e-4,
+                rays=2048,
             ),
             stage2=stage_config(
-                steps=250, mode="per_view", trainable=everything, lr_init=1e-3, lr_final=1e-4
+                steps=250, mode="per_view", trainable=everything, lr_init=1.5e-3, lr_final=1e-4
             ),
             stage3=stage_config(
                 steps=50,

@@ -87,11 +87,10 @@ class _Reporter:
             name: getattr(progress, name) for name in ("stage", "step", "loss", "psnr", "seconds")
         }
         self.log.append(row)
-        # A first dispatch compiles: its time says nothing about the ones to come.
-        text = "compiling" if progress.compiled else f"{self._left(progress):.0f} s left"
         line = (
             f"{progress.stage} {progress.step:5d}/{progress.steps}  loss {progress.loss:.4f}  "
-            f"psnr {progress.psnr:5.2f}  {progress.rays_per_s / 1e3:7.1f} k rays/s  {text}"
+            f"psnr {progress.psnr:5.2f}  {progress.rays_per_s / 1e3:7.1f} k rays/s  "
+            f"{self._left(progress):.0f} s left"
         )
         self.say(line, passing=progress.step < progress.steps)
 

@@ -7,7 +7,9 @@ import pytest
 
 from jaxvsnerf.fields.build import FieldSpec, build_field
 from jaxvsnerf.fields.combine import AttentionCombiner
-from jaxvsnerf.fields.encode import posenc
+from jaxvsnerf.fields.encode import frequency_encoder, hash_encoder, posenc
+from jaxvsnerf.fields.hashgrid import HashSpec, hash_encode
+from jaxvsnerf.fields.shared import aligned
 from jaxvsnerf.training.stages import promote
 from jaxvsnerf.types import Context, Samples
 
@@ -71,6 +73,24 @@ def test_posenc_is_the_input_then_sines_then_cosines():
     expected += [np.sin(f * c) for f in (1, 2, 4) for c in (0.3, -1.2)]
     expected += [np.cos(f * c) for f in (1, 2, 4) for c in (0.3, -1.2)]
     np.testing.assert_allclose(posenc(x, 3)[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["frequency", "hash"])
+def test_an_encoder_is_what_it_learned_then_posenc_then_zeros(kind):
+    points = jax.random.uniform(jax.random.key(0), (50, 3), minval=-0.5, maxval=0.5)
+    if kind == "frequency":
+        encoder, learned, found = frequency_encoder(4, 2.0), None, jnp.zeros((50, 0))
+    else:
+        spec = HashSpec(levels=3, base=4, finest=8)
+        encoder = hash_encoder(spec, 0.5, 4, 2.0)
+        learned = encoder.init(jax.random.key(1))
+        found = hash_encode(learned, points + 0.5, spec)
+    expected = jnp.concatenate([found, posenc(2.0 * points, 4)], -1)
+    encoded = encoder.apply(learned, points)
+    assert encoder.size == expected.shape[-1]
+    assert encoded.shape[-1] == aligned(encoder.size)
+    np.testing.assert_allclose(encoded[:, : encoder.size], expected, atol=1e-6)
+    assert not np.any(encoded[:, encoder.size :])
 
 
 def test_per_view_is_each_branch_on_its_own_rays(field, params, context):

@@ -39,12 +39,16 @@ def _rates(one: tuple[float, float], two: tuple[float, float]) -> dict[str, floa
     }
 
 
-SLOW = {**_rates((1e-3, 1e-4), (5e-4, 1e-4)), "stage1.warmup": 100, "stage2.warmup": 100}
+SLOW = {
+    **_rates((1e-3, 1e-4), (5e-4, 1e-4)),
+    **{"stage1.warmup": 100, "stage2.warmup": 100, "stage1.rays": 4096},
+}
 STRICT = {"sampling.hull_outside": 0.0}
 HALF = {**SLOW, **_steps(500, 250, 50)}
 # Name -> the config it changes, and how.
 VARIANTS = {
     "mlp": (default_config, {}),
+    "mlp-4096-rays": (default_config, {"stage1.rays": 4096, "stage2.lr_init": 1e-3}),
     "mlp-long": (default_config, {**SLOW, **_steps(1000, 500, 100)}),
     "mlp-half": (default_config, HALF),
     "mlp-half-strict-hull": (default_config, {**HALF, **STRICT}),

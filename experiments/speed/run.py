@@ -1,6 +1,6 @@
 """Measures training, rendering and whole runs; prints tables and saves them as JSON.
 
-python -m experiments.speed.run --out=DIR [--parts=steps,render,growth,yardstick,run,devices]
+python -m experiments.speed.run --out=DIR [--parts=steps,render,growth,yardstick,run,devices,study]
 """
 
 from __future__ import annotations
@@ -15,22 +15,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import numpy as np
 from absl import app, flags
 from ml_collections import ConfigDict
 
 from experiments.speed import measure
 from jaxvsnerf.compilation import configure
 from jaxvsnerf.config import default_config
+from jaxvsnerf.data.toy import toy_dataset
 from jaxvsnerf.files import write_text
 from jaxvsnerf.outputs.extras import check_extras
+from jaxvsnerf.outputs.images import write_png
+from jaxvsnerf.study_processes import VISIBLE, visible_gpus
 
 PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
-PARTS = ("steps", "render", "growth", "yardstick", "run", "devices")
+PARTS = ("steps", "render", "growth", "yardstick", "run", "devices", "study")
+CONFIGS = {"mlp": "syncdreamer", "hash": "hash"}
+RAYS = 4096  # a step, where steps are compared
 FLAGS = flags.FLAGS
 flags.DEFINE_string("out", "", "Folder for tables.json.")
 flags.DEFINE_list("parts", list(PARTS), "What to measure.")
+flags.DEFINE_list("encoders", list(CONFIGS), "Which of them.")
 flags.DEFINE_string("strip", "", "A strip to use instead of the toy.")
 flags.DEFINE_string("truth", "", "Its truth.")
+flags.DEFINE_string("objects", "", "A folder of objects for the study, instead of toys.")
+flags.DEFINE_integer("repeat", 1, "How many times each of them is in it, once compiled.")
 flags.DEFINE_integer("size", 256, "Side of the toy's pictures.")
 flags.DEFINE_integer("steps", 100, "Steps that are timed.")
 flags.DEFINE_bool("small", False, "A tiny field: whether the experiment runs, not how fast.")
@@ -41,6 +50,7 @@ TINY = {
     "sampling.num_coarse": 4, "sampling.num_fine": 4, "render.num_intervals": 4,
     "stage1.rays": 64, "stage2.rays": 64, "stage3.rays": 64,
     "stage1.steps": 4, "stage2.steps": 2, "stage3.steps": 2,
+    "render.turntable_frames": 2, "render.turntable_size": 16, "mesh.resolution": 16,
 }  # fmt: skip
 
 
@@ -64,19 +74,24 @@ def yardstick() -> ConfigDict:
     """NeRF's hierarchical sampling, one network for all views, stage 1 alone; frozen."""
     config = base("mlp")
     config.sampling.kind = "hierarchical"
-    config.stage1.update(steps=1000, lr_init=1e-3, lr_final=1e-4, warmup=100)
+    config.stage1.update(steps=1000, rays=RAYS, lr_init=1e-3, lr_final=1e-4, warmup=100)
     config.stage2.steps = config.stage3.steps = 0
     return measure.changed(config, TINY) if FLAGS.small else config
+
+
+def same_rays(config: ConfigDict) -> ConfigDict:
+    """As many rays a step in every stage, so that steps compare."""
+    return config if FLAGS.small else measure.with_rays(config, RAYS)
 
 
 def steps() -> Iterator[measure.Row]:
     """Every stage by encoder, sampler and number of views."""
     rate = measure.matmul_rate(256 if FLAGS.small else 8192)
     yield dict(encoder="a bf16 product of 8192x8192", tflops=rate / 1e12)
-    for encoder in ("mlp", "hash"):
+    for encoder in FLAGS.encoders:
         for views in (4, 16):
             labels = dict(encoder=encoder, sampler="grid", views=views)
-            session = measure.Session(base(encoder, views))
+            session = measure.Session(same_rays(base(encoder, views)))
             yield from measure.stage_rows(session, rate, FLAGS.steps, **labels)
     labels = dict(encoder="mlp", sampler="hierarchical", views=16)
     session = measure.Session(yardstick())
@@ -85,7 +100,7 @@ def steps() -> Iterator[measure.Row]:
 
 def render() -> Iterator[measure.Row]:
     """A view of the fused model by encoder and mode, after training."""
-    for encoder in ("mlp", "hash"):
+    for encoder in FLAGS.encoders:
         session = measure.Session(base(encoder))
         for stage in session.trainer.stages:
             session.begin(stage)(stage.steps)
@@ -101,7 +116,7 @@ def growth() -> Iterator[measure.Row]:
     for name, value, made, values in changes:
         if name == "size" and (FLAGS.strip or FLAGS.small):
             continue
-        config = measure.changed(base("mlp", **made), values)
+        config = measure.changed(same_rays(base("mlp", **made)), values)
         session = measure.Session(config)
         labels = dict(what=name, value=value)
         yield from measure.stage_rows(session, None, max(FLAGS.steps // 5, 1), **labels)
@@ -115,7 +130,7 @@ def to_yardstick() -> Iterator[measure.Row]:
     curve, _ = measure.time_to(whole, None, config.stage1.steps)
     goal, seconds = curve[-1]["psnr"], curve[-1]["seconds"]
     yield dict(encoder="yardstick", goal_psnr=goal, seconds=seconds, ratio=1.0)
-    for encoder in ("mlp", "hash"):
+    for encoder in FLAGS.encoders:
         every = 1 if FLAGS.small else 25
         session = measure.Session(base(encoder), whole.dataset)
         points, reached = measure.time_to(session, goal, every)
@@ -131,22 +146,12 @@ def to_yardstick() -> Iterator[measure.Row]:
 
 def whole_run() -> Iterator[measure.Row]:
     """The whole command, cold and with what it compiled, by phase."""
-    for encoder, file in (("mlp", "syncdreamer"), ("hash", "hash")):
+    for encoder in FLAGS.encoders:
         with tempfile.TemporaryDirectory() as folder:
             for cache in ("cold", "warm"):
                 target = Path(folder) / cache
-                environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": f"{folder}/programs"}
-                environment.pop(PREALLOCATE)
                 started = time.perf_counter()
-                done = subprocess.run(
-                    _command(file, target),
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                if done.returncode:
-                    raise RuntimeError(done.stderr[-2000:])
+                _call(_command(encoder, target), folder, {})
                 total = time.perf_counter() - started
                 usage = json.loads((target / "usage.json").read_text())
                 scores = json.loads((target / "eval" / "metrics.json").read_text())
@@ -161,17 +166,30 @@ def whole_run() -> Iterator[measure.Row]:
                 )
 
 
-def _command(file: str, target: Path) -> list[str]:
-    """The train command of a config file."""
+def _call(command: list[str], folder: str, changes: dict[str, str]) -> None:
+    """Runs a command with its compiled programs in `folder` and the device's memory to itself."""
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": f"{folder}/programs", **changes}
+    environment.pop(PREALLOCATE)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+
+
+def _tiny() -> list[str]:
+    """What makes a command's field tiny, with --small."""
+    return [f"--config.{name}={value}" for name, value in TINY.items() if FLAGS.small]
+
+
+def _command(encoder: str, target: Path) -> list[str]:
+    """The train command of an encoder's config file."""
     options = {"data.kind": "toy", "data.size": FLAGS.size}
     if FLAGS.strip:
         options = {"data.path": FLAGS.strip, "data.truth": FLAGS.truth}
-    if FLAGS.small:
-        options |= TINY
     return [
         *(sys.executable, "-m", "jaxvsnerf.train"),
-        *(f"--config=configs/{file}.py", f"--workdir={target}"),
+        *(f"--config=configs/{CONFIGS[encoder]}.py", f"--workdir={target}"),
         *(f"--config.{name}={value}" for name, value in options.items()),
+        *_tiny(),
     ]
 
 
@@ -187,6 +205,49 @@ def devices() -> Iterator[measure.Row]:
         rays = config.stage1.rays * FLAGS.steps / seconds / 1e6
         first = first or rays
         yield dict(devices=count, mrays_per_s=rays, ratio=rays / first)
+
+
+def study() -> Iterator[measure.Row]:
+    """Objects per hour: one device cold, then, once compiled, one and all."""
+    gpus, repeat = visible_gpus(os.environ), FLAGS.repeat
+    runs = [("cold", gpus[:1], 1), ("warm", gpus[:1], repeat)]
+    runs += [("warm", gpus, repeat)] if len(gpus) > 1 else []
+    for encoder in FLAGS.encoders:
+        with tempfile.TemporaryDirectory() as folder:
+            for cache, chosen, times in runs:
+                target = Path(folder) / f"{cache}{len(chosen)}"
+                named = _objects(target / "objects", times)
+                started = time.perf_counter()
+                _call(
+                    [*(sys.executable, "-m", "jaxvsnerf.study"), f"--out={target / 'out'}",
+                     *(f"--config=configs/{CONFIGS[encoder]}.py", f"--objects={named}", *_tiny())],
+                    folder, {VISIBLE: ",".join(chosen)} if gpus else {},
+                )  # fmt: skip
+                wall = time.perf_counter() - started
+                count = len(list(named.iterdir()))
+                yield dict(
+                    encoder=encoder,
+                    cache=cache,
+                    devices=max(len(chosen), 1),
+                    objects=count,
+                    wall_s=wall,
+                    s_per_object=wall / count,
+                    objects_per_hour=3600 * count / wall,
+                )
+
+
+def _objects(folder: Path, times: int) -> Path:
+    """A folder with links to each object, so many times; toys without --objects."""
+    folder.mkdir(parents=True)
+    if FLAGS.objects:
+        sources = sorted(Path(FLAGS.objects).resolve().iterdir())
+    else:
+        made = toy_dataset(FLAGS.size, 16, "medium", 0, np.ones(3, np.float32))
+        write_png(folder.parent / "toy.png", np.concatenate(list(made.inputs.images), axis=1))
+        sources = [folder.parent / "toy.png"] * 2
+    for number, source in enumerate(sources * times):
+        (folder / f"{number:03d}_{source.name}").symlink_to(source)
+    return folder
 
 
 def table(rows: list[measure.Row]) -> str:
@@ -209,10 +270,15 @@ def main(_) -> None:
     configure(os.environ)
     # Runs that are started from here need the device's memory too.
     os.environ.setdefault(PREALLOCATE, "false")
-    made = dict(zip(PARTS, (steps, render, growth, to_yardstick, whole_run, devices), strict=True))
+    made = dict(
+        zip(PARTS, (steps, render, growth, to_yardstick, whole_run, devices, study), strict=True)
+    )
     unknown = [part for part in FLAGS.parts if part not in made]
-    if unknown or not FLAGS.out:
-        raise app.UsageError(f"--out is needed, --parts are some of {', '.join(PARTS)}")
+    if unknown or not FLAGS.out or set(FLAGS.encoders) - set(CONFIGS):
+        raise app.UsageError(
+            f"--out is needed, --parts are some of {', '.join(PARTS)}, "
+            f"--encoders some of {', '.join(CONFIGS)}"
+        )
     path = Path(FLAGS.out) / "tables.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     tables = json.loads(path.read_text()) if path.exists() else {}

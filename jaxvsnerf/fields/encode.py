@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvsnerf.fields.hashgrid import HashSpec, hash_encode, init_tables
-from jaxvsnerf.fields.shared import aligned, pad_features
+from jaxvsnerf.fields.shared import aligned
 from jaxvsnerf.types import Array
 
 ENCODINGS = ("frequency", "hash")
@@ -34,7 +34,7 @@ def frequency_encoder(num_freqs: int, position_scale: float) -> Encoder:
     return Encoder(
         size=posenc_size(3, num_freqs),
         init=lambda key: None,
-        apply=lambda learned, means: _posenc_aligned(means * position_scale, num_freqs),
+        apply=lambda learned, means: _posenc_beside(means * position_scale, num_freqs, 0),
     )
 
 
@@ -49,10 +49,13 @@ def hash_encoder(
 
     def apply(tables: Array, means: Array) -> Array:
         found = hash_encode(tables, 0.5 + means / (2.0 * half_extent), spec)
-        return pad_features(jnp.concatenate([found, posenc(means * position_scale, num_freqs)], -1))
+        waves = _posenc_beside(means * position_scale, num_freqs, learned)
+        missing = waves.shape[-1] - learned
+        return waves + jnp.pad(found, ((0, 0),) * (found.ndim - 1) + ((0, missing),))
 
+    learned = spec.levels * spec.features
     return Encoder(
-        size=spec.levels * spec.features + posenc_size(3, num_freqs),
+        size=learned + posenc_size(3, num_freqs),
         init=lambda key: init_tables(key, spec),
         apply=apply,
     )
@@ -76,21 +79,22 @@ def posenc(x: Array, num_freqs: int) -> Array:
     return jnp.concatenate([x, jnp.sin(scaled), jnp.cos(scaled)], -1)
 
 
-def _posenc_aligned(x: Array, num_freqs: int) -> Array:
-    """`posenc` with zeros at the end, as one map from position to feature.
+def _posenc_beside(x: Array, num_freqs: int, first: int) -> Array:
+    """`posenc` from column `first` on, zeros before it and up to the alignment, as one map.
 
     A concatenation took an H200 as long as two layers of the MLP, twice a step. Every
     product but one is with 0, so that the sums are exact.
     """
     channels, size = x.shape[-1], posenc_size(x.shape[-1], num_freqs)
     wave = np.arange(size - channels)
-    scales = np.zeros((channels, aligned(size)), np.float32)
-    scales[np.arange(channels), np.arange(channels)] = 1.0
-    scales[wave % channels, channels + wave] = 2.0 ** (wave // channels % num_freqs)
+    columns = np.arange(aligned(first + size)) - first
+    scales = np.zeros((channels, len(columns)), np.float32)
+    scales[np.arange(channels), first + np.arange(channels)] = 1.0
+    scales[wave % channels, first + channels + wave] = 2.0 ** (wave // channels % num_freqs)
     scaled = sum(x[..., c : c + 1] * scales[c] for c in range(channels))
-    column = np.arange(aligned(size))
-    waves = jnp.where(column < channels * (1 + num_freqs), jnp.sin(scaled), jnp.cos(scaled))
-    return jnp.where(column < channels, scaled, jnp.where(column < size, waves, 0.0))
+    waves = jnp.where(columns < channels * (1 + num_freqs), jnp.sin(scaled), jnp.cos(scaled))
+    waves = jnp.where((columns >= channels) & (columns < size), waves, 0.0)
+    return jnp.where((columns >= 0) & (columns < channels), scaled, waves)
 
 
 def posenc_size(channels: int, num_freqs: int) -> int:

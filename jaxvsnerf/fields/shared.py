@@ -105,12 +105,6 @@ def kernel_gradient(inputs: Array, grads: Array) -> Array:
     return product(rows.T, grads.reshape(-1, grads.shape[-1]), jnp.float32)
 
 
-def pad_features(encoding: Array) -> Array:
-    """[..., E] with zeros up to the alignment."""
-    missing = aligned(encoding.shape[-1]) - encoding.shape[-1]
-    return jnp.pad(encoding, ((0, 0),) * (encoding.ndim - 1) + ((0, missing),))
-
-
 def _rows(kernel: Array, start: int, num: int, padded: int) -> Array:
     """Rows start ... start + num of a kernel [K, N], with zeros up to [padded, N]."""
     if num < kernel.shape[0]:

@@ -34,7 +34,6 @@ class Progress:
       psnr: of the mean squared error on the training rays, in dB.
       rays_per_s: rays per second since the report before.
       seconds: time since it, in seconds.
-      compiled: whether compilation is in that time.
       report_steps: steps in that time.
     """
 
@@ -45,7 +44,6 @@ class Progress:
     psnr: float
     rays_per_s: float
     seconds: float
-    compiled: bool
     report_steps: int
 
 
@@ -60,14 +58,14 @@ class Interrupted(Exception):
 def run_stage(
     trainer: Trainer,
     stage: StageSpec,
-    program: Callable[[], Callable],
+    steps_fn: Callable,
     state: TrainState,
     scene: Scene,
     saver: Saver,
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> TrainState:
-    """Trains one stage with its `program`, see `trace_stage`, from `state` to its end.
+    """Trains one stage with its compiled `steps_fn` from `state` to its end.
 
     Raises:
       NonFiniteLoss: naming stage, step and last good checkpoint.
@@ -76,14 +74,13 @@ def run_stage(
     devices = trainer.devices
     key = place(stream(trainer.key(), stage.name), devices)
     state = place(state, devices)
-    step, compiled, steps_fn = int(state.step), True, None
+    step = int(state.step)
     num_views = trainer.field.spec.num_views
     rays = rays_per_device(stage, num_views, len(devices)) * num_views * len(devices)
     while step < stage.steps:
         every = trainer.loop.report_every
         count = min(every - step % every, stage.steps - step)
         started = time.perf_counter()
-        steps_fn = steps_fn or program()
         state, sums = steps_fn(state, scene, key, count)
         sums = jax.device_get(sums)
         seconds = time.perf_counter() - started
@@ -97,10 +94,8 @@ def run_stage(
             psnr=-10.0 * math.log10(max(mse, 1e-12)),
             rays_per_s=rays * count / seconds,
             seconds=seconds,
-            compiled=compiled,
             report_steps=count,
         )
-        compiled = False
         stopping = anywhere(stop()) and step < stage.steps
         due = step % trainer.loop.checkpoint_every < count or step == stage.steps
         with together():
@@ -188,11 +183,12 @@ def run_stages(
         begin(job)
     with Saver(checkpoints) as saver:
         for stage in remaining:
+            # Waited for before anything else: what a stage starts from is traced with it.
+            steps_fn = programs[stage.name]()
             if not underway:
                 state = from_first(trainer.initial_state(stage, state))
             underway = False
-            program = programs[stage.name]
-            state = run_stage(trainer, stage, program, state, scene, saver, report, stop)
+            state = run_stage(trainer, stage, steps_fn, state, scene, saver, report, stop)
             if anywhere(stop()):
                 _settle(saver)
                 raise Interrupted(f"stopped at the end of {stage.name}; saved")

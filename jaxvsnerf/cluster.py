@@ -43,8 +43,8 @@ class Worker:
 
     def run(self, item: StudyObject) -> Record | None:
         """See `run_object`."""
-        device = jax.local_devices()[0]
-        return run_object(self.config, self.folder, self.stopping.is_set, item, device)
+        stop, devices = self.stopping.is_set, jax.local_devices()
+        return run_object(self.config, self.folder, stop, item, devices)
 
     def stop(self) -> None:
         """Makes `run` save and stop."""

@@ -11,15 +11,12 @@ stopped, and tries the failed ones again.
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import jax
 from absl import flags
 from ml_collections import ConfigDict
 
@@ -31,12 +28,11 @@ from jaxvsnerf.data.objects import StudyObject, find_objects
 from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.outputs.results import Record, summary_text, write_results_csv
 from jaxvsnerf.outputs.study import write_study
-from jaxvsnerf.study_object import LOG, read_record, run_object
-from jaxvsnerf.study_processes import run_in_processes, visible_gpus
+from jaxvsnerf.study_object import read_record
+from jaxvsnerf.study_processes import run_in_processes
 from jaxvsnerf.train import stop_signal
 from jaxvsnerf.training.loop import Interrupted
 from jaxvsnerf.workdir import keep_settings, locked, open_workdir
-from jaxvsnerf.workers import work_off
 
 # (config, folder, stop, objects) -> their records as they come, None for one that was stopped.
 Runner = Callable[
@@ -117,52 +113,13 @@ def _outcome(record: Record) -> str:
     return f"{record['name']}: {', '.join(parts)}"
 
 
-def run_here(
-    parallel: int | None,
-    config: ConfigDict,
-    folder: Path,
-    stop: Callable[[], bool],
-    items: Sequence[StudyObject],
-) -> Iterator[Record | None]:
-    """Runs objects in threads of this process.
-
-    Args:
-      parallel: objects at a time on each device; None chooses.
-      config: of the study.
-      folder: of the study.
-      stop: whether to save and stop.
-      items: the objects.
-
-    Returns:
-      Their records as they come, None for one that was stopped.
-    """
-    devices = jax.local_devices()
-    platform = devices[0].platform
-    # While one object's pictures and mesh are made on the host, another can train; on a
-    # CPU both would want the same cores.
-    parallel = parallel or (1 if platform == "cpu" else 2)
-    cli.say(
-        f"{len(items)} objects, {parallel} at a time on each of {len(devices)} {platform} "
-        f"device(s); what each has to say goes to {folder / '<name>' / LOG}"
-    )
-    given_up = threading.Event()
-    work = partial(run_object, config, folder, lambda: stop() or given_up.is_set())
-    return work_off(items, work, devices, parallel, given_up.set)
-
-
-def _runner(cluster: str, parallel: int | None, processes: int | None) -> Runner:
+def _runner(cluster: str, parallel: int | None) -> Runner:
     if not cluster:
-        gpus = visible_gpus(os.environ)
-        if processes is None:
-            processes = len(gpus) if len(gpus) > 1 else 0
-        if not processes:
-            return partial(run_here, parallel)
-        shares = [gpus[index % len(gpus)] if gpus else "" for index in range(processes)]
-        return partial(run_in_processes, shares, parallel or (2 if gpus else 1))
-    if parallel is not None or processes is not None:
+        return partial(run_in_processes, parallel)
+    if parallel is not None:
         raise ValueError(
-            "--parallel, --processes: expected neither with --cluster, where a GPU has one "
-            f"process and one object at a time, got {parallel} and {processes}"
+            "--parallel: expected nothing with --cluster, where a GPU has one object at a time, "
+            f"got {parallel}"
         )
     return partial(run_on_cluster, connect(cluster))
 
@@ -173,13 +130,10 @@ def main() -> None:
     objects = flags.DEFINE_list("objects", [], "Folders of objects, separated by commas.")
     out = flags.DEFINE_string("out", "", "Folder of the study.")
     parallel = flags.DEFINE_integer(
-        "parallel", None, "Objects at a time on each device; 2, or 1 on a CPU.", 1
-    )
-    processes = flags.DEFINE_integer(
-        "processes", None, "Worker processes; one for each GPU where there are several, else 0.", 0
+        "parallel", None, "Objects at a time on each GPU (2) or on this machine (1).", 1
     )
     cluster = flags.DEFINE_string(
-        "cluster", "", "Address of a Ray cluster, or auto; '' is this process alone."
+        "cluster", "", "Address of a Ray cluster, or auto; '' is this machine alone."
     )
 
     def command(_) -> int:
@@ -194,7 +148,7 @@ def main() -> None:
             cli.say(f"no object in: {', '.join(map(str, others))}")
         with locked(folder, "--out"):
             # Before the signals are taken, since Ray takes them too.
-            run = _runner(cluster.value, parallel.value, processes.value)
+            run = _runner(cluster.value, parallel.value)
             with stop_signal() as stop:
                 records = study_run(shared, found, folder, run, stop)
         cli.say(f"{summary_text(records)}\n{folder / 'index.html'}")

@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,9 @@ def run_object(
     folder: Path,
     stop: Callable[[], bool],
     item: StudyObject,
-    device: jax.Device,
+    devices: Sequence[jax.Device],
 ) -> Record | None:
-    """Takes one object through the whole pipeline, on one device.
+    """Takes one object through the whole pipeline.
 
     What the run has to say goes to <folder>/<name>/log.txt. Whatever it fails with becomes
     part of the record: other objects do not depend on this one.
@@ -57,7 +57,7 @@ def run_object(
       folder: of the study.
       stop: whether to save and stop; what is trained already is finished first.
       item: the object.
-      device: does all of its work.
+      devices: local ones that share its training; the first does the rest.
 
     Returns:
       The record, written as <folder>/<name>/record.json too; None if stopped before the end.
@@ -71,9 +71,9 @@ def run_object(
     home.mkdir(exist_ok=True)
     with _log(home / LOG) as say:
         try:
-            with jax.default_device(device):
+            with jax.default_device(devices[0]):
                 own = assemble.with_data(config, item.data)
-                seconds = train_run(own, str(home), devices=(device,), say=say, stop=stop)
+                seconds = train_run(own, str(home), devices=devices, say=say, stop=stop)
             record = {"status": "ok", "error": "", "seconds": seconds, **_results(home, item)}
         except Interrupted as stopped:
             say(str(stopped))

@@ -1,4 +1,4 @@
-"""The objects of a study in processes of their own, one for each GPU of this machine."""
+"""The objects of a study in processes of their own, some on each GPU of this machine."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,7 @@ from jaxvsnerf.compilation import configure
 from jaxvsnerf.config import from_plain, to_plain
 from jaxvsnerf.data.objects import StudyObject
 from jaxvsnerf.outputs.results import Record
-from jaxvsnerf.study_object import failure, keep_record, run_object
-from jaxvsnerf.workers import work_off
+from jaxvsnerf.study_object import LOG, failure, keep_record, run_object
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
@@ -43,147 +43,151 @@ def visible_gpus(environment: Mapping[str, str], driver: Path = DRIVER) -> list[
     if platforms and not {"cuda", "gpu"} & set(platforms.split(",")):
         return []
     if VISIBLE in environment:
-        return [name.strip() for name in environment[VISIBLE].split(",") if name.strip()]
+        names = (name.strip() for name in environment[VISIBLE].split(","))
+        return list(takewhile(lambda name: name not in ("", "-1"), names))  # as CUDA reads it
     return [str(index) for index, _ in enumerate(sorted(driver.glob("*")))]
 
 
 def _work(
-    gpu: str,
-    memory: float,
-    settings: dict[str, Any],
-    folder: str,
-    connections: Sequence[Connection],
+    gpu: str, memory: float, settings: dict[str, Any], folder: str, connection: Connection
 ) -> None:
-    """A worker process: on each connection objects come in, and their records go out."""
+    """A worker process: objects come in, and their records go out."""
     asked = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process says when to stop
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    threading.Thread(
+        target=_end_with, args=(multiprocessing.parent_process(),), daemon=True
+    ).start()
     if gpu:
         os.environ[VISIBLE] = gpu
         os.environ.setdefault(FRACTION, f"{memory:.3f}")
     configure(os.environ)
-    devices = jax.local_devices()[:1]
+    devices, config = jax.local_devices(), from_plain(settings)
     if gpu and devices[0].platform == "cpu":
         raise RuntimeError(f"expected JAX to find GPU {gpu}, it found a CPU alone")
-    config, parent = from_plain(settings), multiprocessing.parent_process()
-
-    def stop() -> bool:
-        return asked.is_set() or not parent.is_alive()
-
-    def serve(connection: Connection, device: jax.Device) -> None:
+    with contextlib.suppress(EOFError, OSError):  # no more is wanted
         connection.send(READY)
-        while (item := connection.recv()) is not None:
-            connection.send(run_object(config, Path(folder), stop, item, device))
+        while True:
+            item = connection.recv()
+            connection.send(run_object(config, Path(folder), asked.is_set, item, devices))
 
-    with contextlib.suppress(EOFError, OSError):  # the first process is gone
-        for _ in work_off(connections, serve, devices, len(connections), asked.set):
-            pass
+
+def _end_with(parent: Any) -> None:
+    """Ends this process with the one that started it, as that one ended: at once."""
+    parent.join()
+    os._exit(1)
 
 
 @dataclass
 class _Worker:
-    """A process and what its connections are at: an object and when it was begun."""
+    """A process, and what it is at: an object and when that was begun."""
 
     process: Any
+    connection: Connection
     gpu: str
-    at: dict[Connection, tuple[StudyObject | None, float]]
+    item: StudyObject | None = None
+    began: float = 0.0
     ready: bool = False
 
 
 def run_in_processes(
-    gpus: Sequence[str],
-    parallel: int,
+    parallel: int | None,
     config: ConfigDict,
     folder: Path,
     stop: Callable[[], bool],
     items: Sequence[StudyObject],
 ) -> Iterator[Record | None]:
-    """Runs objects in a process for each of `gpus`.
+    """Runs objects in processes of this machine, each with one GPU.
 
-    Python runs one thread at a time: threads that keep several GPUs busy wait for each other.
+    Choice: processes instead of threads. Python runs one thread at a time, so that threads
+    wait for each other; and a process that is lost costs its object alone. Without NVIDIA
+    GPUs a process has all devices that JAX finds, and an object is trained by all of them.
 
     Args:
-      gpus: which each process sees; '' leaves it what this one sees.
-      parallel: objects at a time in each.
+      parallel: objects at a time on each GPU, each in its own process; None chooses.
       config: of the study.
       folder: of the study.
       stop: whether to save and stop.
       items: the objects.
 
     Yields:
-      A record per object that was begun, None for one that was stopped. The objects of a
-      process that is lost have failed; another takes its place.
+      A record per object that was begun, None for one that was stopped. The object of a
+      process that is lost has failed; another process takes its place.
 
     Raises:
       ChildProcessError: a process ended before it could begin.
     """
-    context = multiprocessing.get_context("spawn")
-    settings, waiting, asked = to_plain(config), deque(items), False
+    gpus = visible_gpus(os.environ)
+    # While one object's pictures and mesh are made on the host, another can train; on a
+    # CPU both would want the same cores.
+    parallel = parallel or (2 if gpus else 1)
+    places = (gpus or [""]) * parallel
+    context, settings = multiprocessing.get_context("spawn"), to_plain(config)
+    waiting, asked = deque(items), False
 
     def start(gpu: str) -> _Worker:
-        own, theirs = zip(*(context.Pipe() for _ in range(parallel)), strict=True)
-        memory = TAKEN / list(gpus).count(gpu)  # several on one share it
-        arguments = gpu, memory, settings, str(folder.resolve()), theirs
+        own, theirs = context.Pipe()
+        arguments = gpu, TAKEN / parallel, settings, str(folder.resolve()), theirs
         process = context.Process(target=_work, args=arguments, daemon=True)
         process.start()
-        for connection in theirs:  # so that its end is seen here
-            connection.close()
-        return _Worker(process, gpu, {connection: (None, 0.0) for connection in own})
+        theirs.close()  # so that its end is seen here
+        return _Worker(process, own, gpu)
 
-    cli.say(f"{len(items)} objects in {len(gpus)} processes, {parallel} at a time in each")
-    workers = [start(gpu) for gpu in gpus]
+    where = f"each of {len(gpus)} GPU(s)" if gpus else "this machine"
+    cli.say(
+        f"{len(items)} objects, {parallel} at a time on {where}; what each has to say goes to "
+        f"{folder / '<name>' / LOG}"
+    )
+    workers = [start(gpu) for gpu in places[: len(items)]]
     try:
-        while any(worker.at for worker in workers):
+        while workers:
             if stop() and not asked:
                 asked = True
                 waiting.clear()
                 for worker in workers:
                     worker.process.terminate()
-            for worker, connection in _spoken(workers):
-                record = _heard(worker, connection, folder, asked)
-                if record != READY:
+            spoken = wait([worker.connection for worker in workers], timeout=POLL_SECONDS)
+            for worker in [worker for worker in workers if worker.connection in spoken]:
+                had, alive, record = worker.item, *_heard(worker, folder, asked)
+                if had:
                     yield record
-                if connection in worker.at:
-                    item = waiting.popleft() if waiting else None
-                    worker.at[connection] = item, time.perf_counter()
+                if alive and waiting:
+                    worker.item, worker.began = waiting.popleft(), time.perf_counter()
                     with contextlib.suppress(OSError):  # lost: it will be heard
-                        connection.send(item)
-                    if item is None:
-                        del worker.at[connection]
-                elif not worker.at and waiting:  # it was lost
+                        worker.connection.send(worker.item)
+                    continue
+                worker.connection.close()
+                workers.remove(worker)
+                if waiting:
                     workers.append(start(worker.gpu))
+    except KeyboardInterrupt:  # the second signal does not wait
+        for worker in workers:
+            worker.process.kill()
+        raise
     finally:
         for worker in workers:
-            for connection in worker.at:  # a worker that waits for an object ends
-                connection.close()
+            worker.connection.close()
             worker.process.terminate()
         for worker in workers:
             worker.process.join()
 
 
-def _spoken(workers: Sequence[_Worker]) -> Iterator[tuple[_Worker, Connection]]:
-    """The connections that have something to say, or have ended."""
-    owners = {connection: worker for worker in workers for connection in worker.at}
-    for connection in wait(list(owners), timeout=POLL_SECONDS):
-        yield owners[connection], connection
-
-
-def _heard(worker: _Worker, connection: Connection, folder: Path, asked: bool) -> Record | None:
-    """What a worker says; the record of a failure, and the connection dropped, if it is lost."""
+def _heard(worker: _Worker, folder: Path, asked: bool) -> tuple[bool, Record | None]:
+    """Whether a worker is there, and the record of its object: a failure's if it is lost."""
     try:
-        answer = connection.recv()
+        answer = worker.connection.recv()
     except (EOFError, OSError):
-        item, began = worker.at.pop(connection)
         worker.process.join()
         status = f"ended with status {worker.process.exitcode}"
         if not worker.ready and not asked:
             raise ChildProcessError(
-                f"a process of the study {status} before it began; what it said stands above; "
-                "--processes=0 runs the objects in this process"
+                f"a process of the study {status} before it began; what it said stands above. "
+                f"{VISIBLE} names the GPUs to use, --parallel=1 has one process on each"
             ) from None
-        if item is None:
-            return None
-        error = RuntimeError(f"its process {status}")
-        return keep_record(folder, item, failure(error), time.perf_counter() - began)
-    worker.ready = True
-    return answer
+        if worker.item is None:
+            return False, None
+        (folder / worker.item.name).mkdir(exist_ok=True)
+        error = failure(RuntimeError(f"its process {status}"))
+        return False, keep_record(folder, worker.item, error, time.perf_counter() - worker.began)
+    worker.ready, worker.item = True, None
+    return True, None if answer == READY else answer

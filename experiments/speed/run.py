@@ -172,7 +172,7 @@ def _call(command: list[str], folder: str, changes: dict[str, str]) -> None:
     environment.pop(PREALLOCATE)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(done.stderr[-2000:])
+        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}")
 
 
 def _tiny() -> list[str]:

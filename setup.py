@@ -12,6 +12,8 @@ version = next(
 )
 # Marching cubes; mesh components and normals; an H.264 encoder in a wheel; the page.
 export = ["scikit-image", "trimesh", "imageio-ffmpeg", "jinja2"]
+# Scores of the geometry: winding numbers (libigl) and first hits of rays (embreex).
+geometry = ["trimesh", "libigl>=2.5", "embreex"]
 
 setup(
     name="jaxvsnerf",
@@ -40,11 +42,12 @@ setup(
     ],
     extras_require={
         "export": export,
+        "geometry": geometry,
         # Only for studies over several machines, and heavy (over 100 MB with what it brings),
         # so neither an ordinary install nor the tests ask for it.
         "cluster": ["ray>=2.9"],
         "gpu": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
-        "test": [*export, "pytest>=8", "pytest-xdist>=3"],
+        "test": [*export, *geometry, "pytest>=8", "pytest-xdist>=3"],
     },
 )

@@ -19,6 +19,7 @@ from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.files import write_text
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
+from jaxvsnerf.metrics.lpips import Lpips, check_sides, load_lpips
 from jaxvsnerf.metrics.scores import score_views
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
 from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel
@@ -50,6 +51,8 @@ def resolve_config(config: ConfigDict) -> ConfigDict:
     for name in ("path", "truth"):
         if config.data[name]:
             config.data[name] = str(find_path(config.data[name]).resolve())
+    if config.metrics.lpips:
+        config.metrics.lpips = str(find_path(config.metrics.lpips).resolve())
     if config.field.dtype == "auto":
         # There are matrix units for bf16 everywhere but on a CPU.
         config.field.dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
@@ -161,6 +164,20 @@ def make_grid(config: ConfigDict, views: ViewSet | None) -> DensityGrid | None:
     return init_grid(support, START_DENSITY, HALF_EXTENT)
 
 
+def load_perceptual(config: ConfigDict, dataset: Dataset) -> Lpips | None:
+    """Network and weights of LPIPS, None where no file is named.
+
+    Raises:
+      FileNotFoundError: no file there; ValueError: something else is in it, or the pictures
+        are too small.
+    """
+    if not config.metrics.lpips:
+        return None
+    if dataset.truth is not None:
+        check_sides(dataset.truth.images.shape)
+    return load_lpips(config.metrics.lpips)
+
+
 def make_context(cameras: Cameras) -> Context:
     """What the field knows of the input views."""
     return Context(
@@ -261,7 +278,9 @@ def trained_field(
     )
 
 
-def later_programs(config: ConfigDict, trainer: Trainer, dataset: Dataset) -> list[Job]:
+def later_programs(
+    config: ConfigDict, trainer: Trainer, dataset: Dataset, perceptual: Lpips | None
+) -> list[Job]:
     """What traces the programs of the work that follows training, see `compiling_ahead`."""
     views = dataset.truth or dataset.inputs
     turntable = config.render.turntable_size
@@ -280,7 +299,7 @@ def later_programs(config: ConfigDict, trainer: Trainer, dataset: Dataset) -> li
         for directed in (False, True)[: 2 * last]:
             jobs.append(lambda stage=stage, directed=directed: field(stage).trace_query(directed))
     if dataset.truth is not None:
-        one = views.images[:1], views.images[:1], views.names[:1]
+        one = views.images[:1], views.images[:1], views.names[:1], perceptual
         jobs.append(lambda: partial(score_views, *one))
     return jobs
 

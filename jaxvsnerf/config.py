@@ -52,6 +52,8 @@ def default_config() -> ConfigDict:
                 turntable_fps=24,
                 turntable_size=256,
             ),
+            # File of LPIPS weights, see metrics/lpips.py; '' leaves that score out.
+            metrics=dict(lpips=""),
             # level 0 finds the level of the surface by itself.
             mesh=dict(resolution=192, level=0.0),
         )

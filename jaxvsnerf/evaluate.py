@@ -13,6 +13,7 @@ from pathlib import Path
 from jaxvsnerf import assemble, cli
 from jaxvsnerf.config import load_config
 from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.metrics.lpips import MAKE_WEIGHTS, Lpips
 from jaxvsnerf.metrics.scores import (
     METRICS,
     gather_metrics,
@@ -31,6 +32,7 @@ def evaluate_run(
     dataset: Dataset,
     stages: dict[str, TrainedField],
     say: Callable[[str], None] = cli.say,
+    perceptual: Lpips | None = None,
 ) -> dict[str, Picture]:
     """Renders every stage at the truth's cameras and writes the scores.
 
@@ -39,6 +41,7 @@ def evaluate_run(
       dataset: its pictures.
       stages: stage name -> field.
       say: takes the lines to show.
+      perceptual: network and weights of LPIPS; without them that score is null.
 
     Returns:
       stage name -> pictures at the truth's cameras; empty where no truth is known.
@@ -49,25 +52,29 @@ def evaluate_run(
     truth = dataset.truth
     pictures = {name: field.render(truth.cameras) for name, field in stages.items()}
     scores = {
-        name: score_views(picture.rgb, truth.images, truth.names)
+        name: score_views(picture.rgb, truth.images, truth.names, perceptual)
         for name, picture in pictures.items()
     }
     inputs = None
     if dataset.clean is not None:
-        inputs = score_views(dataset.inputs.images, dataset.clean, dataset.inputs.names)
+        given = dataset.inputs
+        inputs = score_views(given.images, dataset.clean, given.names, perceptual)
     metrics = gather_metrics(scores, inputs)
     write_metrics_json(folder / "eval" / "metrics.json", metrics)
     write_metrics_csv(folder / "eval" / "metrics.csv", metrics)
     say(score_table(scores, inputs))
+    if perceptual is None:
+        say(f"no LPIPS: metrics.lpips names a file of weights; {MAKE_WEIGHTS}")
     return pictures
 
 
 def score_table(scores: dict[str, dict], inputs: dict | None) -> str:
     """The mean scores as aligned text, a row per model."""
     rows = {"inputs": inputs, **scores} if inputs else scores
-    lines = ["".join(f"{column:>12}" for column in ("", *METRICS, "views"))]
+    known = [metric for metric in METRICS if all(values[metric] for values in rows.values())]
+    lines = ["".join(f"{column:>12}" for column in ("", *known, "views"))]
     for name, values in rows.items():
-        means = "".join(f"{values[metric]['mean']:12.4f}" for metric in METRICS)
+        means = "".join(f"{values[metric]['mean']:12.4f}" for metric in known)
         lines.append(f"{name:>12}{means}{len(values['views']):>12}")
     return "\n".join(lines)
 
@@ -79,8 +86,11 @@ def main() -> None:
     def command(_) -> None:
         folder = open_run(workdir.value)
         with locked(folder):
-            dataset = load_dataset(assemble.data_spec(load_config(folder / "config.json")))
-            evaluate_run(folder, dataset, assemble.load_stages(folder))
+            config = load_config(folder / "config.json")
+            dataset = load_dataset(assemble.data_spec(config))
+            perceptual = assemble.load_perceptual(config, dataset)
+            stages = assemble.load_stages(folder)
+            evaluate_run(folder, dataset, stages, perceptual=perceptual)
 
     cli.run(command)
 

@@ -139,7 +139,7 @@ def _results(home: Path, item: StudyObject) -> dict[str, Any]:
 
 
 def _means(scores: Scores) -> dict[str, float]:
-    return {metric: scores[metric]["mean"] for metric in METRICS if metric in scores}
+    return {metric: scores[metric]["mean"] for metric in METRICS if scores.get(metric)}
 
 
 def _pictures(renders: Path, width: int) -> dict[str, str]:

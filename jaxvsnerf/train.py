@@ -27,11 +27,12 @@ from jaxvsnerf.config import to_plain
 from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.evaluate import evaluate_run
 from jaxvsnerf.export import export_run
+from jaxvsnerf.metrics.lpips import Lpips
 from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.render import render_run
 from jaxvsnerf.rendering.program import on_this_device
 from jaxvsnerf.report import report_run
-from jaxvsnerf.training.ahead import Begin, compiling_ahead
+from jaxvsnerf.training.ahead import Begin, Job, compiling_ahead
 from jaxvsnerf.training.checkpoints import Checkpoints, load_storage
 from jaxvsnerf.training.loop import Progress, run_stages
 from jaxvsnerf.training.processes import check_same, connected, is_first, join, leave, together
@@ -147,7 +148,7 @@ def train_run(
     with contextlib.ExitStack() as held:
         with _timed(seconds, "load"):
             with together(), ThreadPoolExecutor() as pool:
-                config, dataset, trainer = _prepare(config, devices, pool)
+                config, dataset, trainer, perceptual = _prepare(config, devices, pool)
             check_same(_fingerprint(config, dataset))
         with together():
             if is_first():
@@ -157,7 +158,8 @@ def train_run(
                 _describe(dataset, trainer, say)
         with _timed(seconds, "train"), connected():
             begin = held.enter_context(compiling_ahead())
-            first_step = _train(config, folder, dataset, trainer, begin, say, stop)
+            later = assemble.later_programs(config, trainer, dataset, perceptual)
+            first_step = _train(config, folder, dataset, trainer, begin, later, say, stop)
         leave()  # what follows takes minutes, and the first process alone
         if not is_first():
             return seconds
@@ -168,7 +170,7 @@ def train_run(
             save_usage(folder, usage)
             took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
         trained = time.perf_counter()
-        _finish(folder, dataset, seconds, say)
+        _finish(folder, dataset, perceptual, seconds, say)
         if usage:
             save_usage(folder, usage)
     say(
@@ -180,8 +182,8 @@ def train_run(
 
 def _prepare(
     config: ConfigDict, devices: Sequence[jax.Device] | None, pool: Executor
-) -> tuple[ConfigDict, Dataset, Trainer]:
-    """The resolved config, the pictures and the trainer; whatever is wrong is found here."""
+) -> tuple[ConfigDict, Dataset, Trainer, Lpips | None]:
+    """The resolved config, the pictures, the trainer, LPIPS; whatever is wrong is found here."""
     # A device takes seconds to wake, and packages to load: meanwhile pictures are read.
     awake = pool.submit(jax.device_put, 0)
     extras = pool.submit(check_extras)
@@ -189,17 +191,19 @@ def _prepare(
     config = assemble.resolve_config(config)
     assemble.check_outputs(config)
     dataset = load_dataset(assemble.data_spec(config))
+    perceptual = assemble.load_perceptual(config, dataset)
     awake.result()
     grid = assemble.make_grid(config, dataset.inputs)
     trainer = assemble.make_trainer(config, len(dataset.inputs.images), grid, devices)
     extras.result()
-    return config, dataset, trainer
+    return config, dataset, trainer, perceptual
 
 
 def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
     """What must be the same in all processes; the pictures may lie elsewhere."""
     settings = to_plain(config)
     settings["data"].update(path="", truth="")
+    settings["metrics"].update(lpips="")
     shape = dataset.inputs.images.shape
     return json.dumps([__version__, settings, shape], sort_keys=True)
 
@@ -221,6 +225,7 @@ def _train(
     dataset: Dataset,
     trainer: Trainer,
     begin: Begin,
+    later: Sequence[Job],
     say: Callable[..., None],
     stop: Callable[[], bool] | None,
 ) -> float | None:
@@ -231,19 +236,22 @@ def _train(
     scene = assemble.make_scene(config, dataset.inputs, trainer.devices)
     asked = contextlib.nullcontext(stop) if stop else stop_signal()
     with asked as stop, contextlib.closing(checkpoints):
-        later = assemble.later_programs(config, trainer, dataset)
         run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed, begin, later)
     return reporter.first_step
 
 
 def _finish(
-    folder: Path, dataset: Dataset, seconds: dict[str, float], say: Callable[..., None]
+    folder: Path,
+    dataset: Dataset,
+    perceptual: Lpips | None,
+    seconds: dict[str, float],
+    say: Callable[..., None],
 ) -> None:
     """Everything after training, from the saved stages, as the other commands do it."""
     finishing: dict[str, float] = {}
     with _timed(finishing, "evaluate"):
         stages = assemble.load_stages(folder)
-        pictures = evaluate_run(folder, dataset, stages, say)
+        pictures = evaluate_run(folder, dataset, stages, say, perceptual)
     final = list(stages.values())[-1]
 
     def export() -> None:

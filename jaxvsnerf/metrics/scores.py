@@ -2,7 +2,8 @@
 
 Scores of one model are a plain dict, the same everywhere:
 
-    {"views": [names], "psnr": {"mean": float, "per_view": [floats]}, "ssim": {...}, ...}
+    {"views": [names], "psnr": {"mean": float, "per_view": [floats]}, "ssim": {...}, ...,
+     "lpips": null where there were no weights for it}
 
 and `metrics.json` is that dict for the final model with two more keys, "stages" (name ->
 scores) and "inputs" (scores of the input pictures themselves, or null). Every key whose
@@ -16,6 +17,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,11 @@ import jax
 import numpy as np
 
 from jaxvsnerf.files import write_text
+from jaxvsnerf.metrics.lpips import Lpips, lpips
 from jaxvsnerf.metrics.psnr import psnr
 from jaxvsnerf.metrics.ssim import ssim
 
-METRICS = ("psnr", "ssim", "ssim_crop5")
+METRICS = ("psnr", "ssim", "ssim_crop5", "lpips")
 # Choice: JSON has no infinity, and one view that equals the truth must not make the mean
 # useless; 8-bit pictures that differ in one level of one pixel are below this.
 PSNR_CAP = 150.0
@@ -39,8 +42,16 @@ def _score_pair(image, truth):
     return psnr(image, truth), ssim(image, truth), ssim(image, truth, crop=5)
 
 
+@partial(jax.jit, static_argnames="network")
+def _perceived(image, truth, network, weights):
+    return lpips(image, truth, Lpips(network, weights))
+
+
 def score_views(
-    images: Sequence[np.ndarray], truth: Sequence[np.ndarray], names: Sequence[str]
+    images: Sequence[np.ndarray],
+    truth: Sequence[np.ndarray],
+    names: Sequence[str],
+    perceptual: Lpips | None = None,
 ) -> Scores:
     """Scores views against the truth, one at a time.
 
@@ -51,9 +62,10 @@ def score_views(
       images: V pictures [H, W, 3] in [0, 1], or one array [V, H, W, 3].
       truth: V pictures of the same sizes.
       names: V names.
+      perceptual: network and weights of LPIPS, or None.
 
     Returns:
-      {"views", "psnr", "ssim", "ssim_crop5"} of plain lists and floats (module
+      {"views", "psnr", "ssim", "ssim_crop5", "lpips"} of plain lists and floats (module
       docstring). PSNR is capped at 150 dB, so that identical pictures stay valid JSON.
 
     Raises:
@@ -65,14 +77,18 @@ def score_views(
             f"expected as many pictures, truths and names, at least 1, got {len(images)}, "
             f"{len(truth)} and {len(names)}"
         )
-    rows = [_score_one(*view) for view in zip(images, truth, names, strict=True)]
+    rows = [_score_one(*view, perceptual) for view in zip(images, truth, names, strict=True)]
     scores: Scores = {"views": [str(name) for name in names]}
-    for metric, values in zip(METRICS, zip(*rows, strict=True), strict=True):
+    for metric, values in zip(METRICS, zip(*rows, strict=True), strict=False):
         scores[metric] = {"mean": math.fsum(values) / len(values), "per_view": list(values)}
+    scores.setdefault("lpips", None)
     return scores
 
 
-def _score_one(image: np.ndarray, truth: np.ndarray, name: str) -> tuple[float, float, float]:
+def _score_one(
+    image: np.ndarray, truth: np.ndarray, name: str, perceptual: Lpips | None
+) -> tuple[float, ...]:
+    """The metrics in their order, without the last where there are no weights for it."""
     if {np.asarray(image).dtype.kind, np.asarray(truth).dtype.kind} - {"f"}:
         raise ValueError(
             f"view {name}: expected float pictures in [0, 1], got {np.asarray(image).dtype} and "
@@ -80,6 +96,9 @@ def _score_one(image: np.ndarray, truth: np.ndarray, name: str) -> tuple[float, 
         )
     try:
         values = [float(value) for value in _score_pair(image, truth)]
+        if perceptual is not None:
+            network, weights = perceptual.network, dict(perceptual.weights)
+            values.append(float(_perceived(image, truth, network, weights)))
     except ValueError as error:
         raise ValueError(f"view {name}: {error}") from error
     values[0] = min(values[0], PSNR_CAP)
@@ -145,7 +164,7 @@ def write_metrics_csv(path: str | Path, metrics: Scores) -> None:
     writer.writerow(["model", "view", *columns])
     for model, scores in models(metrics).items():
         # A metric that only the final model was given leaves the others' cells empty.
-        table = [scores.get(column, {}).get("per_view", ()) for column in columns]
+        table = [(scores.get(column) or {}).get("per_view", ()) for column in columns]
         for i, view in enumerate(scores["views"]):
             writer.writerow([model, view, *(f"{c[i]:.6f}" if i < len(c) else "" for c in table)])
     write_text(path, text.getvalue())

@@ -30,6 +30,7 @@ METRIC_TITLES = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "ssim_crop5": "SSIM, cropped 5 px",
+    "lpips": "LPIPS (lower is better)",
 }
 
 
@@ -158,16 +159,16 @@ def score_table(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
     base = named.get("inputs", {})
     rows, views = [], []
     for model, scores in named.items():
-        means = [scores[name]["mean"] if name in scores else None for name in names]
+        means = [scores[name]["mean"] if scores.get(name) else None for name in names]
         # A gain over the inputs is one on the same views.
         known = base if model != "inputs" and base.get("views") == scores["views"] else {}
         gains = [
-            mean - known[name]["mean"] if mean is not None and name in known else None
+            mean - known[name]["mean"] if mean is not None and known.get(name) else None
             for name, mean in zip(names, means, strict=True)
         ]
         rows.append((model, list(zip(means, gains, strict=True))))
         for i, view in enumerate(scores["views"]):
-            row = [scores[name]["per_view"][i] if name in scores else None for name in names]
+            row = [scores[name]["per_view"][i] if scores.get(name) else None for name in names]
             views.append((model, view, row))
     return {"titles": [METRIC_TITLES.get(n, n) for n in names], "rows": rows, "views": views}
 

@@ -1,0 +1,122 @@
+"""Scores of a surface against the true one, after SyncDreamer's protocol."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from jaxvsnerf.geometry.cameras import image_rays
+from jaxvsnerf.outputs.extras import require
+from jaxvsnerf.types import Cameras
+
+PIP_LINE = "pip install 'jaxvsnerf[geometry]'"
+VOXEL = 0.01  # side of the cells that keep one visible point each
+RESOLUTION = 64
+EXTENT = 1.0  # the volume that is compared reaches from -1 to 1
+
+
+class Surface(NamedTuple):
+    """A triangle mesh: vertices [N, 3] and faces [M, 3] of their indices, outward."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+
+
+def check_geometry_extra() -> None:
+    """Raises ImportError where what these scores need is missing; it says the pip line."""
+    for module in ("trimesh", "embreex", "igl"):
+        require(module, "scores of the geometry", PIP_LINE)
+
+
+def chamfer_distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean of the two mean distances from a point to the nearest of the other set.
+
+    Args:
+      first: [N, 3] points, at least one.
+      second: [M, 3] points, at least one.
+
+    Returns:
+      The distance, not squared, in the points' unit.
+    """
+    there, _ = cKDTree(second).query(first)
+    back, _ = cKDTree(first).query(second)
+    return float(0.5 * (there.mean() + back.mean()))
+
+
+def visible_points(surface: Surface, cameras: Cameras) -> np.ndarray:
+    """What cameras see of a surface: where the rays of their pixels meet it first.
+
+    Args:
+      surface: in the cameras' frame.
+      cameras: pinhole cameras.
+
+    Returns:
+      [N, 3] points, one for each cell of side VOXEL that has any: their mean.
+
+    Raises:
+      ValueError: no camera sees it.
+    """
+    trimesh = require("trimesh", "scores of the geometry", PIP_LINE)
+    require("embreex", "scores of the geometry", PIP_LINE)
+    mesh = trimesh.Trimesh(*surface, process=False)
+    found = []
+    for view in range(len(cameras.w2c)):
+        rays = image_rays(cameras, view)
+        origins = np.asarray(rays.origins, np.float64).reshape(-1, 3)
+        directions = np.asarray(rays.viewdirs, np.float64).reshape(-1, 3)
+        found.append(mesh.ray.intersects_location(origins, directions, multiple_hits=False)[0])
+    points = np.concatenate(found)
+    if not len(points):
+        raise ValueError("no ray meets the surface; is it in the cameras' frame?")
+    return _thinned(points)
+
+
+def _thinned(points: np.ndarray) -> np.ndarray:
+    """The mean of the points in each cell of side VOXEL."""
+    cells = np.floor(points / VOXEL).astype(np.int64)
+    _, where, count = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    sums = np.stack([np.bincount(where.reshape(-1), axis) for axis in points.T], -1)
+    return sums / count[:, None]
+
+
+def volume_iou(first: Surface, second: Surface) -> float:
+    """Intersection over union of two volumes, at the centres of 64^3 cells of [-1, 1]^3.
+
+    Choice: a point is inside where the surface winds around it more than half, so that
+    small holes, which SyncDreamer's parity of crossings is undone by, do no harm.
+
+    Returns:
+      0 to 1; 0 where both are empty.
+    """
+    igl = require("igl", "scores of the geometry", PIP_LINE)
+    axis = (np.arange(RESOLUTION) + 0.5) * (2 * EXTENT / RESOLUTION) - EXTENT
+    centres = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+
+    def inside(surface: Surface) -> np.ndarray:
+        vertices, faces = np.asarray(surface[0], np.float64), np.asarray(surface[1], np.int64)
+        return igl.fast_winding_number(vertices, faces, centres) > 0.5
+
+    one, other = inside(first), inside(second)
+    return float(np.sum(one & other) / max(np.sum(one | other), 1))
+
+
+def score_geometry(surface: Surface, truth: Surface, cameras: Cameras) -> dict[str, float]:
+    """Chamfer distance of what the cameras see, and volume IoU.
+
+    Args:
+      surface: to score.
+      truth: the true one; both in the cameras' frame, within [-1, 1]^3.
+      cameras: SyncDreamer's protocol takes its 16 views at 256x256.
+
+    Returns:
+      {"chamfer", "iou"}.
+
+    Raises:
+      ImportError: an optional package is missing; ValueError: nothing is seen.
+
+    Source: SyncDreamer (arXiv:2309.03453), `eval_mesh.py`.
+    """
+    seen, true = visible_points(surface, cameras), visible_points(truth, cameras)
+    return {"chamfer": chamfer_distance(seen, true), "iou": volume_iou(surface, truth)}

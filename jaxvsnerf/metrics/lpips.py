@@ -1,0 +1,233 @@
+"""LPIPS: how far two pictures lie apart in the features of a classifier.
+
+A pure function of pictures and weights; the weights come from a file, see `load_lpips`.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvsnerf.metrics.psnr import check_pair
+from jaxvsnerf.types import Array
+
+MIN_SIDE = 32
+EPS = 1e-10
+# Mean and spread of the pictures that the classifiers saw, for values in [-1, 1].
+SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
+SCALE = np.array([0.458, 0.448, 0.450], np.float32)
+MAKE_WEIGHTS = "python -m jaxvsnerf.lpips_weights --network=alex --out=alex.npz makes one"
+
+
+class Conv(NamedTuple):
+    """A convolution and a ReLU. `number` is torchvision's."""
+
+    number: int
+    kernel: int
+    channels: int
+    stride: int = 1
+    padding: int = 1
+
+
+class Fire(NamedTuple):
+    """SqueezeNet's module: 1x1 to `squeezed` channels, then 1x1 and 3x3 side by side."""
+
+    number: int
+    squeezed: int
+    channels: int
+
+
+class Pool(NamedTuple):
+    """The largest of each window, two pixels apart; `ceil` keeps a window that juts out."""
+
+    size: int
+    ceil: bool = False
+
+
+# The layers of each network in blocks; features are taken at the end of each block.
+NETWORKS: dict[str, tuple[tuple[Conv | Fire | Pool, ...], ...]] = {
+    "alex": (
+        (Conv(0, 11, 64, stride=4, padding=2),),
+        (Pool(3), Conv(3, 5, 192, padding=2)),
+        (Pool(3), Conv(6, 3, 384)),
+        (Conv(8, 3, 256),),
+        (Conv(10, 3, 256),),
+    ),
+    "squeeze": (
+        (Conv(0, 3, 64, stride=2, padding=0),),
+        (Pool(3, ceil=True), Fire(3, 16, 128), Fire(4, 16, 128)),
+        (Pool(3, ceil=True), Fire(6, 32, 256), Fire(7, 32, 256)),
+        (Pool(3, ceil=True), Fire(9, 48, 384)),
+        (Fire(10, 48, 384),),
+        (Fire(11, 64, 512),),
+        (Fire(12, 64, 512),),
+    ),
+    "vgg": (
+        (Conv(0, 3, 64), Conv(2, 3, 64)),
+        (Pool(2), Conv(5, 3, 128), Conv(7, 3, 128)),
+        (Pool(2), Conv(10, 3, 256), Conv(12, 3, 256), Conv(14, 3, 256)),
+        (Pool(2), Conv(17, 3, 512), Conv(19, 3, 512), Conv(21, 3, 512)),
+        (Pool(2), Conv(24, 3, 512), Conv(26, 3, 512), Conv(28, 3, 512)),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Lpips:
+    """A network's name and its weights by name, see `weight_shapes`."""
+
+    network: str
+    weights: Mapping[str, np.ndarray]
+
+
+def weight_shapes(network: str) -> dict[str, tuple[int, ...]]:
+    """The weights of a network: torchvision's names and layouts, and LPIPS's heads.
+
+    features.N.weight [out, in, h, w] and features.N.bias [out]; a Fire module has squeeze,
+    expand1x1 and expand3x3 after its number; linK.weight [1, channels, 1, 1].
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def convolution(name: str, channels: int, given: int, kernel: int) -> None:
+        shapes[f"features.{name}.weight"] = (channels, given, kernel, kernel)
+        shapes[f"features.{name}.bias"] = (channels,)
+
+    given = 3
+    for index, block in enumerate(NETWORKS[network]):
+        for layer in block:
+            if isinstance(layer, Pool):
+                continue
+            if isinstance(layer, Conv):
+                convolution(str(layer.number), layer.channels, given, layer.kernel)
+            else:
+                half = layer.channels // 2
+                convolution(f"{layer.number}.squeeze", layer.squeezed, given, 1)
+                convolution(f"{layer.number}.expand1x1", half, layer.squeezed, 1)
+                convolution(f"{layer.number}.expand3x3", half, layer.squeezed, 3)
+            given = layer.channels
+        shapes[f"lin{index}.weight"] = (1, given, 1, 1)
+    return shapes
+
+
+def load_lpips(path: str | Path) -> Lpips:
+    """Weights from an .npz file of the arrays that `weight_shapes` names.
+
+    Raises:
+      FileNotFoundError: no file there; ValueError: not the weights of a known network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no LPIPS weights at {path}; {MAKE_WEIGHTS}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            weights = {name: file[name] for name in file.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path}: expected an .npz file of LPIPS weights, {error}; {MAKE_WEIGHTS}"
+        ) from error
+    found = {name: value.shape for name, value in weights.items()}
+    for network in NETWORKS:
+        if found == weight_shapes(network):
+            return Lpips(network, {k: v.astype(np.float32) for k, v in weights.items()})
+    raise ValueError(
+        f"{path}: expected the weights of one of {', '.join(NETWORKS)}, with LPIPS's heads, got "
+        f"{len(found)} arrays that are no such set; {MAKE_WEIGHTS}"
+    )
+
+
+def lpips(image: Array, truth: Array, model: Lpips) -> Array:
+    """LPIPS (version 0.1) of each picture: 0 where they are equal, larger the less alike.
+
+    Args:
+      image: [..., H, W, 3] in [0, 1], at least 32 pixels a side.
+      truth: the same shape.
+      model: network and weights.
+
+    Returns:
+      [...] float32, the mean over all positions; differentiable in the pictures.
+
+    Raises:
+      ValueError: the shapes differ or are not [..., H, W, 3], or a side is too short.
+
+    Source: Zhang et al. 2018 (arXiv:1801.03924) equation 1.
+    """
+    image, truth = jnp.asarray(image, jnp.float32), jnp.asarray(truth, jnp.float32)
+    check_pair(image, truth)
+    check_sides(image.shape)
+    flat = jnp.stack([image, truth]).reshape(-1, *image.shape[-3:])
+    total = 0.0
+    for index, found in enumerate(_features(flat, model)):
+        first, second = jnp.split(_unit(found), 2)
+        head = model.weights[f"lin{index}.weight"].reshape(-1)
+        total = total + jnp.sum(jnp.square(first - second) * head, -1).mean(-1).mean(-1)
+    return total.reshape(image.shape[:-3])
+
+
+def check_sides(shape: tuple[int, ...]) -> None:
+    """Raises ValueError where pictures [..., H, W, 3] are too small for the networks."""
+    if min(shape[-3:-1]) < MIN_SIDE:
+        raise ValueError(
+            f"LPIPS needs at least {MIN_SIDE} pixels a side, got pictures {shape[-2]} x "
+            f"{shape[-3]} (width x height)"
+        )
+
+
+def _features(images: Array, model: Lpips) -> Iterator[Array]:
+    """The features [N, h, w, C] at the end of each block."""
+    hidden = (2.0 * images - 1.0 - SHIFT) / SCALE
+    for block in NETWORKS[model.network]:
+        for layer in block:
+            hidden = _apply(hidden, layer, model.weights)
+        yield hidden
+
+
+def _unit(features: Array) -> Array:
+    """Features of length 1 at every position; what is 0 stays 0, with finite gradients."""
+    squares = jnp.sum(jnp.square(features), -1, keepdims=True)
+    length = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+    return features / (length + EPS)
+
+
+def _apply(hidden: Array, layer: Conv | Fire | Pool, weights: Mapping[str, np.ndarray]) -> Array:
+    if isinstance(layer, Pool):
+        return _pool(hidden, layer)
+    if isinstance(layer, Conv):
+        return _convolve(hidden, weights, str(layer.number), layer.stride, layer.padding)
+    squeezed = _convolve(hidden, weights, f"{layer.number}.squeeze", 1, 0)
+    wide = [
+        _convolve(squeezed, weights, f"{layer.number}.expand{size}x{size}", 1, size // 2)
+        for size in (1, 3)
+    ]
+    return jnp.concatenate(wide, -1)
+
+
+def _convolve(
+    hidden: Array, weights: Mapping[str, np.ndarray], name: str, stride: int, padding: int
+) -> Array:
+    """ReLU of a convolution of [N, H, W, C]."""
+    outputs = jax.lax.conv_general_dilated(
+        hidden,
+        weights[f"features.{name}.weight"],
+        (stride, stride),
+        [(padding, padding)] * 2,
+        dimension_numbers=("NHWC", "OIHW", "NHWC"),
+        precision=jax.lax.Precision.HIGHEST,
+    )
+    return jax.nn.relu(outputs + weights[f"features.{name}.bias"])
+
+
+def _pool(hidden: Array, layer: Pool) -> Array:
+    def jutting(side: int) -> int:
+        """Pixels missing under the last window."""
+        return (layer.size - side) % 2 if layer.ceil else 0
+
+    padding = [(0, 0), *((0, jutting(side)) for side in hidden.shape[1:3]), (0, 0)]
+    window, strides = (1, layer.size, layer.size, 1), (1, 2, 2, 1)
+    return jax.lax.reduce_window(hidden, -jnp.inf, jax.lax.max, window, strides, padding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf.config import load_config
 from jaxvsnerf.data.load import DataSpec, find_path
+from jaxvsnerf.data.meshes import read_surface
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
 from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.files import write_text
-from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
+from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes, transform_points
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
+from jaxvsnerf.metrics.geometry import check_geometry_extra
 from jaxvsnerf.metrics.lpips import Lpips, check_sides, load_lpips
 from jaxvsnerf.metrics.scores import score_views
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
@@ -33,7 +35,7 @@ from jaxvsnerf.training.rays import build_ray_table
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
 from jaxvsnerf.training.step import place
 from jaxvsnerf.training.trainer import LoopSpec, Trainer
-from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, TrainState, ViewSet
+from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, Surface, TrainState, ViewSet
 
 STAGES = ("stage1", "stage2", "stage3")
 # The hull's cells start with this density: a ray through a third of the cube is then
@@ -48,7 +50,7 @@ def resolve_config(config: ConfigDict) -> ConfigDict:
       FileNotFoundError: a path does not exist.
     """
     config = config.copy_and_resolve_references()
-    for name in ("path", "truth"):
+    for name in ("path", "truth", "mesh"):
         if config.data[name]:
             config.data[name] = str(find_path(config.data[name]).resolve())
     if config.metrics.lpips:
@@ -164,18 +166,37 @@ def make_grid(config: ConfigDict, views: ViewSet | None) -> DensityGrid | None:
     return init_grid(support, START_DENSITY, HALF_EXTENT)
 
 
-def load_perceptual(config: ConfigDict, dataset: Dataset) -> Lpips | None:
-    """Network and weights of LPIPS, None where no file is named.
+@dataclass(frozen=True)
+class References:
+    """What scoring takes beside pictures.
+
+    Attributes:
+      perceptual: network and weights of LPIPS, None where no file is named.
+      surface: the true geometry in the object's cube, None where no file is named.
+    """
+
+    perceptual: Lpips | None
+    surface: Surface | None
+
+
+def load_references(config: ConfigDict, dataset: Dataset) -> References:
+    """Reads the files that scoring takes.
 
     Raises:
       FileNotFoundError: no file there; ValueError: something else is in it, or the pictures
-        are too small.
+        are too small for LPIPS; ImportError: what geometry is scored with is missing.
     """
-    if not config.metrics.lpips:
-        return None
-    if dataset.truth is not None:
-        check_sides(dataset.truth.images.shape)
-    return load_lpips(config.metrics.lpips)
+    perceptual = surface = None
+    if config.metrics.lpips:
+        if dataset.truth is not None:
+            check_sides(dataset.truth.images.shape)
+        perceptual = load_lpips(config.metrics.lpips)
+    if config.data.mesh:
+        check_geometry_extra()
+        surface = read_surface(find_path(config.data.mesh))
+        moved = transform_points(surface.vertices, dataset.to_cube)
+        surface = surface._replace(vertices=np.asarray(moved, np.float64))
+    return References(perceptual, surface)
 
 
 def make_context(cameras: Cameras) -> Context:

@@ -67,6 +67,7 @@ def _data_config() -> dict[str, Any]:
         kind="strip",
         path="",
         truth="",
+        mesh="",
         rig="syncdreamer",
         views=(),
         background=(1.0, 1.0, 1.0),

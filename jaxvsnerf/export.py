@@ -2,11 +2,13 @@
 
     python -m jaxvsnerf.export --workdir=DIR [--frame=source] [--level=10] [--resolution=256]
 
-Writes DIR/mesh.glb, in the object's cube or in the frame that the poses came in.
+Writes DIR/mesh.glb, in the object's cube or in the frame that the poses came in, and
+DIR/eval/geometry.json where data.mesh names the true geometry.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,13 +18,16 @@ from absl import flags
 
 from jaxvsnerf import assemble, cli
 from jaxvsnerf.config import load_config
+from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.files import write_text
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, inverse_similarity, transform_points
+from jaxvsnerf.metrics.geometry import score_geometry
 from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.outputs.glb import write_glb
 from jaxvsnerf.outputs.lattice import sample_density
 from jaxvsnerf.outputs.mesh import Mesh, extract_mesh
 from jaxvsnerf.trained import TrainedField
-from jaxvsnerf.types import Similarity
+from jaxvsnerf.types import Dataset, Similarity, Surface
 from jaxvsnerf.workdir import locked, open_run
 
 
@@ -34,7 +39,7 @@ def export_run(
     level: float | None = None,
     resolution: int | None = None,
     say: Callable[[str], None] = cli.say,
-) -> None:
+) -> Mesh:
     """Writes mesh.glb: marching cubes of the density, coloured as seen from outside.
 
     Args:
@@ -44,6 +49,9 @@ def export_run(
       level: density of the surface, 0 to find it; None is the run's setting.
       resolution: lattice points a side; None is the run's setting.
       say: takes the lines to show.
+
+    Returns:
+      The mesh in the object's cube, whatever `frame`.
 
     Raises:
       ValueError: no surface at the level asked for; says which would give one.
@@ -66,13 +74,31 @@ def export_run(
         half_extent=HALF_EXTENT,
         level=level or "auto",
     )
-    if frame == "source":
-        mesh = _moved(mesh, inverse_similarity(assemble.load_scene(folder)[2]))
-    write_glb(folder / "mesh.glb", mesh)
+    source = frame == "source" and inverse_similarity(assemble.load_scene(folder)[2])
+    write_glb(folder / "mesh.glb", _moved(mesh, source) if source else mesh)
     say(
         f"mesh: {len(mesh.vertices)} vertices, {len(mesh.faces)} faces at density "
         f"{mesh.level:.3g}: {folder / 'mesh.glb'}"
     )
+    return mesh
+
+
+def score_surface(
+    folder: Path, mesh: Mesh, truth: Surface, dataset: Dataset, say: Callable[[str], None] = cli.say
+) -> None:
+    """Writes eval/geometry.json: Chamfer distance and volume IoU against the true geometry.
+
+    Args:
+      folder: the run.
+      mesh: in the object's cube.
+      truth: the true surface, in the cube.
+      dataset: its truth's cameras, or the inputs', see what is compared.
+      say: takes the line to show.
+    """
+    cameras = (dataset.truth or dataset.inputs).cameras
+    scores = score_geometry(Surface(mesh.vertices, mesh.faces), truth, cameras)
+    write_text(folder / "eval" / "geometry.json", json.dumps(scores, indent=2) + "\n")
+    say("geometry: Chamfer distance {chamfer:.4f}, volume IoU {iou:.4f}".format(**scores))
 
 
 def _occupied(support: np.ndarray, resolution: int) -> np.ndarray:
@@ -100,10 +126,17 @@ def main() -> None:
         check_extras()
         folder = open_run(workdir.value)
         with locked(folder):
+            config = load_config(folder / "config.json")
+            dataset = truth = None
+            if config.data.mesh:
+                dataset = load_dataset(assemble.data_spec(config))
+                truth = assemble.load_references(config, dataset).surface
             field = list(assemble.load_stages(folder, last_only=True).values())[-1]
-            export_run(
+            mesh = export_run(
                 folder, field, frame=frame.value, level=level.value, resolution=resolution.value
             )
+            if truth is not None:
+                score_surface(folder, mesh, truth, dataset)
 
     cli.run(command)
 

@@ -29,6 +29,7 @@ FILES = {
     "mesh.glb": "the object as a mesh with vertex colours",
     "renders/turntable.mp4": "a full turn around it",
     "eval/metrics.json": "scores of every stage, per view",
+    "eval/geometry.json": "Chamfer distance and volume IoU of the mesh",
     "metrics.jsonl": "loss and PSNR while training",
     "usage.json": "time to the first step, memory, seconds by phase",
     "config.json": "every setting",
@@ -62,7 +63,7 @@ def report_run(
     video = folder / "renders" / "turntable.mp4"
     report = Report(
         title=" / ".join(Path(config.data.path).parts[-2:]) or config.data.kind,
-        facts=_facts(dataset, log, metrics, load_usage(folder)),
+        facts={**_facts(dataset, log, metrics, load_usage(folder)), **_geometry(folder)},
         inputs=list(dataset.inputs.images),
         input_names=list(dataset.inputs.names),
         view_names=list(shown.names),
@@ -97,6 +98,15 @@ def _facts(
     if metrics:
         facts = {"PSNR against truth": f"{metrics['psnr']['mean']:.2f} dB", **facts}
     return facts
+
+
+def _geometry(folder: Path) -> dict[str, str]:
+    """What is known of the mesh against the true geometry."""
+    path = folder / "eval" / "geometry.json"
+    if not path.is_file():
+        return {}
+    scores = json.loads(path.read_text())
+    return {"Chamfer distance": f"{scores['chamfer']:.4f}", "volume IoU": f"{scores['iou']:.3f}"}
 
 
 def _columns(

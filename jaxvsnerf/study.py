@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from jaxvsnerf.cluster import connect, run_on_cluster
 from jaxvsnerf.config import to_plain
 from jaxvsnerf.data.load import find_path
 from jaxvsnerf.data.objects import StudyObject, find_objects
+from jaxvsnerf.metrics.geometry import check_geometry_extra
 from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.outputs.results import Record, summary_text, write_results_csv
 from jaxvsnerf.outputs.study import write_study
@@ -124,6 +125,17 @@ def _runner(cluster: str, parallel: int | None) -> Runner:
     return partial(run_on_cluster, connect(cluster))
 
 
+def _scorable(objects: Sequence[StudyObject]) -> list[StudyObject]:
+    """The objects, without their geometry where what it is scored with is missing."""
+    try:
+        check_geometry_extra()
+    except ImportError as error:
+        if any(one.mesh for one in objects):
+            cli.say(f"meshes are not scored: {error}")
+        return [replace(one, mesh="") for one in objects]
+    return list(objects)
+
+
 def main() -> None:
     """The command."""
     config = cli.define_config()
@@ -137,11 +149,12 @@ def main() -> None:
     )
 
     def command(_) -> int:
-        shared = assemble.with_data(cli.config_value(config), {"path": "", "truth": ""})
+        shared = assemble.with_data(cli.config_value(config), {"path": "", "truth": "", "mesh": ""})
         if not objects.value:
             raise ValueError("--objects: expected a folder of objects, got nothing")
         found, others = find_objects([find_path(path) for path in objects.value])
         check_extras()
+        found = _scorable(found)
         assemble.check_outputs(shared)
         folder = open_workdir(out.value, "--out")
         if others:

@@ -126,13 +126,15 @@ def _results(home: Path, item: StudyObject) -> dict[str, Any]:
     cameras, _, _ = assemble.load_scene(home)
     file = home / "eval" / "metrics.json"
     metrics = json.loads(file.read_text()) if file.is_file() else {}
+    file = home / "eval" / "geometry.json"
+    geometry = json.loads(file.read_text()) if file.is_file() else {}
     # Truth pictures scored against themselves would say nothing.
     given = metrics.get("inputs") if item.inputs == "given" else None
     usage = load_usage(home)
     return {
         "views": len(cameras.w2c),
         "memory": usage.memory.bytes if usage and usage.memory else None,
-        "scores": _means(metrics),
+        "scores": {**_means(metrics), **geometry},
         "input_scores": _means(given or {}),
         "pictures": _pictures(home / "renders", cameras.width),
     }

@@ -26,8 +26,7 @@ from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import to_plain
 from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.evaluate import evaluate_run
-from jaxvsnerf.export import export_run
-from jaxvsnerf.metrics.lpips import Lpips
+from jaxvsnerf.export import export_run, score_surface
 from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.render import render_run
 from jaxvsnerf.rendering.program import on_this_device
@@ -148,7 +147,7 @@ def train_run(
     with contextlib.ExitStack() as held:
         with _timed(seconds, "load"):
             with together(), ThreadPoolExecutor() as pool:
-                config, dataset, trainer, perceptual = _prepare(config, devices, pool)
+                config, dataset, trainer, references = _prepare(config, devices, pool)
             check_same(_fingerprint(config, dataset))
         with together():
             if is_first():
@@ -158,7 +157,7 @@ def train_run(
                 _describe(dataset, trainer, say)
         with _timed(seconds, "train"), connected():
             begin = held.enter_context(compiling_ahead())
-            later = assemble.later_programs(config, trainer, dataset, perceptual)
+            later = assemble.later_programs(config, trainer, dataset, references.perceptual)
             first_step = _train(config, folder, dataset, trainer, begin, later, say, stop)
         leave()  # what follows takes minutes, and the first process alone
         if not is_first():
@@ -170,7 +169,7 @@ def train_run(
             save_usage(folder, usage)
             took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
         trained = time.perf_counter()
-        _finish(folder, dataset, perceptual, seconds, say)
+        _finish(folder, dataset, references, seconds, say)
         if usage:
             save_usage(folder, usage)
     say(
@@ -182,8 +181,8 @@ def train_run(
 
 def _prepare(
     config: ConfigDict, devices: Sequence[jax.Device] | None, pool: Executor
-) -> tuple[ConfigDict, Dataset, Trainer, Lpips | None]:
-    """The resolved config, the pictures, the trainer, LPIPS; whatever is wrong is found here."""
+) -> tuple[ConfigDict, Dataset, Trainer, assemble.References]:
+    """Config, pictures, trainer and what scores take; whatever is wrong is found here."""
     # A device takes seconds to wake, and packages to load: meanwhile pictures are read.
     awake = pool.submit(jax.device_put, 0)
     extras = pool.submit(check_extras)
@@ -191,18 +190,18 @@ def _prepare(
     config = assemble.resolve_config(config)
     assemble.check_outputs(config)
     dataset = load_dataset(assemble.data_spec(config))
-    perceptual = assemble.load_perceptual(config, dataset)
+    references = assemble.load_references(config, dataset)
     awake.result()
     grid = assemble.make_grid(config, dataset.inputs)
     trainer = assemble.make_trainer(config, len(dataset.inputs.images), grid, devices)
     extras.result()
-    return config, dataset, trainer, perceptual
+    return config, dataset, trainer, references
 
 
 def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
     """What must be the same in all processes; the pictures may lie elsewhere."""
     settings = to_plain(config)
-    settings["data"].update(path="", truth="")
+    settings["data"].update(path="", truth="", mesh="")
     settings["metrics"].update(lpips="")
     shape = dataset.inputs.images.shape
     return json.dumps([__version__, settings, shape], sort_keys=True)
@@ -243,7 +242,7 @@ def _train(
 def _finish(
     folder: Path,
     dataset: Dataset,
-    perceptual: Lpips | None,
+    references: assemble.References,
     seconds: dict[str, float],
     say: Callable[..., None],
 ) -> None:
@@ -251,12 +250,14 @@ def _finish(
     finishing: dict[str, float] = {}
     with _timed(finishing, "evaluate"):
         stages = assemble.load_stages(folder)
-        pictures = evaluate_run(folder, dataset, stages, say, perceptual)
+        pictures = evaluate_run(folder, dataset, stages, say, references.perceptual)
     final = list(stages.values())[-1]
 
     def export() -> None:
         with _timed(finishing, "export"):
-            export_run(folder, final, say=say)
+            mesh = export_run(folder, final, say=say)
+            if references.surface is not None:
+                score_surface(folder, mesh, references.surface, dataset, say)
 
     with ThreadPoolExecutor(1) as pool:  # the mesh is the host's work, a rendering the device's
         exported = pool.submit(on_this_device(export))

@@ -11,10 +11,11 @@ Cameras: world-to-camera, OpenCV axes (x right, y down, z forward); pixel centre
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.struct
 import jax
+import numpy as np
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -69,6 +70,18 @@ class ViewSet:
     cameras: Cameras
     background: Array
     names: tuple[str, ...] = flax.struct.field(pytree_node=False)
+
+
+class Surface(NamedTuple):
+    """A triangle mesh, in numpy.
+
+    Attributes:
+      vertices: [N, 3].
+      faces: [M, 3] indices of vertices, counter-clockwise seen from outside.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
 
 
 @flax.struct.dataclass

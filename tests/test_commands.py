@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import trimesh
 
 import jaxvsnerf
 from tests import commands
@@ -128,3 +129,24 @@ def test_the_readmes_example_runs_on_a_finished_run(run_folder, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "(2, 48, 64, 3) (2, 48, 64) (5,)" in done.stdout
+
+
+def test_geometry_and_lpips_are_scored_where_their_files_are_named(run_folder, tmp_path):
+    """A run with the files named in its settings, as --config.data.mesh would have it."""
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    trimesh.creation.icosphere(3, 0.3).export(tmp_path / "true.ply")
+    settings = json.loads((run / "config.json").read_text())
+    settings["data"]["mesh"] = str(tmp_path / "true.ply")
+    (run / "config.json").write_text(json.dumps(settings))
+    done = commands.run("export", f"--workdir={run}", "--resolution=20")
+    assert done.returncode == 0, done.stderr
+    scores = json.loads((run / "eval" / "geometry.json").read_text())
+    assert set(scores) == {"chamfer", "iou"} and f"volume IoU {scores['iou']:.4f}" in done.stdout
+    done = commands.run("report", f"--workdir={run}")
+    assert done.returncode == 0 and "Chamfer distance" in (run / "report.html").read_text()
+    # Pictures of 24x24 are too small for LPIPS, which is said before anything is rendered.
+    settings["metrics"]["lpips"] = str(tmp_path / "none.npz")
+    (run / "config.json").write_text(json.dumps(settings))
+    done = commands.run("evaluate", f"--workdir={run}")
+    assert done.returncode == 1 and "at least 32 pixels" in done.stderr

@@ -58,7 +58,7 @@ def test_truth_alone_is_the_input_too_and_says_so(tmp_path):
     touch(tmp_path, "known/gt/0.png", "given/inputs/0.png", "given/gt/0.png")
     given, known = find_objects([tmp_path])[0]
     assert (given.inputs, known.inputs) == ("given", "truth")
-    assert known.data == {"kind": "folder", "path": known.path, "truth": known.path}
+    assert known.data == {"kind": "folder", "path": known.path, "truth": known.path, "mesh": ""}
 
 
 def test_several_folders_are_one_study_and_names_must_differ(tmp_path):

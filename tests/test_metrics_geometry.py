@@ -8,14 +8,15 @@ pytest.importorskip("embreex", reason="embreex is absent: pip install '.[geometr
 
 import trimesh
 
+from jaxvsnerf.data.meshes import read_surface
 from jaxvsnerf.data.rigs import NAMED_RIGS, rig_cameras
 from jaxvsnerf.metrics.geometry import (
-    Surface,
     chamfer_distance,
     score_geometry,
     visible_points,
     volume_iou,
 )
+from jaxvsnerf.types import Surface
 
 CAMERAS = rig_cameras(NAMED_RIGS["syncdreamer"], 128, 128)
 
@@ -73,3 +74,19 @@ def test_only_what_is_seen_counts():
 def test_a_surface_that_nobody_sees_is_refused():
     with pytest.raises(ValueError, match="no ray meets"):
         visible_points(box(0.1, shift=9.0), CAMERAS)
+
+
+def test_the_true_geometry_is_read_and_other_files_are_refused(tmp_path):
+    surface = box(0.5)
+    trimesh.Trimesh(*surface, process=False).export(tmp_path / "box.obj")
+    read = read_surface(tmp_path / "box.obj")
+    assert volume_iou(read, surface) == 1.0 and read.faces.shape == (12, 3)
+    (tmp_path / "torn.ply").write_bytes(b"ply\nformat")
+    (tmp_path / "empty.obj").write_text("# nothing")
+    for name, message in (
+        ("box.txt", "expected a mesh"),
+        ("torn.ply", "torn"),
+        ("empty.obj", "empty"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_surface(tmp_path / name)

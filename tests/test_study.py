@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 from jaxvsnerf.outputs.images import side_by_side, split_row
 from jaxvsnerf.outputs.results import result_means, summary_text, write_results_csv
@@ -33,6 +34,7 @@ def objects(tmp_path_factory):
     tiny.write_strip(folder / "alone.png", toy.inputs.images)
     tiny.write_pictures(folder / "scored" / "inputs", toy.inputs.images)
     tiny.write_pictures(folder / "scored" / "gt", toy.clean)
+    trimesh.creation.icosphere(3, 0.3).export(folder / "scored" / "mesh.obj")
     tiny.write_strip(folder / "torn" / "strip.png", toy.inputs.images)
     (folder / "notes").mkdir()
     return folder
@@ -63,8 +65,14 @@ def test_one_object_that_fails_is_recorded_and_does_not_stop_the_rest(study):
     metrics = json.loads((out / "scored" / "eval" / "metrics.json").read_text())
     for column, scores in (("psnr", metrics), ("inputs_psnr", metrics["inputs"])):
         assert float(found["scored"][column]) == pytest.approx(scores["psnr"]["mean"], 1e-5)
+    geometry = json.loads((out / "scored" / "eval" / "geometry.json").read_text())
+    assert 0 < geometry["iou"] < 1 and 0 < geometry["chamfer"] < 0.5
+    for column, score in geometry.items():
+        assert float(found["scored"][column]) == pytest.approx(score, 1e-5)
     # No truth: nothing to score.
-    assert found["alone"]["psnr"] == found["torn"]["psnr"] == ""
+    for column in ("psnr", "chamfer"):
+        assert found["alone"][column] == found["torn"][column] == ""
+    assert found["scored"]["lpips"] == ""
     for name in ("alone", "scored"):
         # The mesh is made while pictures are rendered.
         phases = sum(

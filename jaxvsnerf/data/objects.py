@@ -38,7 +38,7 @@ class StudyObject:
     @property
     def data(self) -> dict[str, str]:
         """The fields of a config's data section that this object sets."""
-        return {key: value for key, value in asdict(self).items() if key not in ("name", "mesh")}
+        return {key: value for key, value in asdict(self).items() if key != "name"}
 
     @property
     def inputs(self) -> str:

@@ -30,6 +30,7 @@ class DataSpec:
       path: strip, folder, or transforms file or its folder; unused by 'toy'.
       truth: folder or strip (transforms: file or folder) of truth pictures; '' for none
         (transforms: transforms_test.json where the folder has one).
+      mesh: file of the true geometry in the source's frame; '' for none.
       rig: camera rig of strips and folders: 'syncdreamer', or 'orbit' with the four
         numbers below.
       views: indices of the input views to use, () for all; truth keeps all its views.
@@ -57,6 +58,7 @@ class DataSpec:
     kind: str
     path: str = ""
     truth: str = ""
+    mesh: str = ""
     rig: str = "syncdreamer"
     views: tuple[int, ...] = ()
     background: str | tuple[float, float, float] = "white"

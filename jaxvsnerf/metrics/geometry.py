@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy.spatial import cKDTree
 
 from jaxvsnerf.geometry.cameras import image_rays
 from jaxvsnerf.outputs.extras import require
-from jaxvsnerf.types import Cameras
+from jaxvsnerf.types import Cameras, Surface
 
 PIP_LINE = "pip install 'jaxvsnerf[geometry]'"
 VOXEL = 0.01  # side of the cells that keep one visible point each
 RESOLUTION = 64
 EXTENT = 1.0  # the volume that is compared reaches from -1 to 1
-
-
-class Surface(NamedTuple):
-    """A triangle mesh: vertices [N, 3] and faces [M, 3] of their indices, outward."""
-
-    vertices: np.ndarray
-    faces: np.ndarray
 
 
 def check_geometry_extra() -> None:

@@ -31,6 +31,8 @@ METRIC_TITLES = {
     "ssim": "SSIM",
     "ssim_crop5": "SSIM, cropped 5 px",
     "lpips": "LPIPS (lower is better)",
+    "chamfer": "Chamfer distance (lower is better)",
+    "iou": "volume IoU",
 }
 
 

@@ -24,6 +24,8 @@ from typing import Any
 from jaxvsnerf.files import write_text
 from jaxvsnerf.metrics.scores import METRICS
 
+# Columns of scores: those of pictures, and those of the mesh.
+SCORES = (*METRICS, "chamfer", "iou")
 PHASES = ("load", "train", "evaluate", "render", "export", "report")
 
 Record = dict[str, Any]
@@ -36,7 +38,7 @@ def result_row(record: Record) -> dict[str, str | float | None]:
     return {
         **{key: record[key] for key in ("name", "status", "error", "inputs")},
         "views": record.get("views"),
-        **{metric: scores.get(metric) for metric in METRICS},
+        **{score: scores.get(score) for score in SCORES},
         **{f"inputs_{metric}": given.get(metric) for metric in METRICS},
         "seconds": record["total"],
         **{f"{phase}_s": seconds.get(phase) for phase in PHASES},
@@ -76,9 +78,10 @@ def summary_text(records: Sequence[Record]) -> str:
     """The means as lines of text: of the models, of the inputs, of the time; the failures."""
     means = result_means(records)
     failed = [record for record in records if record["status"] != "ok"]
-    lines = ["".join(f"{column:>12}" for column in ("mean", *METRICS, "objects"))]
+    shown = [score for score in SCORES if score in means]
+    lines = ["".join(f"{column:>12}" for column in ("mean", *shown, "objects"))]
     for name, prefix in (("inputs", "inputs_"), ("final", "")):
-        known = [means.get(prefix + metric) for metric in METRICS]
+        known = [means.get(prefix + score) for score in shown]
         if any(known):
             cells = "".join(f"{pair[0]:12.4f}" if pair else " " * 12 for pair in known)
             lines.append(f"{name:>12}{cells}{max(pair[1] for pair in known if pair):>12}")

@@ -10,7 +10,7 @@ from jaxvsnerf.files import write_text
 from jaxvsnerf.metrics.scores import METRICS
 from jaxvsnerf.outputs.page import duration, page_template
 from jaxvsnerf.outputs.report import METRIC_TITLES
-from jaxvsnerf.outputs.results import PHASES, Record, result_means, result_row
+from jaxvsnerf.outputs.results import PHASES, SCORES, Record, result_means, result_row
 
 PICTURES = ("input", "rendering", "truth")
 
@@ -48,7 +48,7 @@ def render_study(
         failed=[record for record in records if record["status"] != "ok"],
         rows=[_row(record, longest) for record in done],
         kinds=[kind for kind in PICTURES if any(r["pictures"].get(kind) for r in done)],
-        titles={metric: METRIC_TITLES.get(metric, metric) for metric in METRICS},
+        titles={score: METRIC_TITLES.get(score, score) for score in SCORES},
         means=means,
         phases=PHASES,
         settings=settings,

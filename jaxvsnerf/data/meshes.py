@@ -1,0 +1,33 @@
+"""Reads the true geometry of an object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from jaxvsnerf.outputs.extras import require
+from jaxvsnerf.types import Surface
+
+SUFFIXES = (".obj", ".ply", ".glb", ".off", ".stl")
+
+
+def read_surface(path: str | Path) -> Surface:
+    """The triangles of a mesh file, in its own frame; colours and textures are left out.
+
+    Raises:
+      ValueError: another kind of file, one that cannot be read, or no triangles in it.
+      ImportError: trimesh is missing.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path}: expected a mesh ({', '.join(SUFFIXES)}), got {path.suffix!r}")
+    trimesh = require("trimesh", "true geometry")
+    try:
+        mesh = trimesh.load(path, force="mesh", process=False, skip_materials=True)
+    except Exception as error:  # noqa: BLE001 - readers of formats raise whatever they meet
+        raise ValueError(f"{path} cannot be read as a mesh: {error}") from error
+    vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+    if not len(faces) or not np.all(np.isfinite(vertices)):
+        raise ValueError(f"{path}: expected triangles between finite vertices, got {len(faces)}")
+    return Surface(vertices, faces)

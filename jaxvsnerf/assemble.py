@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -14,15 +14,14 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf.config import load_config
 from jaxvsnerf.data.load import DataSpec, find_path
-from jaxvsnerf.data.meshes import read_surface
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
 from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.files import write_text
-from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes, transform_points
+from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
-from jaxvsnerf.metrics.geometry import check_geometry_extra
-from jaxvsnerf.metrics.lpips import Lpips, check_sides, load_lpips
+from jaxvsnerf.metrics.lpips import Lpips
 from jaxvsnerf.metrics.scores import score_views
+from jaxvsnerf.references import References, read_references
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
 from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel
 from jaxvsnerf.trained import TrainedField
@@ -35,7 +34,7 @@ from jaxvsnerf.training.rays import build_ray_table
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
 from jaxvsnerf.training.step import place
 from jaxvsnerf.training.trainer import LoopSpec, Trainer
-from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, Surface, TrainState, ViewSet
+from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, TrainState, ViewSet
 
 STAGES = ("stage1", "stage2", "stage3")
 # The hull's cells start with this density: a ray through a third of the cube is then
@@ -166,37 +165,9 @@ def make_grid(config: ConfigDict, views: ViewSet | None) -> DensityGrid | None:
     return init_grid(support, START_DENSITY, HALF_EXTENT)
 
 
-@dataclass(frozen=True)
-class References:
-    """What scoring takes beside pictures.
-
-    Attributes:
-      perceptual: network and weights of LPIPS, None where no file is named.
-      surface: the true geometry in the object's cube, None where no file is named.
-    """
-
-    perceptual: Lpips | None
-    surface: Surface | None
-
-
 def load_references(config: ConfigDict, dataset: Dataset) -> References:
-    """Reads the files that scoring takes.
-
-    Raises:
-      FileNotFoundError: no file there; ValueError: something else is in it, or the pictures
-        are too small for LPIPS; ImportError: what geometry is scored with is missing.
-    """
-    perceptual = surface = None
-    if config.metrics.lpips:
-        if dataset.truth is not None:
-            check_sides(dataset.truth.images.shape)
-        perceptual = load_lpips(config.metrics.lpips)
-    if config.data.mesh:
-        check_geometry_extra()
-        surface = read_surface(find_path(config.data.mesh))
-        moved = transform_points(surface.vertices, dataset.to_cube)
-        surface = surface._replace(vertices=np.asarray(moved, np.float64))
-    return References(perceptual, surface)
+    """What scoring takes beside pictures, see `read_references`."""
+    return read_references(config.metrics.lpips, config.data.mesh, dataset)
 
 
 def make_context(cameras: Cameras) -> Context:

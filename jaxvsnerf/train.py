@@ -28,6 +28,7 @@ from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.evaluate import evaluate_run
 from jaxvsnerf.export import export_run, score_surface
 from jaxvsnerf.outputs.extras import check_extras
+from jaxvsnerf.references import References
 from jaxvsnerf.render import render_run
 from jaxvsnerf.rendering.program import on_this_device
 from jaxvsnerf.report import report_run
@@ -181,7 +182,7 @@ def train_run(
 
 def _prepare(
     config: ConfigDict, devices: Sequence[jax.Device] | None, pool: Executor
-) -> tuple[ConfigDict, Dataset, Trainer, assemble.References]:
+) -> tuple[ConfigDict, Dataset, Trainer, References]:
     """Config, pictures, trainer and what scores take; whatever is wrong is found here."""
     # A device takes seconds to wake, and packages to load: meanwhile pictures are read.
     awake = pool.submit(jax.device_put, 0)
@@ -242,7 +243,7 @@ def _train(
 def _finish(
     folder: Path,
     dataset: Dataset,
-    references: assemble.References,
+    references: References,
     seconds: dict[str, float],
     say: Callable[..., None],
 ) -> None:

@@ -30,8 +30,8 @@ METRIC_TITLES = {
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "ssim_crop5": "SSIM, cropped 5 px",
-    "lpips": "LPIPS (lower is better)",
-    "chamfer": "Chamfer distance (lower is better)",
+    "lpips": "LPIPS ↓",
+    "chamfer": "Chamfer ↓",
     "iou": "volume IoU",
 }
 

@@ -126,7 +126,7 @@ def load_lpips(path: str | Path) -> Lpips:
     if not path.is_file():
         raise FileNotFoundError(f"no LPIPS weights at {path}; {MAKE_WEIGHTS}")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(path) as file:  # arrays alone, no objects
             weights = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(

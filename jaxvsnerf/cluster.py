@@ -18,7 +18,7 @@ from jaxvsnerf import cli
 from jaxvsnerf.compilation import configure
 from jaxvsnerf.config import from_plain, to_plain
 from jaxvsnerf.data.objects import StudyObject
-from jaxvsnerf.outputs.extras import require
+from jaxvsnerf.extras import require
 from jaxvsnerf.outputs.results import Record
 from jaxvsnerf.study_object import failure, keep_record, run_object
 

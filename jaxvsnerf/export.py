@@ -19,10 +19,10 @@ from absl import flags
 from jaxvsnerf import assemble, cli
 from jaxvsnerf.config import load_config
 from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.extras import check_extras
 from jaxvsnerf.files import write_text
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, inverse_similarity, transform_points
 from jaxvsnerf.metrics.geometry import score_geometry
-from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.outputs.glb import write_glb
 from jaxvsnerf.outputs.lattice import sample_density
 from jaxvsnerf.outputs.mesh import Mesh, extract_mesh

@@ -17,9 +17,9 @@ import numpy as np
 from absl import flags
 
 from jaxvsnerf import cli
+from jaxvsnerf.extras import require
 from jaxvsnerf.files import replacing
 from jaxvsnerf.metrics.lpips import NETWORKS, weight_shapes
-from jaxvsnerf.outputs.extras import require
 
 PIP_LINE = "pip install lpips torchvision"
 # Names of the package lpips -> ours: slices of the classifier, and the heads.

@@ -14,9 +14,9 @@ from pathlib import Path
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import load_config, to_plain
 from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.extras import check_extras
 from jaxvsnerf.geometry.cameras import match_cameras
 from jaxvsnerf.outputs.charts import Chart, Series
-from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.outputs.images import depth_picture, depth_range
 from jaxvsnerf.outputs.report import Column, Report, write_report
 from jaxvsnerf.rendering.images import Picture

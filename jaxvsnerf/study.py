@@ -25,8 +25,8 @@ from jaxvsnerf.cluster import connect, run_on_cluster
 from jaxvsnerf.config import to_plain
 from jaxvsnerf.data.load import find_path
 from jaxvsnerf.data.objects import StudyObject, find_objects
+from jaxvsnerf.extras import check_extras
 from jaxvsnerf.metrics.geometry import check_geometry_extra
-from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.outputs.results import Record, summary_text, write_results_csv
 from jaxvsnerf.outputs.study import write_study
 from jaxvsnerf.study_object import read_record

@@ -27,7 +27,7 @@ from jaxvsnerf.config import to_plain
 from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.evaluate import evaluate_run
 from jaxvsnerf.export import export_run, score_surface
-from jaxvsnerf.outputs.extras import check_extras
+from jaxvsnerf.extras import check_extras
 from jaxvsnerf.references import References
 from jaxvsnerf.render import render_run
 from jaxvsnerf.rendering.program import on_this_device

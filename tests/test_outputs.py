@@ -8,10 +8,10 @@ from PIL import Image
 
 from jaxvsnerf import export
 from jaxvsnerf.export import _occupied
+from jaxvsnerf.extras import check_extras, require
 from jaxvsnerf.files import replacing
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, inverse_similarity
 from jaxvsnerf.outputs.charts import Chart, Series, line_chart
-from jaxvsnerf.outputs.extras import check_extras, require
 from jaxvsnerf.outputs.glb import srgb_to_linear, write_glb
 from jaxvsnerf.outputs.images import depth_picture, depth_range, side_by_side, write_png
 from jaxvsnerf.outputs.lattice import mesh_points, sample_density

@@ -23,8 +23,8 @@ from experiments.speed import measure
 from jaxvsnerf.compilation import configure
 from jaxvsnerf.config import default_config
 from jaxvsnerf.data.toy import toy_dataset
+from jaxvsnerf.extras import check_extras
 from jaxvsnerf.files import write_text
-from jaxvsnerf.outputs.extras import check_extras
 from jaxvsnerf.outputs.images import write_png
 from jaxvsnerf.study_processes import VISIBLE, visible_gpus
 

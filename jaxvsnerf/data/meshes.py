@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxvsnerf.outputs.extras import require
+from jaxvsnerf.extras import require
 from jaxvsnerf.types import Surface
 
 SUFFIXES = (".obj", ".ply", ".glb", ".off", ".stl")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
+from jaxvsnerf.extras import require
 from jaxvsnerf.geometry.cameras import image_rays
-from jaxvsnerf.outputs.extras import require
 from jaxvsnerf.types import Cameras, Surface
 
 PIP_LINE = "pip install 'jaxvsnerf[geometry]'"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from jaxvsnerf.outputs.extras import require
+from jaxvsnerf.extras import require
 from jaxvsnerf.outputs.lattice import CHUNK, in_chunks, lattice_spacing
 from jaxvsnerf.outputs.level import auto_level
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from urllib.parse import quote
 
-from jaxvsnerf.outputs.extras import require
+from jaxvsnerf.extras import require
 
 
 def page_template(name: str):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxvsnerf.extras import require
 from jaxvsnerf.files import replacing
-from jaxvsnerf.outputs.extras import require
 from jaxvsnerf.outputs.images import to_uint8
 
 # Without these tags players guess the matrix by the picture's size, and colours shift.

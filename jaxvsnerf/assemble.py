@@ -21,7 +21,7 @@ from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
 from jaxvsnerf.metrics.lpips import Lpips
 from jaxvsnerf.metrics.scores import score_views
-from jaxvsnerf.references import References, read_references
+from jaxvsnerf.references import References, read_perceptual, read_true_surface
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
 from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel
 from jaxvsnerf.trained import TrainedField
@@ -34,7 +34,7 @@ from jaxvsnerf.training.rays import build_ray_table
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
 from jaxvsnerf.training.step import place
 from jaxvsnerf.training.trainer import LoopSpec, Trainer
-from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, TrainState, ViewSet
+from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, Surface, TrainState, ViewSet
 
 STAGES = ("stage1", "stage2", "stage3")
 # The hull's cells start with this density: a ray through a third of the cube is then
@@ -166,8 +166,18 @@ def make_grid(config: ConfigDict, views: ViewSet | None) -> DensityGrid | None:
 
 
 def load_references(config: ConfigDict, dataset: Dataset) -> References:
-    """What scoring takes beside pictures, see `read_references`."""
-    return read_references(config.metrics.lpips, config.data.mesh, dataset)
+    """What scoring takes beside pictures."""
+    return References(load_perceptual(config, dataset), load_true_surface(config, dataset))
+
+
+def load_perceptual(config: ConfigDict, dataset: Dataset) -> Lpips | None:
+    """See `read_perceptual`."""
+    return read_perceptual(config.metrics.lpips, dataset)
+
+
+def load_true_surface(config: ConfigDict, dataset: Dataset) -> Surface | None:
+    """See `read_true_surface`."""
+    return read_true_surface(config.data.mesh, dataset)
 
 
 def make_context(cameras: Cameras) -> Context:

@@ -88,7 +88,7 @@ def main() -> None:
         with locked(folder):
             config = load_config(folder / "config.json")
             dataset = load_dataset(assemble.data_spec(config))
-            perceptual = assemble.load_references(config, dataset).perceptual
+            perceptual = assemble.load_perceptual(config, dataset)
             stages = assemble.load_stages(folder)
             evaluate_run(folder, dataset, stages, perceptual=perceptual)
 

@@ -130,7 +130,7 @@ def main() -> None:
             dataset = truth = None
             if config.data.mesh:
                 dataset = load_dataset(assemble.data_spec(config))
-                truth = assemble.load_references(config, dataset).surface
+                truth = assemble.load_true_surface(config, dataset)
             field = list(assemble.load_stages(folder, last_only=True).values())[-1]
             mesh = export_run(
                 folder, field, frame=frame.value, level=level.value, resolution=resolution.value

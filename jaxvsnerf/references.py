@@ -9,7 +9,7 @@ import numpy as np
 from jaxvsnerf.data.load import find_path
 from jaxvsnerf.data.meshes import read_surface
 from jaxvsnerf.geometry.cameras import transform_points
-from jaxvsnerf.metrics.geometry import check_geometry_extra
+from jaxvsnerf.metrics.geometry import EXTENT, check_geometry_extra
 from jaxvsnerf.metrics.lpips import Lpips, check_sides, load_lpips
 from jaxvsnerf.types import Dataset, Surface
 
@@ -27,26 +27,36 @@ class References:
     surface: Surface | None
 
 
-def read_references(lpips: str, mesh: str, dataset: Dataset) -> References:
-    """Reads the files that scoring takes.
-
-    Args:
-      lpips: weights of LPIPS, see `load_lpips`, or ''.
-      mesh: the true geometry in the source's frame, or ''.
-      dataset: the run's pictures.
+def read_perceptual(path: str, dataset: Dataset) -> Lpips | None:
+    """Network and weights of LPIPS; None where `path` is ''.
 
     Raises:
-      FileNotFoundError: no file there; ValueError: something else is in it, or the pictures
-        are too small for LPIPS; ImportError: what geometry is scored with is missing.
+      FileNotFoundError: no file there; ValueError: something else is in it, or the truth
+        pictures are too small.
     """
-    perceptual = surface = None
-    if lpips:
-        if dataset.truth is not None:
-            check_sides(dataset.truth.images.shape)
-        perceptual = load_lpips(find_path(lpips))
-    if mesh:
-        check_geometry_extra()
-        surface = read_surface(find_path(mesh))
-        moved = transform_points(surface.vertices, dataset.to_cube)
-        surface = surface._replace(vertices=np.asarray(moved, np.float64))
-    return References(perceptual, surface)
+    if not path:
+        return None
+    if dataset.truth is not None:
+        check_sides(dataset.truth.images.shape)
+    return load_lpips(find_path(path))
+
+
+def read_true_surface(path: str, dataset: Dataset) -> Surface | None:
+    """The true geometry, moved from the source's frame into the cube; None where `path` is ''.
+
+    Raises:
+      FileNotFoundError: no file there; ValueError: no mesh, or one that lies elsewhere;
+        ImportError: what geometry is scored with is missing.
+    """
+    if not path:
+        return None
+    check_geometry_extra()
+    surface = read_surface(find_path(path))
+    vertices = np.asarray(transform_points(surface.vertices, dataset.to_cube), np.float64)
+    if np.abs(vertices).max() > EXTENT:
+        low, high = vertices.min(0).round(2), vertices.max(0).round(2)
+        raise ValueError(
+            f"{path}: expected geometry in the frame of the cameras, within [-{EXTENT:g}, "
+            f"{EXTENT:g}] around the object's cube, got {low.tolist()} to {high.tolist()} there"
+        )
+    return surface._replace(vertices=vertices)

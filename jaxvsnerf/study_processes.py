@@ -65,11 +65,14 @@ def _work(
     devices, config = jax.local_devices(), from_plain(settings)
     if gpu and devices[0].platform == "cpu":
         raise RuntimeError(f"expected JAX to find GPU {gpu}, it found a CPU alone")
-    with contextlib.suppress(EOFError, OSError):  # no more is wanted
-        connection.send(READY)
-        while True:
+    answer: Any = READY
+    while True:
+        try:
+            connection.send(answer)
             item = connection.recv()
-            connection.send(run_object(config, Path(folder), asked.is_set, item, devices))
+        except (EOFError, OSError):  # no more is wanted
+            return
+        answer = run_object(config, Path(folder), asked.is_set, item, devices)
 
 
 def _end_with(parent: Any) -> None:

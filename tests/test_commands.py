@@ -145,6 +145,10 @@ def test_geometry_and_lpips_are_scored_where_their_files_are_named(run_folder, t
     assert set(scores) == {"chamfer", "iou"} and f"volume IoU {scores['iou']:.4f}" in done.stdout
     done = commands.run("report", f"--workdir={run}")
     assert done.returncode == 0 and "Chamfer distance" in (run / "report.html").read_text()
+    # A mesh that lies elsewhere is refused.
+    trimesh.creation.icosphere(3, 30.0).export(tmp_path / "true.ply")
+    done = commands.run("export", f"--workdir={run}", "--resolution=20")
+    assert done.returncode == 1 and "in the frame of the cameras" in done.stderr
     # Pictures of 24x24 are too small for LPIPS, which is said before anything is rendered.
     settings["metrics"]["lpips"] = str(tmp_path / "none.npz")
     (run / "config.json").write_text(json.dumps(settings))

@@ -76,7 +76,7 @@ def volume_iou(first: Surface, second: Surface) -> float:
     """Intersection over union of two volumes, at the centres of 64^3 cells of [-1, 1]^3.
 
     Choice: a point is inside where the surface winds around it more than half, so that
-    small holes, which SyncDreamer's parity of crossings is undone by, do no harm.
+    small holes do no harm.
 
     Returns:
       0 to 1; 0 where both are empty.

@@ -4,7 +4,7 @@
         --config.data.path=syncdreamer/chicken/strip.png \
         --config.data.truth=syncdreamer/chicken/gt
 
-About half the steps of `syncdreamer.py`, each shorter, for the same score on an H200.
+Fewer steps than `syncdreamer.py`, each shorter, for the same score on an H200.
 
 Instant-NGP's encoding, held back so that it does not copy each view's mistakes: six levels
 up to 48 cells a side, no direction, few steps. Beside it the layers of each view read four
@@ -20,7 +20,7 @@ def get_config():
     config.field.update(encoding="hash", width=128, depth=3, shared_layers=1, skip_layer=1)
     config.field.pos_freqs = 4
     config.field.hash_grid.update(levels=6, base=8, finest=48)
-    config.stage1.update(steps=150, rays=4096, warmup=20)
-    config.stage2.update(steps=150, lr_init=2e-3, lr_final=2e-4, warmup=20)
+    config.stage1.update(steps=200, rays=1024, warmup=20)
+    config.stage2.update(steps=150, rays=2048, lr_init=2e-3, lr_final=2e-4, warmup=20)
     config.stage3.update(steps=40, lr_init=3e-5)
     return config

@@ -17,15 +17,24 @@ MAX_BYTES = 2 * 2**30
 # How long a thread waits for one that holds Python. With the usual 5 ms, training beside a
 # thread that traces what comes next took twice its time, in waits between two dispatches.
 SWITCH_SECONDS = 5e-4
+# JAX takes three quarters of a GPU's memory at once, which takes 0.3 to 0.9 s of every
+# command and keeps others off it. Steps are as fast where it grows as needed.
+PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
+# XLA's default, with loops and branches.
+GRAPH_PARTS = (
+    *("FUSION", "CUBLAS", "CUBLASLT", "CUSTOM_CALL", "CUDNN", "DYNAMIC_SLICE_FUSION"),
+    *("WHILE", "CONDITIONAL"),
+)
 # What XLA is told on a GPU, by the name that a user's own choice of it would hold.
 GPU_FLAGS = {
     # XLA tries dozens of Triton kernels for every matrix product, which takes longer than all
     # of training. cuBLAS alone compiles in half the time, and its products add a layer's bias
     # and cut at zero by themselves.
     "xla_gpu_enable_triton_gemm": "false",
-    # Its products stay out of CUDA graphs: where two threads used one program, updating such
-    # a graph failed once in some fifty runs. It costs 3 % of a step.
-    "xla_gpu_enable_command_buffer": "FUSION",
+    # A step is some 250 short kernels: whole loops of steps run as CUDA graphs, which takes
+    # 8 % off a step of the MLP and 28 % off a small one of the hash grid. Two threads must not
+    # use one program: updating its graph then failed once in some fifty runs.
+    "xla_gpu_enable_command_buffer": ",".join(GRAPH_PARTS),
 }
 GPU_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 # A flag that XLA does not know ends the process: only versions tried get them.
@@ -44,6 +53,7 @@ def configure(environment: MutableMapping[str, str]) -> None:
     if gpu and jax.__version_info__ < TRIED_BEFORE:
         chosen = [f"--{name}={value}" for name, value in GPU_FLAGS.items() if name not in given]
         environment["XLA_FLAGS"] = " ".join([given, *chosen]).strip()
+    environment.setdefault(PREALLOCATE, "false")
     use_cache(environment)
     sys.setswitchinterval(SWITCH_SECONDS)
 

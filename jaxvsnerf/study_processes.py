@@ -152,17 +152,17 @@ def run_in_processes(
             spoken = wait([worker.connection for worker in workers], timeout=POLL_SECONDS)
             for worker in [worker for worker in workers if worker.connection in spoken]:
                 had, alive, record = worker.item, *_heard(worker, folder, asked)
-                if had:
-                    yield record
-                if alive and waiting:
+                if alive and waiting:  # before the record is looked at: that takes time
                     worker.item, worker.began = waiting.popleft(), time.perf_counter()
                     with contextlib.suppress(OSError):  # lost: it will be heard
                         worker.connection.send(worker.item)
-                    continue
-                worker.connection.close()
-                workers.remove(worker)
-                if waiting:
-                    workers.append(start(worker.gpu))
+                else:
+                    worker.connection.close()
+                    workers.remove(worker)
+                    if waiting:
+                        workers.append(start(worker.gpu))
+                if had:
+                    yield record
     except KeyboardInterrupt:  # the second signal does not wait
         for worker in workers:
             worker.process.kill()

@@ -113,7 +113,7 @@ def test_xla_is_told_how_to_compile_only_where_there_is_a_gpu_to_compile_for(mon
     gpu = ("jax_cuda13_plugin",)
     triton, graphs = (
         "--xla_gpu_enable_triton_gemm=false",
-        "--xla_gpu_enable_command_buffer=FUSION",
+        f"--xla_gpu_enable_command_buffer={','.join(compilation.GRAPH_PARTS)}",
     )
     assert flags_after({}, ()) is None
     assert flags_after({}, gpu) == f"{triton} {graphs}"
@@ -122,6 +122,13 @@ def test_xla_is_told_how_to_compile_only_where_there_is_a_gpu_to_compile_for(mon
     assert flags_after({"XLA_FLAGS": mine}, gpu) == f"{mine} {graphs}"
     monkeypatch.setattr(compilation.jax, "__version_info__", (0, 99, 0))
     assert flags_after({}, gpu) is None
+
+
+def test_a_gpus_memory_is_taken_as_needed_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.setattr(compilation, "use_cache", lambda environment: None)
+    for given, expected in (({}, "false"), ({compilation.PREALLOCATE: "true"}, "true")):
+        compilation.configure(given)
+        assert given[compilation.PREALLOCATE] == expected
 
 
 def test_this_version_of_xla_knows_the_flags():

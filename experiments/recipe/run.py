@@ -57,9 +57,14 @@ VARIANTS = {
         {**SLOW, **_steps(1000, 0, 0), "sampling.kind": "hierarchical"},
     ),
     "hash": (hash_grid.get_config, {}),
+    "hash-4096-rays": (
+        hash_grid.get_config,
+        {**_steps(150, 150, 40), "stage1.rays": 4096, "stage2.rays": 4096},
+    ),
     "hash-few-waves": (
         hash_grid.get_config,
         {**SLOW, **_steps(250, 200, 50), "stage1.warmup": 20, "stage2.warmup": 20,
+         "stage2.rays": 4096,
          "field.pos_freqs": 1, "field.skip_layer": 0},
     ),
 }  # fmt: skip

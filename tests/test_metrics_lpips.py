@@ -62,6 +62,12 @@ def test_it_is_a_distance_of_each_picture_with_finite_gradients(network):
         assert np.all(np.isfinite(slope))
 
 
+def test_vgg_is_the_network_of_the_reference():
+    # What `lpips` 0.1.4 says in float64 of the same weights and pictures.
+    found = lpips(pictures(1, 2), pictures(2, 2), random_model("vgg"))
+    np.testing.assert_allclose(found, [0.199531590, 0.201284576], rtol=1e-5)
+
+
 @pytest.mark.parametrize("size,ceil", [(2, False), (3, False), (3, True)])
 @pytest.mark.parametrize("side", [7, 8, 9])
 def test_pooling_is_the_largest_of_each_window(size, ceil, side):

@@ -62,6 +62,12 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 240) -> None
         time.sleep(0.005)
 
 
+def saved(folder: Path, stage: str):
+    """A condition: a run has a checkpoint of a stage; any, since only the newest are kept."""
+    steps = folder / "checkpoints" / stage
+    return lambda: any(step.name.isdigit() for step in steps.glob("*"))
+
+
 def final_state(folder):
     """Every array of the last checkpoint, by name."""
     field = jaxvsnerf.load(folder)

@@ -64,7 +64,7 @@ def test_a_killed_worker_is_replaced_and_its_object_goes_on(objects, tmp_path, c
     out = tmp_path / "out"
     tiny.break_picture(objects / "two.png")
     process = start(objects, out, cache, "--config.stage1.steps=600")
-    wait_for((out / "one" / "checkpoints" / "stage1" / "40").exists, process)
+    wait_for(commands.saved(out / "one", "stage1"), process)
     for worker in workers_of(process):
         os.kill(worker, signal.SIGKILL)
     output, errors = process.communicate(timeout=200)
@@ -81,7 +81,7 @@ def test_a_killed_worker_is_replaced_and_its_object_goes_on(objects, tmp_path, c
 def test_sigterm_reaches_the_workers(objects, tmp_path, cache):
     out = tmp_path / "out"
     process = start(objects, out, cache, "--config.stage1.steps=1000000")
-    wait_for((out / "one" / "checkpoints" / "stage1" / "40").exists, process)
+    wait_for(commands.saved(out / "one", "stage1"), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=200)
     assert process.returncode == 143, errors

@@ -1,4 +1,4 @@
-"""data/toy.py and data/inconsistency.py: the procedural scene and its damage."""
+"""data/toy.py: the procedural scene."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,6 @@ import pytest
 from scipy.spatial import cKDTree
 
 from jaxvsnerf.data import toy_object
-from jaxvsnerf.data.inconsistency import FLOOR, SEVERITIES, damage_strength, damage_views
 from jaxvsnerf.data.load import DataSpec, load_dataset
 from jaxvsnerf.data.toy import render_toy, toy_dataset
 from jaxvsnerf.geometry.cameras import camera_centers, orbit_cameras
@@ -22,10 +21,6 @@ toy_sdf, toy_color, toy_albedo, toy_normal = map(
 @pytest.fixture(scope="module")
 def clean():
     return toy_dataset(size=64, num_views=16, severity="clean")
-
-
-def _psnr(a, b):
-    return -10 * np.log10(np.mean((a - b) ** 2, axis=(1, 2, 3)))
 
 
 def _inside():
@@ -106,64 +101,6 @@ def test_truth_is_held_out(clean):
 
 def test_clean_severity_changes_nothing(clean):
     np.testing.assert_array_equal(clean.inputs.images, clean.clean)
-
-
-def test_the_same_seed_gives_the_same_damage_and_another_seed_another(clean):
-    first, again = (damage_views(clean.inputs, "medium", 3) for _ in range(2))
-    other = damage_views(clean.inputs, "medium", 4)
-    np.testing.assert_array_equal(first.images, again.images)
-    np.testing.assert_array_equal(first.masks, again.masks)
-    assert np.abs(first.images[1:] - other.images[1:]).mean((1, 2, 3)).min() > 1e-3
-
-
-def test_the_background_stays_clean(clean):
-    damaged = damage_views(clean.inputs, "severe", 0)
-    np.testing.assert_allclose(damaged.images[damaged.masks == 0], 1.0, atol=1e-6)
-    assert damaged.images.dtype == np.float32 and damaged.masks.dtype == np.float32
-    assert damaged.images.min() >= 0 and damaged.images.max() <= 1 + 1e-6
-
-
-def test_the_mask_moves_with_the_picture(clean):
-    damaged = damage_views(clean.inputs, "severe", 1)
-    coloured = np.abs(damaged.images - 1).max(-1) > 0.15
-    assert (damaged.masks[coloured] > 0.1).all()
-    assert np.abs(damaged.masks - clean.inputs.masks)[1:].mean((1, 2)).min() > 0
-
-
-def test_damage_grows_with_the_angle(clean):
-    scores = np.mean(
-        [
-            _psnr(damage_views(clean.inputs, "medium", seed).images, clean.clean)
-            for seed in range(6)
-        ],
-        axis=0,
-    )
-    # The real strip `chicken` falls from 30.2 dB at the input view to 23.4 behind.
-    assert scores[0] > scores[[1, 15]].mean() > scores[7:10].mean()
-    assert 29 < scores[0] < 33 and scores[0] > scores[7:10].mean() + 5
-    strength = damage_strength(np.asarray(camera_centers(clean.inputs.cameras)))
-    assert strength[0] == np.float32(FLOOR) and np.all(np.diff(strength[:9]) > 0)
-    np.testing.assert_allclose(strength[1:8], strength[:8:-1], rtol=1e-4)
-
-
-def test_medium_scores_like_a_real_strip_and_severities_are_ordered(clean):
-    means = {
-        name: np.mean(
-            [_psnr(damage_views(clean.inputs, name, s).images, clean.clean) for s in (0, 1)]
-        )
-        for name in ("mild", "medium", "severe")
-    }
-    # The real strip `chicken` scores 25.4 dB against its truth.
-    assert 25.0 < means["medium"] < 26.0
-    assert means["mild"] > means["medium"] + 3 and means["medium"] > means["severe"] + 3
-
-
-def test_an_unknown_severity_and_missing_masks_are_refused(clean):
-    with pytest.raises(ValueError, match="severity must be one of clean, mild, medium, severe"):
-        damage_views(clean.inputs, "wild", 0)
-    with pytest.raises(ValueError, match="needs masks"):
-        damage_views(clean.inputs.replace(masks=None), "mild", 0)
-    assert set(SEVERITIES) == {"clean", "mild", "medium", "severe"}
 
 
 def test_the_toy_loads_by_spec_at_chosen_views():

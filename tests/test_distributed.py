@@ -157,7 +157,7 @@ def test_processes_agree_on_values_wishes_and_errors():
 def test_two_processes_stopped_by_one_of_them_go_on_and_end_as_one_process(one_process):
     folder = one_process.parent / "two"
     processes = train(folder)
-    wait_for((folder / "checkpoints" / "stage1" / "2").exists, processes[0])
+    wait_for(commands.saved(folder, "stage1"), processes[0])
     processes[1].send_signal(signal.SIGTERM)
     for status, _, errors in end(processes):
         assert status == 143 and "saved; the same command goes on" in errors

@@ -27,7 +27,7 @@ def start(folder, cache, *overrides):
 def test_a_run_killed_in_stage_2_goes_on_and_ends_with_the_same_bits(run_folder, tmp_path, cache):
     folder = tmp_path / "killed"
     process = start(folder, cache)
-    wait_for((folder / "checkpoints" / "stage2" / "2").exists, process)
+    wait_for(commands.saved(folder, "stage2"), process)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -53,7 +53,7 @@ def test_sigterm_saves_and_exits_and_a_second_process_is_refused(tmp_path, cache
     wait_for((folder / "config.json").exists, process)
     second = commands.run("train", *commands.train_arguments(folder, endless), env=cache)
     assert second.returncode == 1 and "another process is at work" in second.stderr
-    wait_for((folder / "checkpoints" / "stage1" / "2").exists, process)
+    wait_for(commands.saved(folder, "stage1"), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 143, errors

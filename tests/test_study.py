@@ -112,7 +112,7 @@ def test_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(
 ):
     out = tmp_path / "killed"
     process = started(objects, out, cache)
-    wait_for((out / "alone" / "checkpoints" / "stage1" / "4").exists, process)
+    wait_for(commands.saved(out / "alone", "stage1"), process)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -128,7 +128,7 @@ def test_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(
 def test_sigterm_reaches_all_that_are_at_work(objects, tmp_path, cache):
     out, names = tmp_path / "terminated", ("alone", "scored")
     process = started(objects, out, cache, "--parallel=2", "--config.stage1.steps=1000000")
-    wait_for(lambda: any((out / n / "checkpoints/stage1/4").exists() for n in names), process)
+    wait_for(lambda: any(commands.saved(out / n, "stage1")() for n in names), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 143, errors
@@ -141,10 +141,10 @@ def test_sigterm_reaches_all_that_are_at_work(objects, tmp_path, cache):
 def test_a_killed_process_costs_its_object_alone(objects, tmp_path, cache):
     out = tmp_path / "lost"
     process = started(objects, out, cache, "--config.stage1.steps=1000000")
-    wait_for((out / "alone" / "checkpoints" / "stage1" / "4").exists, process)
+    wait_for(commands.saved(out / "alone", "stage1"), process)
     (worker,) = workers_of(process)
     os.kill(worker, signal.SIGKILL)
-    wait_for((out / "scored" / "checkpoints" / "stage1" / "4").exists, process)
+    wait_for(commands.saved(out / "scored", "stage1"), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 143, errors

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxvsnerf.data.inconsistency import SEVERITIES
 from jaxvsnerf.data.masks import THRESHOLD
 from jaxvsnerf.data.rigs import NAMED_RIGS, SYNCDREAMER
+from jaxvsnerf.data.severity import SEVERITIES
 from jaxvsnerf.data.similarity import explicit_similarity
 
 KINDS = ("strip", "folder", "transforms", "toy")

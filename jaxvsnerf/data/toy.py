@@ -126,7 +126,7 @@ def toy_dataset(
     Args:
       size: side of the square pictures in pixels.
       num_views: input views, evenly spaced at elevation 30.
-      severity: name of the damage, see `inconsistency.SEVERITIES`.
+      severity: name of the damage, see `severity.SEVERITIES`.
       seed: seed of the damage.
       background: [3] in [0, 1], white if None.
 

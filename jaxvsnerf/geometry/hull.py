@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.ndimage import maximum_filter
 
-from jaxvsnerf.geometry.cameras import project
+from jaxvsnerf.geometry.cameras import HALF_EXTENT, image_rays, project
 from jaxvsnerf.types import Array, Cameras
 
 
@@ -66,3 +66,47 @@ def visual_hull(
     views = (jnp.asarray(cameras.intrinsics), jnp.asarray(cameras.w2c), jnp.asarray(masks))
     misses, _ = jax.lax.scan(carve, jnp.zeros(points.shape[:-1], jnp.int32), views)
     return misses <= num_outside
+
+
+def hull_points(cameras: Cameras, masks: np.ndarray, resolution: int = 96) -> np.ndarray:
+    """Where each pixel's ray meets the visual hull.
+
+    Args:
+      cameras: V cameras.
+      masks: [V, height, width], above 0.5 is object.
+      resolution: cells of the hull along each axis of the object's cube.
+
+    Returns:
+      [V, height, width, 3] float32 points. A ray that misses the hull has its point on the
+      plane through the origin that faces the camera.
+    """
+    cells = grid_centers(resolution, HALF_EXTENT)
+    occupied = visual_hull(cells, cameras, masks, extend=True)
+    return np.stack([_first_hits(occupied, cameras, view) for view in range(len(masks))])
+
+
+@jax.jit
+def _first_hits(occupied: Array, cameras: Cameras, view: Array) -> Array:
+    """[height, width, 3] of one view, see `hull_points`."""
+    rays, resolution = image_rays(cameras, view), len(occupied)
+    steps = 2 * resolution
+
+    def march(step, carry):
+        points, found = carry
+        t = rays.near + (step + 0.5) / steps * (rays.far - rays.near)
+        places = rays.origins + t * rays.directions
+        cell = jnp.floor((places / (2.0 * HALF_EXTENT) + 0.5) * resolution).astype(jnp.int32)
+        x, y, z = jnp.moveaxis(cell.clip(0, resolution - 1), -1, 0)
+        hit = occupied[x, y, z] & ~found
+        return jnp.where(hit[..., None], places, points), found | hit
+
+    start = facing_plane(cameras, view), jnp.zeros(rays.view_index.shape, bool)
+    return jax.lax.fori_loop(0, steps, march, start)[0]
+
+
+def facing_plane(cameras: Cameras, view: int) -> Array:
+    """[height, width, 3] where a picture's rays meet the plane through the origin facing it."""
+    rays = image_rays(cameras, view)
+    # Depth along the axis grows by 1 per unit of t.
+    depth = -jnp.sum(rays.origins * jnp.asarray(cameras.w2c)[view, 2, :3], -1, keepdims=True)
+    return rays.origins + depth * rays.directions

@@ -56,13 +56,13 @@ class Severity:
 
 # Choice: "medium" is the real SyncDreamer strip `chicken`, see experiments/simulator.
 MEDIUM = Severity(
-    depth=0.007,
+    depth=0.0078,
     shape=0.003,
     slide=0.004,
     gain=0.03,
     bias=0.01,
-    light=0.12,
-    texture=0.65,
+    light=0.115,
+    texture=0.72,
     detail=0.85,
     blur=0.0029,
     pose_deg=0.3,

@@ -93,9 +93,9 @@ def test_the_table_has_dashes_counts_and_marks_what_is_reported(measured):
     assert expected in lines
     reported = [line for line in lines if "| reported |" in line]
     assert len(reported) == 3 and not any("measured" in line for line in reported)
-    assert "| 1,030 | 20.32 | 0.798 | 0.153 | - | - | 7 | - |" in reported[0]
+    assert "| generated | - | 1,030 | 20.32 | 0.798 | 0.153 | - | - | 7 | - |" in reported[0]
     assert "| 1,030 | 20.02 | 0.783 | 0.159 | - | - | 6 | - |" in reported[1]
-    assert "| 30 | 20.05 | 0.798 | 0.146 | - | - | - | VGG16 |" in reported[2]
+    assert "| generated | 16 | 30 | 20.05 | 0.798 | 0.146 | - | - | - | VGG16 |" in reported[2]
     assert lines[-1] == "A remark." and " nan" not in "".join(lines)
 
 

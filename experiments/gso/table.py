@@ -48,7 +48,7 @@ class Row:
       name: what was scored.
       source: MEASURED, or REPORTED_SOURCE by somebody else.
       origin: where the input views came from.
-      views: how many there were.
+      views: how many there were, '' where nobody knows.
       objects: how many objects.
       means: score -> (mean, over how many objects), without those that nobody knows.
       network: what LPIPS was measured with, '' where nobody knows.
@@ -63,22 +63,27 @@ class Row:
     network: str = ""
 
 
-def _reported(
-    name: str, objects: int, psnr: float, ssim: float, lpips: float, minutes: float | None = None,
-    network: str = "",
-) -> Row:  # fmt: skip
-    values = {"psnr": psnr, "ssim": ssim, "lpips": lpips, "minutes": minutes}
-    means = {key: (value, objects) for key, value in values.items() if value is not None}
-    return Row(name, REPORTED_SOURCE, AS_GIVEN, "16", objects, means, network)
+def _reported(name: str, objects: int, views: str = "", network: str = "", **scores: float) -> Row:
+    means = {score: (value, objects) for score, value in scores.items()}
+    return Row(name, REPORTED_SOURCE, AS_GIVEN, views, objects, means, network)
 
 
 # Source: Jun, Ko and Hong (2024), doi 10.33851/JMIS.2024.11.4.241, whose number of objects is its
-# own; Liu et al., SyncDreamer (arXiv:2309.03453), scored with its eval_nvs.py.
-_PAPER = 1030
+# own (views and network are not known to us); Liu et al., SyncDreamer (arXiv:2309.03453), scored
+# with its eval_nvs.py.
 REPORTED = (
-    _reported("Jun, Ko and Hong (2024)", _PAPER, 20.32, 0.798, 0.153, 7.0),
-    _reported("SyncDreamer, as run by Jun, Ko and Hong", _PAPER, 20.02, 0.783, 0.159, 6.0),
-    _reported("SyncDreamer, its generated views", 30, 20.05, 0.798, 0.146, network="VGG16"),
+    _reported("Jun, Ko and Hong (2024)", 1030, psnr=20.32, ssim=0.798, lpips=0.153, minutes=7.0),
+    _reported(
+        "SyncDreamer, as run by Jun, Ko and Hong",
+        1030,
+        psnr=20.02,
+        ssim=0.783,
+        lpips=0.159,
+        minutes=6.0,
+    ),
+    _reported(
+        "SyncDreamer, its generated views", 30, "16", "VGG16", psnr=20.05, ssim=0.798, lpips=0.146
+    ),
 )
 
 
@@ -173,7 +178,7 @@ def markdown(rows: Sequence[Row], remarks: Sequence[str] = ()) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     name = row.name.replace("|", "\\|")
-    facts = (name, row.source, row.origin, row.views, f"{row.objects:,}")
+    facts = (name, row.source, row.origin, row.views or NOTHING, f"{row.objects:,}")
     return (*facts, *(_cell(row, score) for score in MEANS), _network(row) or NOTHING)
 
 

@@ -14,8 +14,8 @@ from jaxvsnerf.geometry.cameras import camera_centers, image_rays
 from jaxvsnerf.geometry.hull import facing_plane, hull_points
 
 COMPONENTS = [f.name for f in dataclasses.fields(Severity) if f.name != "shared"]
-# All that moves contents; the others leave masks alone, but blur, which softens them.
-BENDS = ("depth", "shape", "slide", "pose_deg")
+# All that moves contents; the others leave masks alone.
+BENDS = ("depth", "shape", "slide", "detail", "pose_deg")
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +95,9 @@ def test_each_component_alone_does_its_part_and_no_other(views, name):
     assert damaged.error[8].max() > 1 / 255
     assert (np.abs(damaged.flow).max() > 0) == (name in BENDS)
     moved = np.abs(damaged.views.masks - views.masks).mean()
-    # Contents that slide stand still at the silhouette; blur only softens it.
-    assert (moved > 1e-3) == (name in ("depth", "shape", "pose_deg", "blur")), moved
-    assert name in (*BENDS, "blur") or moved < 1e-7
+    # Contents that slide stand still at the silhouette.
+    assert (moved > 1e-3) == (name in ("depth", "shape", "pose_deg")), moved
+    assert name in BENDS or moved < 1e-7
 
 
 def test_components_do_not_change_each_others_draw(views):

@@ -15,10 +15,11 @@ from jaxvsnerf.data.severity import Severity
 EDGE = 0.02
 # Patches have soft edges, in deviations of their field, cover what was there in part, and come
 # from this far away in sides of the cube.
-PATCH_EDGE, PATCH_OPACITY, DONOR_FAR = 0.25, 0.8, 0.17
-# New detail: how fine it is, and around how much of the picture its contrast is measured.
-DETAIL_SIGMA, CONTRAST_SIGMA = 0.003, 0.012
-# Noise is mostly light and dark.
+PATCH_EDGE, PATCH_OPACITY, DONOR_FAR = 0.25, 0.8, 0.13
+# In shares of the picture's height: over how much of it what moves detail changes, how fine
+# grain is, and around how much its contrast is measured.
+DETAIL_SIGMA, GRAIN_SIGMA, CONTRAST_SIGMA = 0.025, 0.0015, 0.012
+# Grain is mostly light and dark.
 CHROMA = 0.5
 
 
@@ -43,7 +44,8 @@ class ViewFields:
       gain: [3] one number a channel.
       bias: [3].
       turn: [3] rotation vector.
-      detail: source of fine noise.
+      detail: source of what moves detail.
+      grain: source of noise.
     """
 
     plane: np.ndarray
@@ -63,6 +65,7 @@ class ViewFields:
     bias: np.ndarray
     turn: np.ndarray
     detail: np.random.Generator
+    grain: np.random.Generator
 
 
 def damage_view(
@@ -84,15 +87,11 @@ def damage_view(
     color = _warped(_filled(image, mask, background), flow)
     mask = np.clip(_warped(mask[..., None], flow), 0.0, 1.0)
     color = _recolored(color, mask[..., 0], kind, fields)
-    # Premultiplied, so that half-covered pixels change by half.
-    layers = np.concatenate([color * mask, mask], -1)
-    if sigma := kind.blur * len(mask):
-        layers = gaussian_filter(layers, (sigma, sigma, 0.0))
-    return layers[..., :3] + background * (1.0 - layers[..., 3:]), layers[..., 3], flow
+    return color * mask + background * (1.0 - mask), mask[..., 0], flow
 
 
 def bending(mask: np.ndarray, kind: Severity, fields: ViewFields) -> np.ndarray:
-    """[height, width, 2] what `depth`, `shape`, `slide` and `pose_deg` do, see `Simulated.flow`."""
+    """[height, width, 2] what moves contents does, see `Simulated.flow`."""
     # Read on a plane: steady across silhouettes and folds of the surface.
     plane, strength = fields.plane, fields.strength
     moved = kind.depth * sample_lattice(fields.depth, plane) * fields.line_of_sight
@@ -103,7 +102,9 @@ def bending(mask: np.ndarray, kind: Severity, fields: ViewFields) -> np.ndarray:
     slide = inside[within] * sample_lattice(fields.slide, plane[within])
     moved[within] += strength * kind.slide * slide
     turned = strength * np.deg2rad(kind.pose_deg) * np.cross(fields.turn, fields.surface)
-    return _shift(plane, moved, fields) + _shift(fields.surface, turned, fields)
+    flow = _shift(plane, moved, fields) + _shift(fields.surface, turned, fields)
+    fine = pixel_noise(fields.detail, DETAIL_SIGMA * len(mask), *mask.shape, 2)
+    return flow + kind.detail * len(mask) * inside * fine
 
 
 def _shift(points: np.ndarray, by: np.ndarray, fields: ViewFields) -> np.ndarray:
@@ -122,10 +123,12 @@ def _recolored(
     color: np.ndarray, mask: np.ndarray, kind: Severity, fields: ViewFields
 ) -> np.ndarray:
     """The object's colour [height, width, 3], also around it, as the view has it."""
-    color, strength, height = _patched(color, mask, kind, fields), fields.strength, len(mask)
-    noise = pixel_noise(fields.detail, DETAIL_SIGMA * height, *mask.shape, 4)
-    noise = np.sqrt(1.0 - CHROMA**2) * noise[..., :1] + CHROMA * noise[..., 1:]
-    color = color + kind.detail * _deviation(color, CONTRAST_SIGMA * height) * noise
+    color, strength = _patched(color, mask, kind, fields), fields.strength
+    if sigma := kind.blur * len(mask):
+        color = gaussian_filter(color, (sigma, sigma, 0.0))
+    grain = pixel_noise(fields.grain, GRAIN_SIGMA * len(mask), *mask.shape, 4)
+    grain = np.sqrt(1.0 - CHROMA**2) * grain[..., :1] + CHROMA * grain[..., 1:]
+    color = color + kind.grain * _deviation(color, CONTRAST_SIGMA * len(mask)) * grain
     light = sample_lattice(fields.light, fields.surface)
     color = np.exp(strength * (kind.gain * fields.gain + kind.light * light)) * color
     return np.clip(color + strength * kind.bias * fields.bias, 0.0, 1.0)

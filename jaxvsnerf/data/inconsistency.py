@@ -24,7 +24,7 @@ from jaxvsnerf.types import ViewSet
 SHARED_DEG = 40.0
 # A generator redraws the input view too, only better: of a real strip (`chicken`) that view
 # scores 30 dB. Away from it the damage rises quickly at first.
-FLOOR, RISE_DEG = 0.15, 85.0
+FLOOR, RISE_DEG = 0.18, 85.0
 # Cells along the cube of the fields that bend, light and colour it.
 BEND_CELLS, SLIDE_CELLS, LIGHT_CELLS, PATCH_CELLS, DONOR_CELLS = 5, 10, 12, (12, 24, 40), 8
 # Hulls have creases where objects have none: their points are blurred by this share of the
@@ -133,6 +133,7 @@ def _draw_fields(views: ViewSet, shared: float, seed: int) -> list[ViewFields]:
             bias=colors[1, view],
             turn=turns[view],
             detail=rng(8, view),
+            grain=rng(9, view),
         )
         for view in range(count)
     ]

@@ -12,7 +12,7 @@ class Severity:
 
     Lengths are shares of the cube's side or of the picture's height, colours those of
     pictures in [0, 1]. All are root mean squares opposite to the input view, but `depth`,
-    `detail` and `blur`, which are the same in every view.
+    `detail`, `grain` and `blur`, which are the same in every view.
 
     Attributes:
       depth: the shape is bent along the input view's line of sight, for all views alike.
@@ -22,7 +22,8 @@ class Severity:
       bias: of each channel's offset.
       light: of the log of a brightness that changes over the object.
       texture: share of the surface that shows invented patches, in the object's own colours.
-      detail: noise where there is detail, as a share of the picture's deviation there.
+      detail: fine detail lands beside its place, within the silhouette.
+      grain: noise where there is detail, as a share of the picture's deviation there.
       blur: standard deviation of a Gaussian.
       pose_deg: the object is turned by this, as if the camera's pose were wrong.
       shared: share of the power of shape, slide, light and texture that views have in
@@ -37,6 +38,7 @@ class Severity:
     light: float = 0.0
     texture: float = 0.0
     detail: float = 0.0
+    grain: float = 0.0
     blur: float = 0.0
     pose_deg: float = 0.0
     shared: float = 0.5
@@ -56,15 +58,16 @@ class Severity:
 
 # Choice: "medium" is the real SyncDreamer strip `chicken`, see experiments/simulator.
 MEDIUM = Severity(
-    depth=0.0078,
+    depth=0.0065,
     shape=0.003,
-    slide=0.004,
+    slide=0.005,
     gain=0.03,
     bias=0.01,
-    light=0.115,
+    light=0.125,
     texture=0.72,
-    detail=0.85,
-    blur=0.0029,
+    detail=0.005,
+    grain=0.15,
+    blur=0.0015,
     pose_deg=0.3,
 )
 SEVERITIES = {

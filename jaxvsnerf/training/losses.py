@@ -35,13 +35,15 @@ class LossSpec:
                 f"got {self.eps} and {self.mask_weight}"
             )
 
+    def color(self, rendering: Rendering, rgb: Array) -> Array:
+        """[] the colour term of rays [...] that should show rgb [..., 3]."""
+        return jnp.mean(ray_errors(rendering.rgb - rgb, self))
 
-def color_loss(error: Array, spec: LossSpec) -> Array:
-    """Mean over rays of the colour term. error [..., 3] -> []."""
+
+def ray_errors(error: Array, spec: LossSpec) -> Array:
+    """What each ray adds to the colour term. error [..., 3] -> [...]."""
     squared = jnp.sum(error**2, -1)
-    if spec.kind == "mse":
-        return jnp.mean(squared)
-    return jnp.mean(jnp.sqrt(squared + spec.eps))
+    return squared if spec.kind == "mse" else jnp.sqrt(squared + spec.eps)
 
 
 def total_loss(
@@ -62,7 +64,7 @@ def total_loss(
     """
     loss = jnp.zeros(())
     for rendering in renderings:
-        loss += color_loss(rendering.rgb - rgb, spec)
+        loss += spec.color(rendering, rgb)
         if mask is not None and spec.mask_weight:
             loss += spec.mask_weight * jnp.mean((rendering.acc - mask) ** 2)
     return loss, jnp.mean((renderings[-1].rgb - rgb) ** 2)

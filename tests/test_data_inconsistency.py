@@ -111,7 +111,10 @@ def test_the_flow_says_where_contents_came_from(views):
     for view in (4, 8):
         y, x = np.mgrid[:64, :64] + np.moveaxis(bent.flow[view], -1, 0)[::-1]
         expected = map_coordinates(views.masks[view], [y, x], order=3, mode="nearest")
-        np.testing.assert_allclose(bent.views.masks[view], expected.clip(0, 1), atol=1e-5)
+        # Outlines that move by a pixel are twice as steep as interpolation leaves them.
+        steep = 1 + np.linalg.norm(bent.flow[view], axis=-1).clip(0, 1)
+        expected = (0.5 + steep * (expected - 0.5)).clip(0, 1)
+        np.testing.assert_allclose(bent.views.masks[view], expected, atol=1e-5)
 
 
 def test_the_error_is_what_the_pictures_differ_by(views):
@@ -149,9 +152,10 @@ def test_damage_grows_with_the_angle_and_with_the_severity(views):
         for name in ("mild", "medium", "severe")
     }
     medium = scores["medium"]
-    # The real strip `chicken` falls by 6.5 dB from the input view to the one behind.
+    # The real strip `chicken` falls by 6.5 dB from the input view to those behind; the toy is
+    # checkered.
     assert medium[0] > medium[[1, 15]].mean() > medium[7:10].mean()
-    assert 4 < medium[0] - medium[7:10].mean() < 8
+    assert 5 < medium[0] - medium[7:10].mean() < 9
     # Half and twice the damage: 6 dB, less what is clipped and what adds in other ways.
     assert (scores["mild"] > medium + 3).all() and (medium > scores["severe"] + 3).all()
     rise = damage_rise(camera_centers(views.cameras))

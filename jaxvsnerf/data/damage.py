@@ -11,6 +11,9 @@ from scipy.special import expit, ndtri
 from jaxvsnerf.data.noise import pixel_noise, sample_lattice
 from jaxvsnerf.data.severity import Severity
 
+# Moved outlines are made so much steeper: interpolated ones fade over more pixels than a
+# generator's.
+RIM = 2.0
 # Contents stand still at the silhouette and slide freely this far inside.
 EDGE = 0.02
 # Patches have soft edges, in deviations of their field, cover what was there in part, and come
@@ -85,7 +88,8 @@ def damage_view(
     """
     flow = bending(mask, kind, fields)
     color = _warped(_filled(image, mask, background), flow)
-    mask = np.clip(_warped(mask[..., None], flow), 0.0, 1.0)
+    steep = 1.0 + (RIM - 1.0) * np.linalg.norm(flow, axis=-1, keepdims=True).clip(0.0, 1.0)
+    mask = np.clip(0.5 + steep * (_warped(mask[..., None], flow) - 0.5), 0.0, 1.0)
     color = _recolored(color, mask[..., 0], kind, fields)
     return color * mask + background * (1.0 - mask), mask[..., 0], flow
 

@@ -1,0 +1,158 @@
+"""Fields of the compared methods: one NeRF for all views, and a code for each view.
+
+What views have of their own stands in the group `views`, as in every field, so that the stage
+mode `per_view` trains it; every other mode renders with the mean of the codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxvsnerf.fields.build import Field, FieldSpec, build_field
+from jaxvsnerf.fields.decode import RadianceHeads, decode_radiance
+from jaxvsnerf.fields.encode import posenc
+from jaxvsnerf.types import Array, Context, FieldOut, Params, Samples
+
+# Of the small networks that read a code.
+WIDTH = 64
+# Frequencies of the position that bends the object: few, so that it bends smoothly.
+BEND_FREQS = 3
+# What a bend is multiplied by, in sides of the cube.
+BEND_SCALE = 0.1
+Trunk = Callable[[Samples], Array]
+Decode = Callable[[Array, Samples], FieldOut]
+
+
+class _Reader(nn.Module):
+    """Two layers that read a code beside something else: [..., N], [..., C] -> [..., outputs]."""
+
+    outputs: int
+
+    @nn.compact
+    def __call__(self, inputs: Array, codes: Array) -> Array:
+        codes = jnp.broadcast_to(codes, (*inputs.shape[:-1], codes.shape[-1]))
+        hidden = jnp.concatenate([inputs.astype(jnp.float32), codes], -1)
+        for _ in range(2):
+            hidden = nn.relu(nn.Dense(WIDTH)(hidden))
+        return nn.Dense(self.outputs, kernel_init=nn.initializers.zeros)(hidden)
+
+
+def _coded_field(
+    spec: FieldSpec,
+    size: int,
+    init: Callable[[Array], Params],
+    answer: Callable[[Params, Array, Trunk, Decode, Samples], FieldOut],
+) -> Field:
+    """A NeRF and a code for each view.
+
+    Args:
+      spec: of the NeRF, whose layers are all shared.
+      size: C, numbers of a code.
+      init: key -> parameters of the network that reads the codes.
+      answer: (its parameters, codes [..., C], trunk, decode, samples) -> FieldOut.
+    """
+    base = build_field(spec)
+    heads = RadianceHeads(spec.width, spec.dir_freqs, jnp.dtype(spec.dtype))
+
+    def init_all(key: Array, num_branches: int = 1) -> Params:
+        params = base.init(key, 1)
+        network = init(jax.random.fold_in(key, 1))
+        layers = {"layers": params["shared"], "branch": params["views"], "network": network}
+        codes = jnp.zeros((num_branches, size))
+        return {**params, "shared": layers, "views": {"code": codes}}
+
+    def trunk(params, samples, context, mode, token_mask=None) -> Array:
+        shared = params["shared"]
+        alone = {**params, "shared": shared["layers"], "views": shared["branch"]}
+        return base.trunk(alone, samples, context, "single")
+
+    def decode(params: Params, feature: Array, samples: Samples) -> FieldOut:
+        return decode_radiance(
+            heads,
+            params["heads"],
+            lambda _: feature,
+            samples,
+            activation=spec.density_activation,
+            scale=spec.density_scale,
+            shift=spec.density_shift,
+            view_dependent=spec.view_dependent,
+        )
+
+    def apply(params, samples, context: Context, mode, token_mask=None) -> FieldOut:
+        codes = params["views"]["code"]
+        if mode == "per_view":
+            codes = codes.reshape(len(codes), *(1,) * (samples.means.ndim - 2), size)
+        else:
+            codes = jnp.mean(codes, 0)
+        ask = partial(trunk, params, context=context, mode=mode)
+        return answer(params["shared"]["network"], codes, ask, partial(decode, params), samples)
+
+    return Field(spec, init_all, base.init_attention, trunk, apply)
+
+
+@cache
+def appearance_field(spec: FieldSpec, size: int) -> Field:
+    """Codes that change colour and leave density alone.
+
+    Source: NeRF in the Wild (arXiv:2008.02268) section 4.1. Choice: the code is added to the
+    feature that colour is read from, through a matrix.
+    """
+    linear = nn.Dense(spec.width, use_bias=False)
+
+    def init(key: Array) -> Params:
+        return linear.init(key, jnp.zeros(size))["params"]
+
+    def answer(network, codes, trunk, decode, samples) -> FieldOut:
+        feature = trunk(samples)
+        added = linear.apply({"params": network}, codes).astype(feature.dtype)
+        colored = decode(feature + added, samples)
+        return decode(feature, samples).replace(rgb=colored.rgb)
+
+    return _coded_field(spec, size, init, answer)
+
+
+@cache
+def uncertain_field(spec: FieldSpec, size: int) -> Field:
+    """Codes from which each view says how far it may be off, as the extra `uncertainty`.
+
+    Source: NeRF in the Wild (arXiv:2008.02268) section 4.2, without its transient colours;
+    the feature does not learn from it.
+    """
+    reader = _Reader(1)
+
+    def init(key: Array) -> Params:
+        return reader.init(key, jnp.zeros(spec.width), jnp.zeros(size))["params"]
+
+    def answer(network, codes, trunk, decode, samples) -> FieldOut:
+        feature = trunk(samples)
+        read = reader.apply({"params": network}, jax.lax.stop_gradient(feature), codes)
+        uncertainty = 0.1 * nn.softplus(read - 2.0)
+        return decode(feature, samples).replace(extras={"uncertainty": uncertainty})
+
+    return _coded_field(spec, size, init, answer)
+
+
+@cache
+def deformed_field(spec: FieldSpec, size: int) -> Field:
+    """Codes from which each view bends the object, with the squared offset as extra `bending`.
+
+    Source: Nerfies (arXiv:2011.12948) section 3.2, with offsets instead of rotations.
+    """
+    reader = _Reader(3)
+
+    def init(key: Array) -> Params:
+        return reader.init(key, posenc(jnp.zeros(3), BEND_FREQS), jnp.zeros(size))["params"]
+
+    def answer(network, codes, trunk, decode, samples) -> FieldOut:
+        places = posenc(2.0 * samples.means, BEND_FREQS)
+        offset = BEND_SCALE * reader.apply({"params": network}, places, codes)
+        bent = samples.replace(means=samples.means + offset)
+        bending = jnp.sum(offset**2, -1, keepdims=True)
+        return decode(trunk(bent), samples).replace(extras={"bending": bending})
+
+    return _coded_field(spec, size, init, answer)

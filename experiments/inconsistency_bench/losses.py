@@ -1,0 +1,67 @@
+"""Losses of the compared methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from jaxvsnerf.training.losses import LossSpec, ray_errors
+from jaxvsnerf.types import Array, Rendering
+
+
+@dataclass(frozen=True)
+class TrimmedLoss(LossSpec):
+    """Leaves out the rays of a step that err most.
+
+    Attributes:
+      share: of the rays, 0 to 1.
+
+    Source: RobustNeRF (arXiv:2302.00833) section 3.1, without its patches.
+    """
+
+    share: float = 0.1
+
+    def color(self, rendering: Rendering, rgb: Array) -> Array:
+        """[] mean over the rays that are kept."""
+        errors = ray_errors(rendering.rgb - rgb, self)
+        largest = jax.lax.stop_gradient(jnp.quantile(errors, 1.0 - self.share))
+        kept = (errors <= largest).astype(errors.dtype)
+        return jnp.sum(kept * errors) / jnp.maximum(jnp.sum(kept), 1.0)
+
+
+@dataclass(frozen=True)
+class UncertainLoss(LossSpec):
+    """The likelihood of the colour under a Gaussian whose deviation the field renders.
+
+    Where the deviation is at its floor this is the squared error.
+
+    Attributes:
+      floor: the smallest deviation, in colour units.
+
+    Source: NeRF in the Wild (arXiv:2008.02268) equation 13, times 2 floor^2.
+    """
+
+    floor: float = 0.1
+
+    def color(self, rendering: Rendering, rgb: Array) -> Array:
+        """[] mean over rays; reads the rendered extra `uncertainty`."""
+        deviation = 1.0 + rendering.extras["uncertainty"][..., 0] / self.floor
+        squared = jnp.sum((rendering.rgb - rgb) ** 2, -1)
+        return jnp.mean(squared / deviation**2 + 2.0 * self.floor**2 * jnp.log(deviation))
+
+
+@dataclass(frozen=True)
+class DeformedLoss(LossSpec):
+    """Adds how far a view bends the object.
+
+    Attributes:
+      bending: weight of the rendered squared offset, in sides of the cube.
+    """
+
+    bending: float = 1.0
+
+    def color(self, rendering: Rendering, rgb: Array) -> Array:
+        """[] colour term and offsets; reads the rendered extra `bending`."""
+        return super().color(rendering, rgb) + self.bending * jnp.mean(rendering.extras["bending"])

@@ -1,0 +1,217 @@
+"""The compared methods: from views and a seed to a function that renders any camera.
+
+Any function `(views, seed) -> renderer` is a method, where `views` is a `ViewSet` (pictures,
+masks, cameras, background), and the renderer takes `Cameras` and returns pictures
+[V, height, width, 3] in [0, 1]. To compare another one, add it to `METHODS`:
+
+    def mine(settings: Settings) -> Method:
+        def train(views: ViewSet, seed: int) -> Renderer:
+            model = my_training(views.images, views.cameras.intrinsics, views.cameras.w2c, seed)
+            return lambda cameras: model.render(cameras.intrinsics, cameras.w2c)
+        return train
+
+    METHODS["mine"] = Entry(mine, settings={"steps": 1000}, choices={"steps": (500, 1000)})
+
+A program of its own is compared through the pictures that it leaves, see `outside.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from configs import hash as hash_grid
+from configs import paper
+from experiments.inconsistency_bench.fields import (
+    appearance_field,
+    deformed_field,
+    uncertain_field,
+)
+from experiments.inconsistency_bench.losses import DeformedLoss, TrimmedLoss, UncertainLoss
+from jaxvsnerf import assemble
+from jaxvsnerf.config import default_config
+from jaxvsnerf.fields.build import Field
+from jaxvsnerf.trained import TrainedField
+from jaxvsnerf.training.batch import stream
+from jaxvsnerf.training.losses import LossSpec
+from jaxvsnerf.training.step import NO_STEP, make_train_steps, place
+from jaxvsnerf.training.trainer import Trainer
+from jaxvsnerf.types import Cameras, TrainState, ViewSet
+
+# Rays that no method may exceed: 1,000 steps of 4,096.
+BUDGET = 4_096_000
+Settings = Mapping[str, Any]
+Renderer = Callable[[Cameras], np.ndarray]
+Method = Callable[[ViewSet, int], Renderer]
+# (field, loss, **settings of its own) -> those of the method.
+Parts = Callable[..., tuple[Field, LossSpec]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method with what it can be set to.
+
+    Attributes:
+      make: settings -> the method.
+      settings: its settings before tuning.
+      choices: what tuning tries, by setting; every combination.
+    """
+
+    make: Callable[[Settings], Method]
+    settings: Settings
+    choices: Mapping[str, tuple]
+
+    def candidates(self) -> list[dict[str, Any]]:
+        """All settings that tuning tries."""
+        values = product(*self.choices.values())
+        return [{**self.settings, **dict(zip(self.choices, one, strict=True))} for one in values]
+
+
+def with_settings(make_config: Callable[[], ConfigDict], settings: Settings) -> ConfigDict:
+    """A config changed by the settings whose names have a dot.
+
+    The setting `length` multiplies the steps of all stages.
+
+    Raises:
+      ValueError: the stages see more rays than `BUDGET`.
+    """
+    config = make_config()
+    config.update_from_flattened_dict({k: v for k, v in settings.items() if "." in k})
+    for name in assemble.STAGES:
+        config[name].steps = round(config[name].steps * settings["length"])
+    if (rays := count_rays(config)) > BUDGET:
+        raise ValueError(f"expected at most {BUDGET} rays, got {rays}; lower `length`")
+    return assemble.resolve_config(config)
+
+
+def count_rays(config: ConfigDict) -> int:
+    """The rays of all stages."""
+    return sum(config[name].steps * config[name].rays for name in assemble.STAGES)
+
+
+def fit(trainer: Trainer, scene: Any) -> TrainState:
+    """The state after all stages, each in one dispatch.
+
+    Raises:
+      ValueError: a loss that is not finite.
+    """
+    state = None
+    for stage in trainer.stages:
+        state = place(trainer.initial_state(stage, state), trainer.devices)
+        key = place(stream(trainer.key(), stage.name), trainer.devices)
+        parts = trainer.micro_batches(stage)
+        steps = make_train_steps(trainer.field, stage, trainer.spec, trainer.devices, parts)
+        state, sums = steps(state, scene, key, stage.steps)
+        if (bad := int(sums.bad_step)) != NO_STEP:
+            raise ValueError(f"{stage.name}: the loss of step {bad} is not finite")
+    return state
+
+
+def train_product(
+    make_config: Callable[[], ConfigDict], parts: Parts | None, settings: Settings
+) -> Method:
+    """A method that is a config of this project, with another field or loss where it has one."""
+    config = with_settings(make_config, settings)
+    own = {k: v for k, v in settings.items() if "." not in k and k != "length"}
+
+    def train(views: ViewSet, seed: int) -> Renderer:
+        config.seed = seed
+        devices = jax.local_devices()[:1]
+        grid = assemble.make_grid(config, views)
+        trainer = assemble.make_trainer(config, len(views.images), grid, devices)
+        if parts is not None:
+            field, loss = parts(trainer.field, trainer.spec.loss, **own)
+            trainer = replace(trainer, field=field, spec=replace(trainer.spec, loss=loss))
+        scene = assemble.make_scene(config, views, devices)
+        state, last = fit(trainer, scene), trainer.stages[-1]
+        field: TrainedField = assemble.trained_field(
+            config, trainer, last, state, views.cameras, views.background
+        )
+        return lambda cameras: field.render(cameras).rgb
+
+    return train
+
+
+def one_stage() -> ConfigDict:
+    """The default with stage 1 alone: one NeRF for all views, robust loss, no direction."""
+    config = default_config()
+    config.stage1.update(steps=1000, rays=4096, lr_final=2e-4)
+    config.stage2.steps = config.stage3.steps = 0
+    return config
+
+
+def plain_nerf() -> ConfigDict:
+    """NeRF: squared error, colour that depends on the direction."""
+    config = one_stage()
+    config.field.view_dependent = True
+    config.loss.kind = "mse"
+    return config
+
+
+def coded() -> ConfigDict:
+    """Each view's rays with its own code, in one stage."""
+    config = one_stage()
+    config.stage1.update(mode="per_view")
+    config.stage3.combined = 0  # there is one cheap field, and nothing to combine
+    return config
+
+
+def paper_sampled() -> ConfigDict:
+    """The paper's three stages, field and loss, with the rays and samples that all have here."""
+    config, sampled = paper.get_config(), default_config()
+    config.data.views = ()
+    config.sampling = sampled.sampling
+    config.stage1.steps, config.stage2.steps, config.stage3.steps = 500, 250, 250
+    return config
+
+
+def appearance(field: Field, loss: LossSpec, code: int) -> tuple[Field, LossSpec]:
+    """A colour code for each view."""
+    return appearance_field(field.spec, code), loss
+
+
+def trimmed(field: Field, loss: LossSpec, share: float) -> tuple[Field, LossSpec]:
+    """The rays that err most are left out."""
+    return field, TrimmedLoss(**vars(loss), share=share)
+
+
+def uncertain(field: Field, loss: LossSpec, code: int, floor: float) -> tuple[Field, LossSpec]:
+    """Each view says how far it may be off."""
+    return uncertain_field(field.spec, code), UncertainLoss(**vars(loss), floor=floor)
+
+
+def deformed(field: Field, loss: LossSpec, code: int, bending: float) -> tuple[Field, LossSpec]:
+    """Each view bends the object."""
+    return deformed_field(field.spec, code), DeformedLoss(**vars(loss), bending=bending)
+
+
+LENGTHS = {"length": (0.25, 0.5, 1.0)}
+RATES = {"stage1.lr_init": (3e-3, 1e-3)}
+
+
+def _entry(
+    config: Callable[[], ConfigDict], choices: dict[str, tuple], parts: Parts | None = None
+) -> Entry:
+    choices = {**LENGTHS, **choices}
+    settings = {name: values[0] for name, values in choices.items()}
+    return Entry(partial(train_product, config, parts), settings, choices)
+
+
+METHODS: dict[str, Entry] = {
+    "plain": _entry(plain_nerf, {**RATES, "loss.mask_weight": (0.1, 1.0)}),
+    "robust": _entry(one_stage, RATES),
+    "appearance": _entry(coded, {"code": (4, 16)}, appearance),
+    "trimmed": _entry(one_stage, {"share": (0.05, 0.15)}, trimmed),
+    "uncertain": _entry(coded, {"code": (8,), "floor": (0.05, 0.15)}, uncertain),
+    "deformed": _entry(coded, {"code": (8,), "bending": (1.0, 30.0)}, deformed),
+    "paper": _entry(paper_sampled, {"loss.mask_weight": (0.0, 0.1)}),
+    "ours": _entry(default_config, {"length": (1.0, 0.5, 2.0)}),
+    "ours-hash": _entry(hash_grid.get_config, {"length": (1.0, 0.5, 2.0)}),
+}

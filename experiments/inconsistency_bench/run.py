@@ -1,0 +1,156 @@
+"""Compares methods on pictures that disagree.
+
+    python -m experiments.inconsistency_bench.run --objects=FOLDER,... --out=DIR \
+        [--tune] [--methods=...] [--severities=medium] [--views=16] [--seeds=0,1,2]
+
+Every case (object, severity, number of views, seed) is taken through every method. Writes
+DIR/results.csv after each case; the same command goes on where it stopped. With --tune the
+named tuning objects are taken through all candidate settings instead, and DIR/tuned.json says
+which were best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from absl import flags
+
+from experiments.inconsistency_bench.cases import (
+    REAL,
+    Case,
+    load_case,
+    read_rows,
+    row_key,
+    write_rows,
+)
+from experiments.inconsistency_bench.methods import METHODS, Settings
+from experiments.inconsistency_bench.outside import outside_methods, write_case
+from experiments.inconsistency_bench.pool import work_through
+from experiments.inconsistency_bench.settings import (
+    TUNED,
+    TUNING_OBJECTS,
+    TUNING_SEED,
+    best_settings,
+    read_tuned,
+    write_tuned,
+)
+from jaxvsnerf import cli
+from jaxvsnerf.data.load import find_path
+from jaxvsnerf.data.objects import StudyObject, find_objects
+from jaxvsnerf.data.severity import SEVERITIES
+from jaxvsnerf.workdir import locked
+
+LPIPS = "lpips/alex_v0.1.npz"
+
+
+def plan_methods(names: Sequence[str], tuned: Mapping[str, Settings]) -> dict[str, list[Settings]]:
+    """Each method with its tuned settings, or those it has before tuning.
+
+    Raises:
+      ValueError: an unknown method.
+    """
+    _known("--methods", names, METHODS)
+    return {name: [tuned.get(name, METHODS[name].settings)] for name in names}
+
+
+def make_cases(
+    items: Sequence[StudyObject], severities: Sequence[str], views: int, seeds: Sequence[int]
+) -> list[Case]:
+    """Every object in every severity with every seed; `real` for those with own pictures.
+
+    Raises:
+      ValueError: an unknown severity.
+    """
+    _known("--severities", severities, (*SEVERITIES, REAL))
+    return [
+        Case(item, severity, views, seed)
+        for severity in severities
+        for seed in seeds
+        for item in items
+        if severity != REAL or item.inputs == "given"
+    ]
+
+
+def choose_objects(folders: Sequence[str], names: Sequence[str], tune: bool) -> list[StudyObject]:
+    """The tuning objects, or all others; of these those that are named, if any is.
+
+    Raises:
+      ValueError: an object that is named is not there, or is there to tune and not to score.
+    """
+    found = {item.name: item for item in find_objects([find_path(name) for name in folders])[0]}
+    allowed = [n for n in found if (n in TUNING_OBJECTS) == tune]
+    if tune and len(allowed) < len(TUNING_OBJECTS):
+        raise ValueError(f"--tune: expected the objects {', '.join(TUNING_OBJECTS)} in --objects")
+    _known("--names", names, allowed)
+    return [found[name] for name in allowed if not names or name in names]
+
+
+def _numbers(seeds: Sequence[str]) -> list[int]:
+    if wrong := [seed for seed in seeds if not seed.isdecimal()]:
+        raise ValueError(f"--seeds: expected whole numbers of at least 0, got {wrong[0]!r}")
+    return [int(seed) for seed in seeds]
+
+
+def _known(flag: str, given: Sequence[str], allowed: Sequence[str]) -> None:
+    if unknown := [name for name in given if name not in allowed]:
+        raise ValueError(f"{flag}: expected some of {', '.join(allowed)}, got {', '.join(unknown)}")
+
+
+def main() -> None:
+    """The command."""
+    out = flags.DEFINE_string("out", "", "Folder of the results.")
+    folders = flags.DEFINE_list("objects", [], "Folders of objects with truth.")
+    names = flags.DEFINE_list("names", [], "Which of the objects; all if none is named.")
+    methods = flags.DEFINE_list("methods", list(METHODS), "Which methods.")
+    severities = flags.DEFINE_list("severities", ["medium"], "clean, mild, medium, severe, real.")
+    views = flags.DEFINE_integer("views", 16, "Input views, evenly spaced.")
+    seeds = flags.DEFINE_list("seeds", ["0", "1", "2"], "Of the damage and of training.")
+    tune = flags.DEFINE_bool("tune", False, "Try all candidate settings on the tuning objects.")
+    settings = flags.DEFINE_string("settings", str(TUNED), "File of tuned settings.")
+    lpips = flags.DEFINE_string("lpips", LPIPS, "File of LPIPS weights, '' for none.")
+    renders = flags.DEFINE_string("renders", "", "Folder of an outside program's pictures.")
+    export = flags.DEFINE_bool("export", False, "Write the cases for outside programs instead.")
+    parallel = flags.DEFINE_integer("parallel", 1, "Processes on each GPU.", lower_bound=1)
+
+    def command(_) -> None:
+        if not out.value or not folders.value:
+            raise ValueError("expected --objects=FOLDER,... and --out=DIR")
+        items = choose_objects(folders.value, names.value, tune.value)
+        numbers = [TUNING_SEED] if tune.value else _numbers(seeds.value)
+        cases = make_cases(items, severities.value, views.value, numbers)
+        folder = Path(out.value)
+        folder.mkdir(parents=True, exist_ok=True)
+        if export.value:
+            for case in cases:
+                cli.say(str(write_case(folder, case, *load_case(case))))
+            return
+        tuned = read_tuned(Path(settings.value), views.value)
+        outside = list(outside_methods(renders.value))
+        plan = plan_methods([n for n in methods.value if n not in outside], tuned)
+        if tune.value:
+            plan = {name: METHODS[name].candidates() for name in plan}
+        plan.update({name: [{}] for name in outside if name in methods.value})
+        with locked(folder):
+            path = folder / "results.csv"
+            rows = {row_key(row): row for row in read_rows(path)}
+            done = set(rows)
+            for found in work_through(
+                cases, plan, done, lpips.value, renders.value, parallel.value
+            ):
+                rows.update({row_key(row): row for row in found})
+                write_rows(path, rows.values())
+                case = found[0]
+                cli.say(f"{len(rows)} rows, last {case['object']}, {case['severity']}")
+            if tune.value:
+                write_tuned(
+                    folder / "tuned.json",
+                    views.value,
+                    best_settings(list(rows.values()), views.value),
+                )
+
+    cli.run(command)
+
+
+if __name__ == "__main__":
+    main()

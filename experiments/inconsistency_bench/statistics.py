@@ -1,0 +1,140 @@
+"""Paired differences of methods, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.inconsistency_bench.cases import INPUTS, SCORES, Row, read_rows, row_key
+
+RESAMPLES = 10_000
+
+
+class Difference(NamedTuple):
+    """How much one method's score exceeds another's on the same pictures.
+
+    Attributes:
+      mean: over objects, of the mean over seeds.
+      low: 2.5 % of the bootstrap over objects.
+      high: 97.5 %.
+      objects: how many.
+      better: on how many of them the score is the larger one.
+    """
+
+    mean: float
+    low: float
+    high: float
+    objects: int
+    better: int
+
+
+def merge(paths: Sequence[Path]) -> list[Row]:
+    """The rows of several results files, each once.
+
+    Raises:
+      FileNotFoundError: a file is missing; ValueError: two settings of one method for the same
+        number of views, which cannot stand in one table.
+    """
+    rows: dict[tuple[str, ...], Row] = {}
+    for path in paths:
+        if not path.is_file():
+            raise FileNotFoundError(f"no results at {path}")
+        rows.update({row_key(row): row for row in read_rows(path)})
+    found: dict[tuple[str, str], str] = {}
+    for row in rows.values():
+        other = found.setdefault((row["method"], row["views"]), row["settings"])
+        if other != row["settings"]:
+            raise ValueError(
+                f"{row['method']}, {row['views']} views: expected one setting, got {other} and "
+                f"{row['settings']}; leave out the results of older settings"
+            )
+    return list(rows.values())
+
+
+def select(rows: Iterable[Row], severity: str, views: str) -> list[Row]:
+    """The rows of one severity and number of views."""
+    return [row for row in rows if row["severity"] == severity and row["views"] == views]
+
+
+def object_means(rows: Iterable[Row], score: str) -> dict[str, dict[str, float]]:
+    """Method -> object -> mean of a score over the seeds; what has no score is left out.
+
+    Raises:
+      ValueError: methods saw different seeds of an object.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for row in rows:
+        if row[score]:
+            of_method = found.setdefault(row["method"], {})
+            of_method.setdefault(row["object"], {})[row["seed"]] = float(row[score])
+    seeds: dict[str, set[str]] = {}
+    for method, objects in found.items():
+        for name, scores in objects.items():
+            if seeds.setdefault(name, set(scores)) != set(scores):
+                raise ValueError(
+                    f"{name}: {method} has seeds {sorted(scores)}, another method "
+                    f"{sorted(seeds[name])}; run the missing ones"
+                )
+    return {
+        method: {name: float(np.mean(list(s.values()))) for name, s in objects.items()}
+        for method, objects in found.items()
+    }
+
+
+def bootstrap(values: Sequence[float]) -> tuple[float, float]:
+    """The central 95 % of the mean of values drawn again with replacement."""
+    values = np.asarray(values, np.float64)
+    draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
+    low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def difference(one: dict[str, float], other: dict[str, float]) -> Difference | None:
+    """`one` minus `other` over the objects that both have; None where there is none."""
+    both = sorted(set(one) & set(other))
+    if not both:
+        return None
+    values = np.array([one[name] - other[name] for name in both])
+    low, high = bootstrap(values)
+    return Difference(float(values.mean()), low, high, len(both), int(np.sum(values > 0)))
+
+
+def table(rows: Sequence[Row], reference: str, order: Sequence[str]) -> str:
+    """A severity's scores and paired differences as Markdown.
+
+    Args:
+      rows: of one severity and number of views.
+      reference: the method that others are compared with.
+      order: of the methods; others follow by name.
+    """
+    means = {score: object_means(rows, score) for score in SCORES}
+    methods = sorted(means["psnr"], key=lambda m: (order.index(m) if m in order else 99, m))
+    titles = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS"}
+    head = ["method", *titles.values(), *(f"{t} minus {reference}" for t in titles.values())]
+    lines = [" | ".join(head), "|".join(["---"] * len(head))]
+    for method in methods:
+        cells = [method]
+        for score in SCORES:
+            values = means[score].get(method)
+            cells.append(_number(score, np.mean(list(values.values()))) if values else "-")
+        for score in SCORES:
+            found = means[score]
+            paired = method not in (reference, INPUTS) and {method, reference} <= set(found)
+            cells.append(_interval(score, found, method, reference) if paired else "")
+        lines.append(" | ".join(cells))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _number(score: str, value: float, sign: str = "") -> str:
+    return f"{value:{sign}.{2 if score == 'psnr' else 4}f}"
+
+
+def _interval(score: str, means: dict, method: str, reference: str) -> str:
+    found = difference(means[method], means[reference])
+    if found is None:
+        return ""
+    mean, low, high = (_number(score, value, "+") for value in found[:3])
+    return f"{mean} [{low}, {high}]"

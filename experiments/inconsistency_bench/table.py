@@ -1,0 +1,72 @@
+"""Makes the tables and charts of one or more runs of the comparison.
+
+python -m experiments.inconsistency_bench.table --results=DIR/results.csv,... --out=DIR
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from experiments.inconsistency_bench.cases import INPUTS, REAL, Row
+from experiments.inconsistency_bench.methods import METHODS
+from experiments.inconsistency_bench.plot import interval_chart
+from experiments.inconsistency_bench.statistics import (
+    difference,
+    merge,
+    object_means,
+    select,
+    table,
+)
+from jaxvsnerf import cli
+from jaxvsnerf.data.severity import SEVERITIES
+from jaxvsnerf.files import write_text
+
+
+def sections(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """The (severity, views) that rows have, in order."""
+    order = (*SEVERITIES, REAL)
+    found = {(row["severity"], row["views"]) for row in rows}
+    return sorted(found, key=lambda one: (-int(one[1]), order.index(one[0])))
+
+
+def describe(rows: Sequence[Row]) -> str:
+    """What the rows of a section are means of."""
+    objects, seeds = ({row[name] for row in rows} for name in ("object", "seed"))
+    return f"{len(objects)} object(s), {len(seeds)} seed(s): {', '.join(sorted(objects))}."
+
+
+def main() -> None:
+    """The command."""
+    results = flags.DEFINE_list("results", [], "Files of results to merge.")
+    out = flags.DEFINE_string("out", "", "Folder for table.md and the charts.")
+    reference = flags.DEFINE_string("reference", "plain", "Method to compare with.")
+
+    def command(_) -> None:
+        if not results.value or not out.value:
+            raise ValueError("expected --results=FILE,... and --out=DIR")
+        rows, folder, parts = merge([Path(name) for name in results.value]), Path(out.value), []
+        for severity, views in sections(rows):
+            chosen = select(rows, severity, views)
+            text = table(chosen, reference.value, (INPUTS, *METHODS))
+            parts.append(f"### {severity}, {views} views\n\n{describe(chosen)}\n\n{text}\n")
+            means = object_means(chosen, "psnr")
+            pairs = [
+                (method, difference(means[method], means[reference.value]))
+                for method in means
+                if method not in (reference.value, INPUTS) and reference.value in means
+            ]
+            if pairs := [(method, found) for method, found in pairs if found]:
+                title = f"PSNR minus that of {reference.value}: {severity}, {views} views"
+                chart = interval_chart(title, "dB, 95 % interval over objects", pairs)
+                write_text(folder / f"{severity}-{views}.svg", chart)
+        write_text(folder / "table.md", "\n".join(parts))
+        cli.say("\n".join(parts))
+
+    cli.run(command)
+
+
+if __name__ == "__main__":
+    main()

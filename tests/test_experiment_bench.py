@@ -1,0 +1,239 @@
+"""The comparison of methods: every method trains, rows repeat, figures are what they say."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments.inconsistency_bench import (
+    cases,
+    fields,
+    losses,
+    methods,
+    outside,
+    plot,
+    pool,
+    settings,
+    statistics,
+)
+from jaxvsnerf.data.objects import find_objects
+from jaxvsnerf.data.toy import toy_dataset
+from jaxvsnerf.fields.build import FieldSpec
+from jaxvsnerf.training.losses import LossSpec, ray_errors
+from jaxvsnerf.types import Rendering, Samples
+
+TINY = {
+    "field.width": 16,
+    "field.pos_freqs": 3,
+    "field.num_heads": 2,
+    "field.key_size": 4,
+    "sampling.num_intervals": 8,
+    "sampling.num_probes": 16,
+    "sampling.grid_resolution": 16,
+    "sampling.grid_cells": 256,
+    "sampling.hull_dilate_px": 1,
+    "sampling.near_px": 2,
+    "render.num_intervals": 8,
+    **{f"{stage}.rays": 128 for stage in ("stage1", "stage2", "stage3")},
+}
+
+
+@pytest.fixture(scope="module")
+def item(tmp_path_factory):
+    """The toy as an object whose truth stands alone."""
+    folder = tmp_path_factory.mktemp("objects")
+    views = toy_dataset(32, 16, "clean").inputs
+    for index, (image, mask) in enumerate(zip(views.images, views.masks, strict=True)):
+        path = folder / "toy" / "gt" / f"{index:03d}.png"
+        outside._write_picture(path, image, mask[..., None], views.background)
+    (found,), _ = find_objects([folder])
+    return found
+
+
+def tiny_settings(name, **more):
+    return {**methods.METHODS[name].settings, "length": 0.02, **TINY, **more}
+
+
+def rendering(rgb, **extras):
+    return Rendering(jnp.asarray(rgb), None, None, None, None, extras)
+
+
+def test_trimming_leaves_out_the_worst_rays():
+    rgb = np.zeros((10, 3), np.float32)
+    rgb[3] = 5.0
+    spec = losses.TrimmedLoss("mse", share=0.1)
+    assert spec.color(rendering(rgb), jnp.zeros((10, 3))) == 0
+    # Half of the rays: the median lies between errors of 0 and is 0.
+    rgb[4] = 0.1
+    spec = losses.TrimmedLoss("mse", share=0.0)
+    expected = np.mean(ray_errors(rgb, LossSpec("mse")))
+    np.testing.assert_allclose(spec.color(rendering(rgb), jnp.zeros((10, 3))), expected, 1e-6)
+
+
+def test_uncertainty_at_its_floor_is_the_squared_error_and_best_at_the_error_itself():
+    rgb = np.full((4, 3), 0.2, np.float32)
+    spec = losses.UncertainLoss("mse", floor=0.1)
+
+    def loss(sigma):
+        given = rendering(rgb, uncertainty=jnp.full((4, 1), sigma))
+        return spec.color(given, jnp.zeros((4, 3)))
+
+    np.testing.assert_allclose(loss(0.0), 3 * 0.04, rtol=1e-6)
+    # d/ds (e / s^2 + 2 f^2 log s) = 0 at s^2 = e / f^2: the deviation is |error|.
+    best = np.sqrt(3 * 0.04) - 0.1
+    assert abs(jax.grad(loss)(best)) < 1e-5 < abs(jax.grad(loss)(0.0))
+
+
+@pytest.mark.parametrize("make", ["appearance_field", "uncertain_field", "deformed_field"])
+def test_codes_change_what_their_method_says_and_the_mean_code_is_what_views_share(make):
+    spec = FieldSpec(3, width=16, pos_freqs=2, dir_freqs=1, num_heads=2)
+    field = getattr(fields, make)(spec, 4)
+    params = field.init(jax.random.key(0), 3)
+    network = jax.tree.map(lambda leaf: leaf + 0.1, params["shared"]["network"])
+    codes = jnp.asarray([[1.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 0, -1.0, 0]])
+    params = {**params, "views": {"code": codes}}
+    params["shared"] = {**params["shared"], "network": network}
+    points = jax.random.uniform(jax.random.key(1), (5, 6, 3), minval=-0.3, maxval=0.3)
+    samples = Samples(points, None, None, jnp.ones((5, 6)), jnp.ones((5, 3)))
+    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), samples)
+    own = field.apply(params, stacked, None, "per_view")
+    common = field.apply(params, samples, None, "canonical")
+    differs = [
+        bool(np.abs(own.optical_depth[0] - own.optical_depth[1]).max() > 1e-6),
+        bool(np.abs(own.rgb[0] - own.rgb[1]).max() > 1e-6),
+    ]
+    assert (
+        differs
+        == {
+            "appearance_field": [False, True],
+            "uncertain_field": [False, False],
+            "deformed_field": [True, True],
+        }[make]
+    )
+    # Views whose codes are the mean code answer as the common mode does.
+    same = {**params, "views": {"code": jnp.broadcast_to(codes.mean(0), codes.shape)}}
+    alike = field.apply(same, stacked, None, "per_view")
+    np.testing.assert_allclose(alike.rgb[1], common.rgb, atol=1e-6)
+    np.testing.assert_allclose(alike.optical_depth[2], common.optical_depth, atol=1e-6)
+
+
+def test_methods_train_render_and_repeats_bit_by_bit(item, tmp_path):
+    # The others are configs of what other tests train.
+    names = ["trimmed", "deformed", "ours"]
+    case = cases.Case(item, "medium", 4, 1)
+    plan = {name: [tiny_settings(name)] for name in names}
+    (rows,) = pool.work_through([case], plan, set(), "", "", 1)
+    assert [row["method"] for row in rows] == [cases.INPUTS, *names]
+    assert all(5 < float(row["psnr"]) < 50 and row["lpips"] == "" for row in rows)
+    cases.write_rows(tmp_path / "results.csv", rows)
+    again = cases.read_rows(tmp_path / "results.csv")
+    assert sorted(map(cases.row_key, again)) == sorted(map(cases.row_key, rows))
+    done = {cases.row_key(row) for row in again}
+    assert list(pool.work_through([case], plan, done, "", "", 1)) == []
+    done = {key for key in done if key[4] != "ours"}
+    (repeated,) = pool.work_through([case], plan, done, "", "", 1)
+    first = next(row for row in rows if row["method"] == "ours")
+    assert repeated[1] == {**first, "seconds": repeated[1]["seconds"]}
+
+
+def test_pictures_of_an_outside_program_are_scored(item, tmp_path):
+    case = cases.Case(item, "mild", 4, 0)
+    views, truth = cases.load_case(case)
+    folder = outside.write_case(tmp_path, case, views, truth)
+    frames = json.loads((folder / "transforms.json").read_text())["frames"]
+    assert len(frames) == 4 and (folder / frames[3]["file_path"]).is_file()
+    (folder / "theirs").mkdir()
+    for index, image in enumerate(truth.images):
+        pixels = np.round(255 * image).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "theirs" / f"{index:03d}.png")
+    found = outside.outside_methods(str(tmp_path))
+    assert list(found) == ["theirs"]
+    rows = cases.score_case(case, {"theirs": [({}, found["theirs"])]}, None)
+    # The truth to 8 bits: its error is uniform in half a level, 10 log10(12 * 255^2) = 58.9 dB
+    # where the truth is not white.
+    assert float(rows[1]["psnr"]) > 58
+    other = cases.load_case(case._replace(seed=1))[0]
+    with pytest.raises(ValueError, match="not among the cases"):
+        found["theirs"](other, 0)
+
+
+def test_a_case_holds_what_it_says(item):
+    views, truth = cases.load_case(cases.Case(item, "clean", 4, 0))
+    assert views.names == ("000", "004", "008", "012") and len(truth.images) == 16
+    np.testing.assert_allclose(views.images, truth.images[::4], atol=0.5 / 255 + 1e-6)
+    with pytest.raises(ValueError, match="expected pictures of a generator"):
+        cases.load_case(cases.Case(item, "real", 16, 0))
+    with pytest.raises(ValueError, match="divides 16, got 5"):
+        cases.load_case(cases.Case(item, "clean", 5, 0))
+
+
+def test_tuning_takes_the_best_mean_over_the_objects(tmp_path):
+    def row(name, value, psnr, views="16"):
+        return {"object": name, "views": views, "method": "robust", "psnr": str(psnr)} | {
+            "settings": json.dumps({"length": value})
+        }
+
+    rows = [row("a", 1, 30), row("b", 1, 20), row("a", 2, 26), row("b", 2, 25)]
+    rows += [row("a", 3, 40), row("a", 4, 50, "4"), row("b", 4, 50, "4")]
+    assert settings.best_settings(rows, 16) == {"robust": {"length": 2}}
+    path = tmp_path / "tuned.json"
+    settings.write_tuned(path, 16, {"robust": methods.METHODS["robust"].settings})
+    settings.write_tuned(path, 4, {})
+    assert settings.read_tuned(path, 16)["robust"] == methods.METHODS["robust"].settings
+    settings.write_tuned(path, 4, {"robust": {"speed": 1}})
+    with pytest.raises(ValueError, match="robust has other settings"):
+        settings.read_tuned(path, 4)
+
+
+def test_no_method_sees_more_rays_than_the_budget():
+    for entry in methods.METHODS.values():
+        for one in entry.candidates():
+            entry.make(one)
+    with pytest.raises(ValueError, match="at most 4096000 rays"):
+        methods.METHODS["plain"].make({**methods.METHODS["plain"].settings, "length": 1.1})
+
+
+def scored(method, name, seed, psnr, **more):
+    key = {"object": name, "severity": "medium", "views": "16", "seed": str(seed)}
+    row = {**key, "method": method, "settings": "{}", "psnr": f"{psnr}", "ssim": "0.9"}
+    return {**row, "lpips": "", "seconds": "1.00", **more}
+
+
+def test_differences_are_paired_by_object_and_seed():
+    rows = [scored("plain", n, s, 20 + 5 * i + s) for i, n in enumerate("abc") for s in (0, 1)]
+    # 1 dB better on a and b, 4 dB on c.
+    gains = {"a": 1.0, "b": 1.0, "c": 4.0}
+    rows += [
+        scored("ours", r["object"], r["seed"], float(r["psnr"]) + gains[r["object"]]) for r in rows
+    ]
+    means = statistics.object_means(rows, "psnr")
+    assert means["plain"] == {"a": 20.5, "b": 25.5, "c": 30.5}
+    found = statistics.difference(means["ours"], means["plain"])
+    assert (found.mean, found.objects, found.better) == (2.0, 3, 3)
+    # Of the 27 draws of three, all a or b (8 of 27) has mean 1 and all c (1 of 27) mean 4.
+    assert (found.low, found.high) == (1.0, 4.0)
+    text = statistics.table(rows, "plain", ("plain", "ours"))
+    assert "| ours | 27.50 | 0.9000 | - | +2.00 [+1.00, +4.00] |" in text
+    assert statistics.bootstrap([0.3, 0.3, 0.3]) == pytest.approx((0.3, 0.3))
+    chart = plot.interval_chart("a < b", "dB", [("ours", found)])
+    assert "a &lt; b" in chart and chart.count("<circle") == 1
+    with pytest.raises(ValueError, match="run the missing ones"):
+        statistics.object_means(rows[:-1], "psnr")
+
+
+def test_results_are_merged_and_two_settings_of_a_method_refused(tmp_path):
+    rows = [scored("plain", "a", seed, 20) for seed in (0, 1)]
+    cases.write_rows(tmp_path / "one.csv", rows[:1])
+    cases.write_rows(tmp_path / "two.csv", rows)
+    assert len(statistics.merge([tmp_path / "one.csv", tmp_path / "two.csv"])) == 2
+    cases.write_rows(tmp_path / "three.csv", [scored("plain", "b", 0, 20, settings='{"x": 1}')])
+    with pytest.raises(ValueError, match="expected one setting"):
+        statistics.merge([tmp_path / "one.csv", tmp_path / "three.csv"])
+    with pytest.raises(FileNotFoundError, match="no results"):
+        statistics.merge([tmp_path / "none.csv"])
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="expected the columns object, severity"):
+        statistics.merge([tmp_path / "other.csv"])

@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +51,7 @@ class Case(NamedTuple):
     seed: int
 
 
+@lru_cache(maxsize=8)  # methods of a case follow each other
 def load_case(case: Case) -> tuple[ViewSet, ViewSet]:
     """(views, truth): what a method is given, and all views it is scored on.
 
@@ -96,30 +98,30 @@ def _eight_bit(views: ViewSet) -> ViewSet:
     return views.replace(images=images, masks=masks)
 
 
-def score_case(
-    case: Case,
-    methods: Mapping[str, Sequence[tuple[Settings, Method]]],
-    perceptual: Lpips | None,
-) -> list[Row]:
-    """A row for each method and its settings, and one for the pictures themselves.
+def score_method(
+    case: Case, name: str, settings: Settings, method: Method, perceptual: Lpips | None
+) -> Row:
+    """A method's row of a case.
 
     Args:
       case: the pictures.
-      methods: name -> (settings, method) to try.
+      name: of the method.
+      settings: it was made with.
+      method: it.
       perceptual: of LPIPS, or None.
     """
     views, truth = load_case(case)
-    step = len(truth.images) // len(views.images)
-    own = _every(truth, step)
-    rows = [_row(case, INPUTS, {}, _score(views.images, own, perceptual), 0.0)]
-    for name, variants in methods.items():
-        for settings, method in variants:
-            started = time.perf_counter()
-            render = method(views, case.seed)
-            pictures = np.asarray(render(truth.cameras))
-            seconds = time.perf_counter() - started
-            rows.append(_row(case, name, settings, _score(pictures, truth, perceptual), seconds))
-    return rows
+    started = time.perf_counter()
+    pictures = np.asarray(method(views, case.seed)(truth.cameras))
+    seconds = time.perf_counter() - started
+    return _row(case, name, settings, _score(pictures, truth, perceptual), seconds)
+
+
+def score_inputs(case: Case, perceptual: Lpips | None) -> Row:
+    """The row of the pictures themselves."""
+    views, truth = load_case(case)
+    own = _every(truth, len(truth.images) // len(views.images))
+    return _row(case, INPUTS, {}, _score(views.images, own, perceptual), 0.0)
 
 
 def _score(pictures: np.ndarray, truth: ViewSet, perceptual: Lpips | None) -> dict[str, Any]:
@@ -132,6 +134,11 @@ def _row(case: Case, method: str, settings: Settings, scores: Mapping, seconds: 
     values = {name: "" if value is None else f"{value:.6f}" for name, value in scores.items()}
     key = case_key(case, method, settings)
     return {**dict(zip(KEY, key, strict=True)), **values, "seconds": f"{seconds:.2f}"}
+
+
+def case_name(case: Case) -> str:
+    """For people and for folders."""
+    return f"{case.item.name}-{case.severity}-{case.views}-{case.seed}"
 
 
 def case_key(case: Case, method: str, settings: Settings) -> tuple[str, ...]:

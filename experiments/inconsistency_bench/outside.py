@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from experiments.inconsistency_bench.cases import Case
+from experiments.inconsistency_bench.cases import Case, case_name
 from experiments.inconsistency_bench.methods import Method, Renderer
 from jaxvsnerf.data.images import composite, read_picture
 from jaxvsnerf.files import replacing, write_text
@@ -32,7 +32,7 @@ def digest(views: ViewSet) -> str:
 
 def write_case(folder: Path, case: Case, views: ViewSet, truth: ViewSet) -> Path:
     """Writes a case into a folder of its own below `folder`; returns that folder."""
-    here = folder / f"{case.item.name}-{case.severity}-{case.views}-{case.seed}"
+    here = folder / case_name(case)
     names = [f"images/{index:03d}.png" for index in range(len(views.images))]
     for index, name in enumerate(names):
         opacity = np.ones_like(views.images[index][..., :1])

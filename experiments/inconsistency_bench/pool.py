@@ -1,4 +1,4 @@
-"""Cases in processes of their own, some on each GPU."""
+"""Rows made in processes of their own, some on each GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
-from experiments.inconsistency_bench.cases import Case, Row, case_key, score_case
+from experiments.inconsistency_bench.cases import (
+    INPUTS,
+    Case,
+    Row,
+    case_key,
+    case_name,
+    score_inputs,
+    score_method,
+)
 from experiments.inconsistency_bench.methods import METHODS, Settings
 from experiments.inconsistency_bench.outside import outside_methods
 from jaxvsnerf import cli
@@ -28,23 +36,19 @@ def _begin(places: Any) -> None:
     configure(os.environ)
 
 
-def _work(case: Case, plan: Plan, lpips: str, renders: str) -> list[Row]:
-    """A case in a process of its own."""
-    outside = outside_methods(renders)
-    methods = {
-        name: [
-            (settings, outside[name] if name in outside else METHODS[name].make(settings))
-            for settings in variants
-        ]
-        for name, variants in plan.items()
-    }
-    return score_case(case, methods, load_lpips(find_path(lpips)) if lpips else None)
+def _work(case: Case, name: str, settings: Settings, lpips: str, renders: str) -> Row:
+    """One row, in a process of its own."""
+    perceptual = load_lpips(find_path(lpips)) if lpips else None
+    if name == INPUTS:
+        return score_inputs(case, perceptual)
+    method = outside_methods(renders).get(name) or METHODS[name].make(settings)
+    return score_method(case, name, settings, method, perceptual)
 
 
 def work_through(
     cases: Sequence[Case], plan: Plan, done: set, lpips: str, renders: str, parallel: int
-) -> Iterator[list[Row]]:
-    """The rows of each case as they come, without those that are done.
+) -> Iterator[Row]:
+    """The rows of all cases, methods and settings as they come, without those that are done.
 
     Args:
       cases: to be scored.
@@ -55,27 +59,26 @@ def work_through(
       parallel: processes on each GPU, or on this machine where there is none.
 
     Raises:
-      ValueError: what a case raises, after all others were tried.
+      ValueError: what a row raises, after all others were tried.
     """
     context = multiprocessing.get_context("spawn")
     gpus = visible_gpus(os.environ) or [""]
     places, failed = context.Queue(), []
     for gpu in gpus * parallel:
         places.put(gpu)
-    pool = ProcessPoolExecutor(len(gpus) * parallel, context, _begin, (places,))
-    with pool:
-        jobs = {}
-        for case in cases:
-            left = {
-                name: [s for s in variants if case_key(case, name, s) not in done]
-                for name, variants in plan.items()
-            }
-            if left := {name: variants for name, variants in left.items() if variants}:
-                jobs[pool.submit(_work, case, left, lpips, renders)] = case
+    with ProcessPoolExecutor(len(gpus) * parallel, context, _begin, (places,)) as pool:
+        jobs = {
+            pool.submit(_work, case, name, settings, lpips, renders): (case, name)
+            for case in cases
+            for name, variants in {INPUTS: [{}], **plan}.items()
+            for settings in variants
+            if case_key(case, name, settings) not in done
+        }
         try:
             for job in as_completed(jobs):
                 if error := job.exception():
-                    failed.append(f"{_name(jobs[job])}: {cli.error_text(error)}")
+                    case, name = jobs[job]
+                    failed.append(f"{name} of {case_name(case)}: {cli.error_text(error)}")
                     cli.say(failed[-1])
                 else:
                     yield job.result()
@@ -83,8 +86,4 @@ def work_through(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     if failed:
-        raise ValueError(f"{len(failed)} of {len(jobs)} cases failed, the first: {failed[0]}")
-
-
-def _name(case: Case) -> str:
-    return f"{case.item.name}, {case.severity}, {case.views} views, seed {case.seed}"
+        raise ValueError(f"{len(failed)} of {len(jobs)} rows failed, the first: {failed[0]}")

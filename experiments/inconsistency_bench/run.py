@@ -135,13 +135,10 @@ def main() -> None:
             path = folder / "results.csv"
             rows = {row_key(row): row for row in read_rows(path)}
             done = set(rows)
-            for found in work_through(
-                cases, plan, done, lpips.value, renders.value, parallel.value
-            ):
-                rows.update({row_key(row): row for row in found})
+            for row in work_through(cases, plan, done, lpips.value, renders.value, parallel.value):
+                rows[row_key(row)] = row
                 write_rows(path, rows.values())
-                case = found[0]
-                cli.say(f"{len(rows)} rows, last {case['object']}, {case['severity']}")
+                cli.say(f"{len(rows)} rows; {row['object']}, {row['method']}: {row['psnr']} dB")
             if tune.value:
                 write_tuned(
                     folder / "tuned.json",

@@ -12,6 +12,12 @@ import numpy as np
 WIDTH, HEIGHT = 520, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 24, 40
 MAX_POINTS = 400
+# Of a document of its own.
+_PLAIN = (
+    "polyline{stroke-width:2}.grid,.span{stroke:#7d859055}"
+    ".tick{fill:#7d8590;font-size:12px}.title{fill:#7d8590;font-size:15px;font-weight:600}"
+)
+COLORS = ("#2f81d7", "#e0662b", "#1f9d72", "#b58108", "#cf5a8c", "#8072d8")
 
 
 class Series(NamedTuple):
@@ -76,6 +82,46 @@ def line_chart(chart: Chart) -> str:
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(chart.title)}">{"".join(parts)}</svg>'
     )
+
+
+def chart_document(charts: Sequence[Chart], columns: int = 2) -> str:
+    """Charts with titles and legends as an SVG file that stands alone.
+
+    Its colours are legible on white and on black.
+
+    Args:
+      charts: what to draw, row by row.
+      columns: charts in a row.
+
+    Returns:
+      An SVG document, all text escaped.
+    """
+    step_x, step_y = WIDTH + 24, HEIGHT + 48
+    width, height = columns * step_x - 24, math.ceil(len(charts) / columns) * step_y
+    places = [(i % columns * step_x, i // columns * step_y) for i in range(len(charts))]
+    drawn = "".join(
+        f'<g transform="translate({x} {y})">{_with_legend(chart)}</g>'
+        for chart, (x, y) in zip(charts, places, strict=True)
+    )
+    colors = "".join(
+        f".s{i}{{stroke:{color};fill:none}}.dot.s{i},text.s{i}{{fill:{color};stroke:none}}"
+        for i, color in enumerate(COLORS, start=1)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'width="{width}" font-family="sans-serif" font-size="13"><style>{_PLAIN}{colors}</style>'
+        f"{drawn}</svg>\n"
+    )
+
+
+def _with_legend(chart: Chart) -> str:
+    """The chart below its title and the names of its lines."""
+    parts, x = [f'<text class="title" x="{_LEFT}" y="17">{escape(chart.title)}</text>'], _LEFT
+    for i, line in enumerate(chart.series):
+        parts.append(f'<text class="s{i % 6 + 1}" x="{x}" y="38">{escape(line.name)}</text>')
+        x += 8 * len(line.name) + 20
+    placed = f'<svg y="44" width="{WIDTH}" height="{HEIGHT}" '
+    return "".join(parts) + line_chart(chart).replace("<svg ", placed, 1)
 
 
 def linear_ticks(low: float, high: float, count: int) -> list[float]:

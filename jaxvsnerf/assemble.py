@@ -284,15 +284,15 @@ def later_programs(
     config: ConfigDict, trainer: Trainer, dataset: Dataset, perceptual: Lpips | None
 ) -> list[Job]:
     """What traces the programs of the work that follows training, see `compiling_ahead`."""
-    views = dataset.truth or dataset.inputs
-    turntable = config.render.turntable_size
+    views, cameras = dataset.truth or dataset.inputs, dataset.inputs.cameras
+    given, turntable = (cameras.width, cameras.height), config.render.turntable_size
     sizes = [(views.cameras.width, views.cameras.height), (turntable, turntable)]
     jobs: list[Job] = []
 
     @cache  # made by the first job that asks: training does not wait for it
     def field(stage: StageSpec) -> TrainedField:
-        state, inputs = trainer.empty_state(stage.name), dataset.inputs
-        return trained_field(config, trainer, stage, state, inputs.cameras, inputs.background)
+        state, background = trainer.empty_state(stage.name), dataset.inputs.background
+        return trained_field(config, trainer, stage, state, cameras, background)
 
     for stage in trainer.stages:
         last = stage is trainer.stages[-1]
@@ -300,6 +300,8 @@ def later_programs(
             jobs.append(lambda stage=stage, size=size: field(stage).trace_render(*size))
         for directed in (False, True)[: 2 * last]:
             jobs.append(lambda stage=stage, directed=directed: field(stage).trace_query(directed))
+        if last and stage.mode != "single":
+            jobs.append(lambda stage=stage: field(stage).own.trace_render(*given))
     if dataset.truth is not None:
         one = views.images[:1], views.images[:1], views.names[:1], perceptual
         jobs.append(lambda: partial(score_views, *one))

@@ -4,13 +4,15 @@
 
 Writes DIR/renders/input_<view>.png (the input, its truth where known, the rendering, depth,
 opacity), novel_<view>.png for truth views that were no input (truth, rendering, depth,
-opacity) and turntable.mp4.
+opacity), disagreement_<view>.png (how far the view's own branch is from the rendering) and
+turntable.mp4.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -20,9 +22,11 @@ from jaxvsnerf import assemble, cli
 from jaxvsnerf.config import load_config
 from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.geometry.cameras import camera_centers, match_cameras, orbit_cameras
+from jaxvsnerf.metrics.disagreement import disagreement
 from jaxvsnerf.outputs.images import (
     depth_picture,
     depth_range,
+    difference_picture,
     opacity_picture,
     side_by_side,
     write_png,
@@ -48,30 +52,47 @@ def turntable_cameras(inputs: Cameras, frames: int, size: int) -> Cameras:
     return orbit_cameras(azimuth_deg, elevation_deg, TURNTABLE_DISTANCE, focal, size, size)
 
 
-def render_run(
-    folder: Path,
-    dataset: Dataset,
-    field: TrainedField,
-    pictures: dict[str, Picture],
-) -> None:
+class Shown(NamedTuple):
+    """What the final field shows.
+
+    Attributes:
+      truth: at the truth's cameras, None where no truth is known.
+      inputs: at the input views' cameras.
+      disagreement: [V, H, W] of each input view's own branch with `inputs`, see
+        `metrics.disagreement`; None where views have no branches of their own.
+    """
+
+    truth: Picture | None
+    inputs: Picture
+    disagreement: np.ndarray | None
+
+
+def look(dataset: Dataset, field: TrainedField, truth: Picture | None = None) -> Shown:
+    """Renders what is shown of the final field; `truth` is what is rendered already of it."""
+    where = [None]
+    if dataset.truth is not None:
+        truth = truth or field.render(dataset.truth.cameras)
+        where = match_cameras(dataset.inputs.cameras, dataset.truth.cameras)
+    # Input views that the truth's cameras do not cover are rendered for themselves.
+    if None in where:
+        inputs = field.render(dataset.inputs.cameras)
+    else:
+        inputs = jax.tree.map(lambda leaf: leaf[np.asarray(where)], truth)
+    own = field.own
+    maps = own and disagreement(own.render(field.cameras).rgb, inputs.rgb)
+    return Shown(truth, inputs, maps)
+
+
+def render_run(folder: Path, dataset: Dataset, field: TrainedField, shown: Shown) -> None:
     """Writes the pictures and the turntable of the final field.
 
     Args:
       folder: the run.
       dataset: its pictures.
       field: the final field.
-      pictures: what `evaluate_run` rendered, used again; empty renders here.
+      shown: what it shows.
     """
-    inputs, truth = dataset.inputs, dataset.truth
-    seen = list(pictures.values())[-1] if pictures else None
-    if truth is not None:
-        seen = seen or field.render(truth.cameras)
-    # Input views that the truth's cameras do not cover are rendered for themselves.
-    where = match_cameras(inputs.cameras, truth.cameras) if truth is not None else [None]
-    if None in where:
-        final = field.render(inputs.cameras)
-    else:
-        final = jax.tree.map(lambda leaf: leaf[np.asarray(where)], seen)
+    inputs, truth, final = dataset.inputs, dataset.truth, shown.inputs
     given = [inputs.images] if dataset.clean is None else [inputs.images, dataset.clean]
     rows = _rows([f"input_{name}" for name in inputs.names], final, given)
     if truth is not None:
@@ -79,8 +100,11 @@ def render_run(
         novel = [index for index, match in enumerate(known) if match is None]
         names = [f"novel_{truth.names[index]}" for index in novel]
         pick = np.asarray(novel, int)
-        rest = jax.tree.map(lambda leaf: leaf[pick], seen)
+        rest = jax.tree.map(lambda leaf: leaf[pick], shown.truth)
         rows |= _rows(names, rest, [truth.images[pick]])
+    if shown.disagreement is not None:
+        maps = zip(inputs.names, shown.disagreement, final.acc, strict=True)
+        rows |= {f"disagreement_{name}": [difference_picture(*one)] for name, *one in maps}
     settings = load_config(folder / "config.json").render
     size = settings.turntable_size
     with ThreadPoolExecutor() as pool:  # written while the turntable is rendered
@@ -120,7 +144,8 @@ def main() -> None:
         with locked(folder):
             dataset = load_dataset(assemble.data_spec(load_config(folder / "config.json")))
             stages = assemble.load_stages(folder, last_only=True, mode=mode.value)
-            render_run(folder, dataset, list(stages.values())[-1], {})
+            (field,) = stages.values()
+            render_run(folder, dataset, field, look(dataset, field))
 
     cli.run(command)
 

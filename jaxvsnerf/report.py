@@ -11,14 +11,17 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import load_config, to_plain
 from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.extras import check_extras
 from jaxvsnerf.geometry.cameras import match_cameras
 from jaxvsnerf.outputs.charts import Chart, Series
-from jaxvsnerf.outputs.images import depth_picture, depth_range
-from jaxvsnerf.outputs.report import Column, Report, write_report
+from jaxvsnerf.outputs.images import depth_picture, depth_range, difference_picture
+from jaxvsnerf.outputs.report import Column, Comparison, Report, write_report
+from jaxvsnerf.render import Shown, look
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import Dataset, ViewSet
@@ -41,6 +44,7 @@ def report_run(
     dataset: Dataset,
     stages: dict[str, TrainedField],
     pictures: dict[str, Picture],
+    shown: Shown,
     timing: Mapping[str, float],
 ) -> None:
     """Writes report.html.
@@ -51,12 +55,13 @@ def report_run(
       stages: stage name -> field.
       pictures: stage name -> pictures at the truth's cameras, or empty to render the
         input views here.
+      shown: what the final field shows.
       timing: phase -> seconds of what is not in metrics.jsonl.
     """
     config = load_config(folder / "config.json")
     scored = dataset.truth is not None
-    shown = dataset.truth if scored else dataset.inputs
-    pictures = pictures or {name: field.render(shown.cameras) for name, field in stages.items()}
+    views = dataset.truth if scored else dataset.inputs
+    pictures = pictures or {name: field.render(views.cameras) for name, field in stages.items()}
     log = MetricsLog(folder, tuple(stages)).read()
     metrics_file = folder / "eval" / "metrics.json"
     metrics = json.loads(metrics_file.read_text()) if scored and metrics_file.is_file() else None
@@ -66,8 +71,12 @@ def report_run(
         facts={**_facts(dataset, log, metrics, load_usage(folder)), **_geometry(folder)},
         inputs=list(dataset.inputs.images),
         input_names=list(dataset.inputs.names),
-        view_names=list(shown.names),
-        columns=_columns(dataset, shown, pictures, metrics),
+        comparisons=[
+            Comparison(
+                "Views side by side", views.names, _columns(dataset, views, pictures, metrics)
+            ),
+            *_disagreement(dataset.inputs, shown),
+        ],
         charts=_charts(log, stages),
         metrics=metrics,
         settings=to_plain(config),
@@ -132,6 +141,25 @@ def _columns(
     return [*columns, Column("depth", depth)]
 
 
+def _disagreement(inputs: ViewSet, shown: Shown) -> list[Comparison]:
+    """Where each input view is off what all views agree on, where that is known."""
+    maps = shown.disagreement
+    if maps is None:
+        return []
+    covers = np.ones_like(maps) if inputs.masks is None else np.maximum(inputs.masks, 1e-6)
+    means = [f"{np.average(a, weights=c):.3f}" for a, c in zip(maps, covers, strict=True)]
+    columns = [
+        Column("input", list(inputs.images)),
+        Column("consensus", list(shown.inputs.rgb)),
+        Column("disagreement", list(map(difference_picture, maps, covers)), means),
+    ]
+    note = (
+        "How far what a view alone claims is from what all views agree on: violet is nothing, "
+        "yellow a quarter of the range of colours and more; the number is the mean over the object."
+    )
+    return [Comparison("Where views disagree", inputs.names, columns, note)]
+
+
 def _charts(log: list[dict], stages: dict[str, TrainedField]) -> list[Chart]:
     """Loss and PSNR over the steps of all stages, one line a stage."""
     loss, psnr, spans, start = [], [], [], 0
@@ -158,7 +186,9 @@ def main() -> None:
         folder = open_run(workdir.value)
         with locked(folder):
             dataset = load_dataset(assemble.data_spec(load_config(folder / "config.json")))
-            report_run(folder, dataset, assemble.load_stages(folder), {}, {})
+            stages = assemble.load_stages(folder)
+            shown = look(dataset, list(stages.values())[-1])
+            report_run(folder, dataset, stages, {}, shown, {})
 
     cli.run(command)
 

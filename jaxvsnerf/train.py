@@ -29,7 +29,7 @@ from jaxvsnerf.evaluate import evaluate_run
 from jaxvsnerf.export import export_run, score_surface
 from jaxvsnerf.extras import check_extras
 from jaxvsnerf.references import References
-from jaxvsnerf.render import render_run
+from jaxvsnerf.render import look, render_run
 from jaxvsnerf.rendering.program import on_this_device
 from jaxvsnerf.report import report_run
 from jaxvsnerf.training.ahead import Begin, Job, compiling_ahead
@@ -252,24 +252,25 @@ def _finish(
     with _timed(finishing, "evaluate"):
         stages = assemble.load_stages(folder)
         pictures = evaluate_run(folder, dataset, stages, say, references.perceptual)
-    final = list(stages.values())[-1]
+    field = list(stages.values())[-1]
 
     def export() -> None:
         with _timed(finishing, "export"):
-            mesh = export_run(folder, final, say=say)
+            mesh = export_run(folder, field, say=say)
             if references.surface is not None:
                 score_surface(folder, mesh, references.surface, dataset, say)
 
     with ThreadPoolExecutor(1) as pool:  # the mesh is the host's work, a rendering the device's
         exported = pool.submit(on_this_device(export))
         with _timed(finishing, "render"):
-            render_run(folder, dataset, final, pictures)
+            shown = look(dataset, field, list(pictures.values())[-1] if pictures else None)
+            render_run(folder, dataset, field, shown)
     try:
         exported.result()
     finally:  # a field without a surface still has a page
         seconds.update(finishing)
         with _timed(seconds, "report"):
-            report_run(folder, dataset, stages, pictures, finishing)
+            report_run(folder, dataset, stages, pictures, shown, finishing)
 
 
 def main() -> None:

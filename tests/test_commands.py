@@ -29,6 +29,8 @@ def test_one_command_leaves_everything_the_readme_lists(run_folder):
         assert (run_folder / name).stat().st_size > 0, name
     assert len(list((run_folder / "renders").glob("input_*.png"))) == 4
     assert len(list((run_folder / "renders").glob("novel_*.png"))) > 0
+    assert len(list((run_folder / "renders").glob("disagreement_*.png"))) == 4
+    assert "<th>disagreement</th>" in (run_folder / "report.html").read_text()
     assert sorted(p.name for p in (run_folder / "checkpoints").iterdir()) == list(STAGES)
 
 
@@ -54,6 +56,10 @@ def test_a_trained_field_is_one_call_away(run_folder):
     assert density.shape == (3,) and rgb.shape == (3, 3) and density[0] >= 0
     for mode in ("canonical", "nearest", "fused"):
         assert jaxvsnerf.load(run_folder, mode=mode).render(field.cameras).rgb.shape[0] == 4
+    # A view's own branch shows what its own camera's nearest view shows, and it has no own.
+    own = field.own.render(field.cameras).rgb
+    assert np.abs(own - picture.rgb).max() > 0 and field.own.own is None
+    assert jaxvsnerf.load(run_folder, stage="stage1").own is None
     with pytest.raises(ValueError, match="stage1, stage2, stage3"):
         jaxvsnerf.load(run_folder, stage="stage4")
     with pytest.raises(ValueError, match="mode"):

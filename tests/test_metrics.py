@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxvsnerf.data.load import DataSpec, load_dataset
+from jaxvsnerf.metrics.disagreement import disagreement
 from jaxvsnerf.metrics.psnr import psnr
 from jaxvsnerf.metrics.scores import (
     PSNR_CAP,
@@ -132,3 +133,13 @@ def test_pictures_that_cannot_be_scored_are_refused(pair):
     ):
         with pytest.raises(ValueError, match=message):
             score_views(images, truths, names)
+
+
+def test_disagreement_is_the_root_mean_square_over_channels():
+    own, consensus = np.zeros((2, 4, 5, 3)), np.zeros((2, 4, 5, 3))
+    own[1, 2, 3] = [0.3, 0.0, 0.4]
+    found = disagreement(own, consensus)
+    # sqrt((0.09 + 0.16) / 3)
+    assert found[1, 2, 3] == pytest.approx(0.5 / np.sqrt(3)) and np.count_nonzero(found) == 1
+    with pytest.raises(ValueError, match="expected pictures of one shape"):
+        disagreement(own, consensus[0])

@@ -16,7 +16,7 @@ from jaxvsnerf.outputs.glb import srgb_to_linear, write_glb
 from jaxvsnerf.outputs.images import depth_picture, depth_range, side_by_side, write_png
 from jaxvsnerf.outputs.lattice import mesh_points, sample_density
 from jaxvsnerf.outputs.mesh import extract_mesh
-from jaxvsnerf.outputs.report import Column, Report, render_report
+from jaxvsnerf.outputs.report import Column, Comparison, Report, render_report
 from jaxvsnerf.outputs.video import write_mp4
 from jaxvsnerf.rendering.grid import init_grid, lookup
 from jaxvsnerf.types import Similarity
@@ -173,8 +173,13 @@ def test_the_page_is_one_file_that_fetches_nothing_and_escapes_names():
             title="<script>alert(1)</script>",
             inputs=[image],
             input_names=["000"],
-            view_names=["000"],
-            columns=[Column("stage1", [image], ["20.00 dB"]), Column("truth", [None])],
+            comparisons=[
+                Comparison(
+                    "views",
+                    ["000"],
+                    [Column("stage1", [image], ["20.00 dB"]), Column("truth", [None])],
+                )
+            ],
             charts=[Chart("loss", [Series("stage1", [1, 2, 3], [3.0, 2.0, 1.0])], log=True)],
             settings={"seed": 0, "data": {"path": "a & b"}},
             timing={"stage1": 3.0},

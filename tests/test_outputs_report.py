@@ -11,6 +11,7 @@ from jaxvsnerf.outputs.embed import thumbnails
 from jaxvsnerf.outputs.page import duration
 from jaxvsnerf.outputs.report import (
     Column,
+    Comparison,
     Report,
     Section,
     render_report,
@@ -56,12 +57,11 @@ def test_further_columns_and_sections_need_no_change_here():
     image = np.zeros((4, 4))
     report = Report(
         title="x",
-        view_names=["a"],
-        columns=[Column("disagreement", [image])],
+        comparisons=[Comparison("Where", ["a"], [Column("disagreement", [image])], "a note")],
         sections=[Section("Viewer", "<canvas></canvas>")],
     )
     html = render_report(report)
-    assert "disagreement" in html and "<canvas></canvas>" in html
+    assert "disagreement" in html and "a note" in html and "<canvas></canvas>" in html
 
 
 def test_counts_that_do_not_match_are_refused():
@@ -69,13 +69,15 @@ def test_counts_that_do_not_match_are_refused():
     with pytest.raises(ValueError, match="one name per input picture"):
         render_report(Report(title="x", inputs=[image]))
     with pytest.raises(ValueError, match="column 'truth': expected 2 pictures"):
-        render_report(Report(title="x", view_names=["a", "b"], columns=[Column("truth", [image])]))
+        wrong = Comparison("views", ["a", "b"], [Column("truth", [image])])
+        render_report(Report(title="x", comparisons=[wrong]))
 
 
 def test_many_views_are_thinned_and_the_page_says_so():
     names = [f"v{i}" for i in range(100)]
     image = np.zeros((4, 4, 3))
-    html = render_report(Report(title="x", view_names=names, columns=[Column("c", [image] * 100)]))
+    many = Comparison("views", names, [Column("c", [image] * 100)])
+    html = render_report(Report(title="x", comparisons=[many]))
     assert html.count("<figure>") == page.MAX_ROWS == 24
     assert "24 of 100 views" in html
 

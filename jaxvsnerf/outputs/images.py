@@ -14,6 +14,8 @@ from jaxvsnerf.outputs.colormap import viridis
 
 # White pixels between pictures side by side.
 GUTTER = 4
+# The difference of colours that is shown brightest.
+DIFFERENCE_SHOWN = 0.25
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
@@ -189,6 +191,20 @@ def depth_picture(
     nearness = (far - distance) / max(far - near, 1e-6)
     cover = np.clip(opacity, 0.0, 1.0)[..., None]
     return viridis(nearness) * cover + (1.0 - cover)
+
+
+def difference_picture(difference: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """Differences as colour: none dark violet, DIFFERENCE_SHOWN and more yellow.
+
+    Args:
+      difference: [H, W] of colours in [0, 1], at least 0.
+      opacity: [H, W] in [0, 1], blends towards white.
+
+    Returns:
+      [H, W, 3] float32 in [0, 1].
+    """
+    cover = np.clip(opacity, 0.0, 1.0)[..., None]
+    return viridis(difference / DIFFERENCE_SHOWN) * cover + (1.0 - cover)
 
 
 def opacity_picture(opacity: np.ndarray) -> np.ndarray:

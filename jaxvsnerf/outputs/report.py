@@ -1,8 +1,8 @@
 """One self-contained page about one run: `report.html`, no script, nothing fetched.
 
 A report is plain data. Each kind of content is a field that may be left empty, and what
-is empty is not shown. To show another picture per view (a disagreement map, say) add a
-`Column`; another curve, a `Chart`; anything else, a `Section` with its own HTML.
+is empty is not shown. To show another picture per view add a `Column`, of other views a
+`Comparison`; another curve, a `Chart`; anything else, a `Section` with its own HTML.
 """
 
 from __future__ import annotations
@@ -53,6 +53,23 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """Views side by side: a row a view.
+
+    Attributes:
+      title: heading.
+      names: V names of the rows.
+      columns: V pictures each.
+      note: a sentence below the heading, or ''.
+    """
+
+    title: str
+    names: Sequence[str]
+    columns: Sequence[Column]
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Section:
     """Content of another kind.
 
@@ -74,8 +91,7 @@ class Report:
       facts: label -> short text, shown large under the heading.
       inputs: input pictures in order, and `input_names` below them.
       input_names: as many names.
-      view_names: V names of the comparison's rows.
-      columns: its columns, V pictures each.
+      comparisons: views side by side.
       charts: training curves.
       metrics: content of `metrics.json`, or None where there is no truth.
       settings: the resolved configuration, nested mappings.
@@ -89,8 +105,7 @@ class Report:
     facts: Mapping[str, str] = field(default_factory=dict)
     inputs: Sequence[np.ndarray] = ()
     input_names: Sequence[str] = ()
-    view_names: Sequence[str] = ()
-    columns: Sequence[Column] = ()
+    comparisons: Sequence[Comparison] = ()
     charts: Sequence[Chart] = ()
     metrics: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -121,11 +136,16 @@ def render_report(report: Report, folder: str | Path = ".") -> str:
       ImportError: jinja2 is missing.
     """
     _check_counts(report)
-    shown = _spread(len(report.view_names), MAX_ROWS)
+    shown = [_spread(len(one.names), MAX_ROWS) for one in report.comparisons]
     given = _spread(len(report.inputs), MAX_INPUTS)
     images = [
         *(report.inputs[v] for v in given),
-        *(column.images[v] for v in shown for column in report.columns),
+        *(
+            column.images[v]
+            for one, views in zip(report.comparisons, shown, strict=True)
+            for v in views
+            for column in one.columns
+        ),
     ]
     uris = thumbnails(images, PICTURE_BUDGET)
     inputs, cells = uris[: len(given)], iter(uris[len(given) :])
@@ -134,8 +154,11 @@ def render_report(report: Report, folder: str | Path = ".") -> str:
         facts=report.facts,
         report=report,
         inputs=[(report.input_names[v], uri) for v, uri in zip(given, inputs, strict=True)],
-        rows=[(report.view_names[v], [(next(cells), _caption(c, v)) for c in report.columns])
-              for v in shown],
+        comparisons=[
+            (one, [(one.names[v], [(next(cells), _caption(c, v)) for c in one.columns])
+                   for v in views])
+            for one, views in zip(report.comparisons, shown, strict=True)
+        ],
         charts=[(chart, line_chart(chart)) for chart in report.charts],
         scores=score_table(report.metrics),
         timing=_timing_rows(report.timing),
@@ -186,13 +209,17 @@ def _check_counts(report: Report) -> None:
             f"expected one name per input picture, got {len(report.inputs)} pictures and "
             f"{len(report.input_names)} names"
         )
-    rows = len(report.view_names)
-    for column in report.columns:
-        if len(column.images) != rows or len(column.captions) not in (0, rows):
-            raise ValueError(
-                f"column {column.title!r}: expected {rows} pictures, one per view name, and as "
-                f"many captions or none, got {len(column.images)} and {len(column.captions)}"
-            )
+    for one in report.comparisons:
+        for column in one.columns:
+            _check_column(column, len(one.names))
+
+
+def _check_column(column: Column, rows: int) -> None:
+    if len(column.images) != rows or len(column.captions) not in (0, rows):
+        raise ValueError(
+            f"column {column.title!r}: expected {rows} pictures, one per view name, and as "
+            f"many captions or none, got {len(column.images)} and {len(column.captions)}"
+        )
 
 
 def _caption(column: Column, view: int) -> str:

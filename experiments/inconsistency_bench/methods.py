@@ -209,7 +209,9 @@ METHODS: dict[str, Entry] = {
     "robust": _entry(one_stage, RATES),
     "appearance": _entry(coded, {"code": (4, 16)}, appearance),
     "trimmed": _entry(one_stage, {"share": (0.05, 0.15)}, trimmed),
-    "uncertain": _entry(coded, {"code": (8,), "floor": (0.05, 0.15)}, uncertain),
+    "uncertain": _entry(
+        coded, {"code": (8,), "floor": (0.05, 0.15), "loss.mask_weight": (0.1, 1.0)}, uncertain
+    ),
     "deformed": _entry(coded, {"code": (8,), "bending": (1.0, 30.0)}, deformed),
     "paper": _entry(paper_sampled, {"loss.mask_weight": (0.0, 0.1)}),
     "ours": _entry(default_config, {"length": (1.0, 0.5, 2.0)}),

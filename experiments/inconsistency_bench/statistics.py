@@ -111,7 +111,7 @@ def table(rows: Sequence[Row], reference: str, order: Sequence[str]) -> str:
       order: of the methods; others follow by name.
     """
     means = {score: object_means(rows, score) for score in SCORES}
-    methods = sorted(means["psnr"], key=lambda m: (order.index(m) if m in order else 99, m))
+    methods = in_order(means["psnr"], order)
     titles = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS"}
     head = ["method", *titles.values(), *(f"{t} minus {reference}" for t in titles.values())]
     lines = [" | ".join(head), "|".join(["---"] * len(head))]
@@ -126,6 +126,13 @@ def table(rows: Sequence[Row], reference: str, order: Sequence[str]) -> str:
             cells.append(_interval(score, found, method, reference) if paired else "")
         lines.append(" | ".join(cells))
     return "\n".join(f"| {line} |" for line in lines)
+
+
+def in_order(names: Iterable[str], order: Sequence[str]) -> list[str]:
+    """Names as `order` has them; others follow, sorted."""
+    return sorted(
+        names, key=lambda name: (name not in order, name in order and order.index(name), name)
+    )
 
 
 def _number(score: str, value: float, sign: str = "") -> str:

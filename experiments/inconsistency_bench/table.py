@@ -15,6 +15,7 @@ from experiments.inconsistency_bench.methods import METHODS
 from experiments.inconsistency_bench.plot import interval_chart
 from experiments.inconsistency_bench.statistics import (
     difference,
+    in_order,
     merge,
     object_means,
     select,
@@ -55,7 +56,7 @@ def main() -> None:
             means = object_means(chosen, "psnr")
             pairs = [
                 (method, difference(means[method], means[reference.value]))
-                for method in means
+                for method in in_order(means, tuple(METHODS))
                 if method not in (reference.value, INPUTS) and reference.value in means
             ]
             if pairs := [(method, found) for method, found in pairs if found]:

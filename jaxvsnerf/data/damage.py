@@ -18,7 +18,9 @@ RIM = 2.0
 EDGE = 0.02
 # Patches have soft edges, in deviations of their field, cover what was there in part, and come
 # from this far away in sides of the cube.
-PATCH_EDGE, PATCH_OPACITY, DONOR_FAR = 0.25, 0.8, 0.13
+PATCH_EDGE, PATCH_OPACITY, DONOR_FAR = 0.15, 0.85, 0.13
+# Of the colour that a patch brings along, beside its light and dark, so much is kept.
+PATCH_CHROMA = 0.6
 # In shares of the picture's height: over how much of it what moves detail changes, how fine
 # grain is, and around how much its contrast is measured.
 DETAIL_SIGMA, GRAIN_SIGMA, CONTRAST_SIGMA = 0.025, 0.0015, 0.012
@@ -150,7 +152,9 @@ def _patched(color: np.ndarray, mask: np.ndarray, kind: Severity, fields: ViewFi
     flow = np.zeros((*mask.shape, 2))
     flow[within] = _shift(points, DONOR_FAR * sample_lattice(fields.donors, points), fields)
     patched, donor = color.copy(), _warped(color, flow)
-    patched[within] += cover * (donor - color)[within]
+    change = (donor - color)[within]
+    light = change.mean(-1, keepdims=True)
+    patched[within] += cover * (light + PATCH_CHROMA * (change - light))
     return patched
 
 

@@ -64,11 +64,11 @@ MEDIUM = Severity(
     gain=0.03,
     bias=0.01,
     light=0.125,
-    texture=0.72,
+    texture=0.83,
     detail=0.005,
     grain=0.15,
     blur=0.0015,
-    pose_deg=0.3,
+    pose_deg=0.6,
 )
 SEVERITIES = {
     "clean": Severity(),

@@ -25,6 +25,7 @@ def get_config():
     config.sampling.near_px = -1  # rays of whole pictures, none preferred
     config.loss.kind = "mse"
     config.loss.mask_weight = 0.0
+    config.loss.trust = 0.0
     everything = ("shared", "views", "heads")
     rates = dict(lr_init=5e-4, lr_final=1e-4, warmup=100)
     config.stage1.update(steps=1000, rays=4096, **rates)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -16,7 +15,6 @@ from jaxvsnerf.config import load_config
 from jaxvsnerf.data.load import DataSpec, find_path
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
 from jaxvsnerf.fields.hashgrid import HashSpec
-from jaxvsnerf.files import write_text
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
 from jaxvsnerf.metrics.lpips import Lpips
@@ -24,6 +22,7 @@ from jaxvsnerf.metrics.scores import score_views
 from jaxvsnerf.references import References, read_perceptual, read_true_surface
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
 from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel
+from jaxvsnerf.scene_file import load_scene
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.training.ahead import Job
 from jaxvsnerf.training.batch import Scene, StepSpec
@@ -34,7 +33,8 @@ from jaxvsnerf.training.rays import build_ray_table
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
 from jaxvsnerf.training.step import place
 from jaxvsnerf.training.trainer import LoopSpec, Trainer
-from jaxvsnerf.types import Cameras, Context, Dataset, Similarity, Surface, TrainState, ViewSet
+from jaxvsnerf.training.trust import view_trust
+from jaxvsnerf.types import Cameras, Context, Dataset, Surface, TrainState, ViewSet
 
 STAGES = ("stage1", "stage2", "stage3")
 # The hull's cells start with this density: a ray through a third of the cube is then
@@ -209,51 +209,15 @@ def make_trainer(
 
 def make_scene(config: ConfigDict, views: ViewSet, devices: Sequence[jax.Device]) -> Scene:
     """The training pixels and cameras, on the trainer's devices."""
+    context = make_context(views.cameras)
     scene = Scene(
         table=build_ray_table(views, config.sampling.near_px),
         cameras=views.cameras,
-        context=make_context(views.cameras),
+        context=context,
         background=np.asarray(views.background, np.float32),
+        trust=view_trust(context.view_dirs, views.input_axis, config.loss.trust),
     )
     return place(scene, tuple(devices))
-
-
-def save_scene(folder: Path, dataset: Dataset) -> None:
-    """Writes scene.json: what using the trained field takes beside its parameters."""
-    views, similarity = dataset.inputs, dataset.to_cube
-    scene = dict(
-        names=list(views.names),
-        width=views.cameras.width,
-        height=views.cameras.height,
-        intrinsics=np.asarray(views.cameras.intrinsics).tolist(),
-        w2c=np.asarray(views.cameras.w2c).tolist(),
-        background=np.asarray(views.background).tolist(),
-        to_cube=dict(
-            scale=float(similarity.scale),
-            rotation=np.asarray(similarity.rotation).tolist(),
-            translation=np.asarray(similarity.translation).tolist(),
-        ),
-    )
-    write_text(folder / "scene.json", json.dumps(scene) + "\n")
-
-
-def load_scene(folder: Path) -> tuple[Cameras, np.ndarray, Similarity]:
-    """The input views' cameras, the background and the similarity to the cube.
-
-    Raises:
-      FileNotFoundError: the run has not started.
-    """
-    path = Path(folder) / "scene.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"expected a run's cameras at {path}: train there first")
-    scene = json.loads(path.read_text())
-    cameras = Cameras(
-        intrinsics=np.asarray(scene["intrinsics"], np.float32),
-        w2c=np.asarray(scene["w2c"], np.float32),
-        width=scene["width"],
-        height=scene["height"],
-    )
-    return cameras, np.asarray(scene["background"], np.float32), Similarity(**scene["to_cube"])
 
 
 def trained_field(

@@ -22,7 +22,7 @@ def default_config() -> ConfigDict:
             data=_data_config(),
             field=_field_config(),
             sampling=_sampling_config(),
-            loss=dict(kind="charbonnier", eps=1e-3, mask_weight=1.0),
+            loss=dict(kind="charbonnier", eps=1e-3, mask_weight=1.0, trust=1.5),
             stage1=stage_config(
                 steps=300,
                 mode="single",
@@ -70,6 +70,7 @@ def _data_config() -> dict[str, Any]:
         mesh="",
         rig="syncdreamer",
         views=(),
+        input_view=-1,
         background=(1.0, 1.0, 1.0),
         mask="auto",
         mask_threshold=0.04,

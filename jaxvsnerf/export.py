@@ -26,6 +26,7 @@ from jaxvsnerf.metrics.geometry import score_geometry
 from jaxvsnerf.outputs.glb import write_glb
 from jaxvsnerf.outputs.lattice import sample_density
 from jaxvsnerf.outputs.mesh import Mesh, extract_mesh
+from jaxvsnerf.scene_file import load_scene
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import Dataset, Similarity, Surface
 from jaxvsnerf.workdir import locked, open_run
@@ -74,7 +75,7 @@ def export_run(
         half_extent=HALF_EXTENT,
         level=level or "auto",
     )
-    source = frame == "source" and inverse_similarity(assemble.load_scene(folder)[2])
+    source = frame == "source" and inverse_similarity(load_scene(folder)[2])
     write_glb(folder / "mesh.glb", _moved(mesh, source) if source else mesh)
     say(
         f"mesh: {len(mesh.vertices)} vertices, {len(mesh.faces)} faces at density "

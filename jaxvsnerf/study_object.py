@@ -21,6 +21,7 @@ from jaxvsnerf.metrics.scores import METRICS, Scores
 from jaxvsnerf.outputs.embed import thumbnail
 from jaxvsnerf.outputs.images import split_row
 from jaxvsnerf.outputs.results import Record
+from jaxvsnerf.scene_file import load_scene
 from jaxvsnerf.train import train_run
 from jaxvsnerf.training.loop import Interrupted
 from jaxvsnerf.usage import load_usage
@@ -123,7 +124,7 @@ def _log(path: Path) -> Iterator[Callable[..., None]]:
 
 def _results(home: Path, item: StudyObject) -> dict[str, Any]:
     """What a finished run says of itself."""
-    cameras, _, _ = assemble.load_scene(home)
+    cameras, _, _ = load_scene(home)
     file = home / "eval" / "metrics.json"
     metrics = json.loads(file.read_text()) if file.is_file() else {}
     file = home / "eval" / "geometry.json"

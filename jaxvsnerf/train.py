@@ -32,6 +32,7 @@ from jaxvsnerf.references import References
 from jaxvsnerf.render import look, render_run
 from jaxvsnerf.rendering.program import on_this_device
 from jaxvsnerf.report import report_run
+from jaxvsnerf.scene_file import save_scene
 from jaxvsnerf.training.ahead import Begin, Job, compiling_ahead
 from jaxvsnerf.training.checkpoints import Checkpoints, load_storage
 from jaxvsnerf.training.loop import Progress, run_stages
@@ -154,7 +155,7 @@ def train_run(
             if is_first():
                 held.enter_context(locked(open_workdir(workdir)))
                 save_config(folder, config)
-                assemble.save_scene(folder, dataset)
+                save_scene(folder, dataset)
                 _describe(dataset, trainer, say)
         with _timed(seconds, "train"), connected():
             begin = held.enter_context(compiling_ahead())

@@ -63,6 +63,8 @@ class ViewSet:
       cameras: their V cameras, in the object's cube.
       background: [3] float32 in [0, 1].
       names: V names, static (file stem or view number), unique.
+      input_axis: [3] unit optical axis of the picture that the views were generated from,
+        or None where unknown.
     """
 
     images: Array
@@ -70,6 +72,7 @@ class ViewSet:
     cameras: Cameras
     background: Array
     names: tuple[str, ...] = flax.struct.field(pytree_node=False)
+    input_axis: Array | None = None
 
 
 class Surface(NamedTuple):

@@ -8,6 +8,7 @@ import pytest
 
 from jaxvsnerf import assemble
 from jaxvsnerf.config import default_config, diff_plain, from_plain, load_config, to_plain
+from jaxvsnerf.scene_file import load_scene, save_scene
 from jaxvsnerf.workdir import MetricsLog, locked, open_workdir, save_config
 from tests.conftest import ROOT
 from tests.tiny import make_views
@@ -118,9 +119,9 @@ def test_the_scene_file_gives_back_cameras_and_similarity(tmp_path):
 
     config, _ = get_config(ROOT / "configs" / "smoke.py")
     dataset = load_dataset(assemble.data_spec(config))
-    assemble.save_scene(tmp_path, dataset)
+    save_scene(tmp_path, dataset)
     json.loads((tmp_path / "scene.json").read_text())
-    cameras, background, similarity = assemble.load_scene(tmp_path)
+    cameras, background, similarity = load_scene(tmp_path)
     np.testing.assert_array_equal(cameras.w2c, dataset.inputs.cameras.w2c)
     np.testing.assert_array_equal(background, dataset.inputs.background)
     assert similarity.scale == dataset.to_cube.scale

@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,21 @@ def test_chosen_views_select_inputs_and_clean_but_not_truth(tmp_path):
         data.clean,
     ):
         assert isinstance(array, np.ndarray) and array.dtype == np.float32
+
+
+def test_the_input_view_is_the_rigs_or_the_one_that_is_named(tmp_path):
+    spec = DataSpec(kind="strip", path=_strip(tmp_path / "strip.png"), views=(4, 8))
+    # The rig's input picture is its first view's, even where that is not used.
+    first = rig_cameras(SYNCDREAMER, 24, 24).w2c[0, 2, :3]
+    np.testing.assert_allclose(load_dataset(spec).inputs.input_axis, first, atol=1e-6)
+    data = load_dataset(replace(spec, input_view=8))
+    np.testing.assert_array_equal(data.inputs.input_axis, data.inputs.cameras.w2c[1, 2, :3])
+    orbit = replace(spec, rig="orbit", azimuth_deg=tuple(22.5 * k for k in range(16)))
+    assert load_dataset(orbit).inputs.input_axis is None
+    with pytest.raises(ValueError, match="input_view must be one of the views"):
+        replace(spec, input_view=5)
+    with pytest.raises(ValueError, match="0 to 15"):
+        load_dataset(replace(spec, views=(), input_view=16))
 
 
 def test_folder_truth_is_in_natural_order(tmp_path):

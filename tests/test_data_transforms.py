@@ -61,6 +61,7 @@ def test_a_blender_scene_elsewhere_comes_back_into_the_cube(tmp_path, toy, simil
     np.testing.assert_allclose(data.inputs.masks, toy[2], atol=0.51 / 255)
     assert data.truth is None and data.clean is None
     assert data.inputs.names[:2] == ("r_0", "r_1")
+    assert data.inputs.input_axis is None
 
 
 def test_an_ngp_scene_elsewhere_comes_back_into_the_cube(tmp_path, toy):

@@ -91,6 +91,7 @@ def test_losses_are_what_their_formulas_say():
         (rendering, rendering),
         jnp.zeros((2, 3)),
         jnp.asarray([0.0, 1.0]),
+        jnp.asarray([1.0, 1.0]),
         LossSpec("mse", 1e-3, 2.0),
     )
     # Two levels of 0.125 + 2 * (0.25 + 0) / 2; the mean over six channels is 0.25 / 6.

@@ -12,6 +12,7 @@ from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.rendering.program import Program
 from jaxvsnerf.training import step as steps
 from jaxvsnerf.training.stages import StageSpec
+from jaxvsnerf.training.trust import view_trust
 from tests import tiny as t
 
 GROUPS = ("encoding", *t.EVERYTHING)
@@ -122,3 +123,29 @@ def test_an_error_while_tracing_leaves_programs_usable():
         with pytest.raises(ZeroDivisionError):
             failing()
     assert int(Program(jax.jit(lambda: 3))()) == 3
+
+
+def test_views_far_from_the_input_view_are_trusted_less():
+    angles = np.deg2rad([0.0, 60.0, 180.0, 300.0])
+    axes = np.stack([np.cos(angles), np.sin(angles), 0 * angles], -1)
+    trust = view_trust(axes, axes[0], 1.0)
+    # sin(angle / 2) is 0, 1/2, 1, 1/2: weights as 1 / 0.25, 1 / 0.75, 1 / 1.25, 1 / 0.75.
+    np.testing.assert_allclose(trust / trust[0], [1, 1 / 3, 1 / 5, 1 / 3], rtol=1e-5)
+    np.testing.assert_allclose(view_trust(axes, axes[0], 2.0), trust**2 / np.mean(trust**2), 1e-5)
+    for alike in (view_trust(axes, None, 1.0), view_trust(axes, axes[0], 0.0)):
+        np.testing.assert_array_equal(alike, 1.0)
+
+
+def test_rays_count_as_much_as_their_view_is_trusted(scene):
+    field, stage = t.make_field(), t.STAGES[0]
+    last = np.arange(len(scene.table.rgb))[:, None] >= 2 * t.SIZE**2
+    other = scene.table.replace(rgb=np.where(last, np.float32(0.3), scene.table.rgb))
+
+    def trained(trust, table):
+        given = scene.replace(trust=np.asarray(trust, np.float32), table=table)
+        return jax.tree.leaves(t.run(field, stage, given, [2])[0].params)
+
+    unseen = zip(trained([1, 2, 0], scene.table), trained([1, 2, 0], other), strict=True)
+    assert all(np.array_equal(one, two) for one, two in unseen)
+    seen = zip(trained([1, 1, 1], scene.table), trained([1, 1, 1], other), strict=True)
+    assert not all(np.array_equal(one, two) for one, two in seen)

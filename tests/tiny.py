@@ -45,6 +45,7 @@ def make_scene(views):
             jnp.asarray(optical_axes(views.cameras)), camera_centers(views.cameras), jnp.int32(0)
         ),
         background=jnp.ones(3),
+        trust=jnp.asarray([1.5, 0.75, 0.75]),
     )
 
 

@@ -24,11 +24,11 @@ class TrimmedLoss(LossSpec):
     share: float = 0.1
 
     def color(self, rendering: Rendering, rgb: Array) -> Array:
-        """[] mean over the rays that are kept."""
+        """[...] errors of the rays that are kept, which make up for the others."""
         errors = ray_errors(rendering.rgb - rgb, self)
         largest = jax.lax.stop_gradient(jnp.quantile(errors, 1.0 - self.share))
         kept = (errors <= largest).astype(errors.dtype)
-        return jnp.sum(kept * errors) / jnp.maximum(jnp.sum(kept), 1.0)
+        return kept * errors / jnp.maximum(jnp.mean(kept), 1.0 / kept.size)
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class UncertainLoss(LossSpec):
     floor: float = 0.1
 
     def color(self, rendering: Rendering, rgb: Array) -> Array:
-        """[] mean over rays; reads the rendered extra `uncertainty`."""
+        """[...] likelihoods; reads the rendered extra `uncertainty`."""
         deviation = 1.0 + rendering.extras["uncertainty"][..., 0] / self.floor
         squared = jnp.sum((rendering.rgb - rgb) ** 2, -1)
-        return jnp.mean(squared / deviation**2 + 2.0 * self.floor**2 * jnp.log(deviation))
+        return squared / deviation**2 + 2.0 * self.floor**2 * jnp.log(deviation)
 
 
 @dataclass(frozen=True)
@@ -63,5 +63,5 @@ class DeformedLoss(LossSpec):
     bending: float = 1.0
 
     def color(self, rendering: Rendering, rgb: Array) -> Array:
-        """[] colour term and offsets; reads the rendered extra `bending`."""
-        return super().color(rendering, rgb) + self.bending * jnp.mean(rendering.extras["bending"])
+        """[...] colour term and offsets; reads the rendered extra `bending`."""
+        return super().color(rendering, rgb) + self.bending * rendering.extras["bending"][..., 0]

@@ -144,6 +144,7 @@ def one_stage() -> ConfigDict:
     config = default_config()
     config.stage1.update(steps=1000, rays=4096, lr_final=2e-4)
     config.stage2.steps = config.stage3.steps = 0
+    config.loss.trust = 0.0
     return config
 
 
@@ -167,7 +168,7 @@ def paper_sampled() -> ConfigDict:
     """The paper's three stages, field and loss, with the rays and samples that all have here."""
     config, sampled = paper.get_config(), default_config()
     config.data.views = ()
-    config.sampling = sampled.sampling
+    config.sampling, config.loss.trust = sampled.sampling, 0.0
     config.stage1.steps, config.stage2.steps, config.stage3.steps = 500, 250, 250
     return config
 
@@ -207,6 +208,7 @@ def _entry(
 METHODS: dict[str, Entry] = {
     "plain": _entry(plain_nerf, {**RATES, "loss.mask_weight": (0.1, 1.0)}),
     "robust": _entry(one_stage, RATES),
+    "trusting": _entry(one_stage, {**RATES, "loss.trust": (0.5, 1.0, 1.5, 2.0)}),
     "appearance": _entry(coded, {"code": (4, 16)}, appearance),
     "trimmed": _entry(one_stage, {"share": (0.05, 0.15)}, trimmed),
     "uncertain": _entry(

@@ -69,13 +69,15 @@ def simulate(views: ViewSet, severity: Severity, seed: int) -> Simulated:
       seed: same seed, same damage.
 
     Returns:
-      The damaged views, in numpy float32, and the damage.
+      The damaged views, in numpy float32, with the axis of view 0 as `input_axis`, and the
+      damage.
 
     Raises:
       ValueError: views without masks.
     """
     if views.masks is None:
         raise ValueError("damage needs masks, to keep the background clean; got masks=None")
+    views = views.replace(input_axis=np.asarray(optical_axes(views.cameras))[0])
     if severity == Severity(shared=severity.shared):
         return Simulated(
             views,

@@ -9,14 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxvsnerf.data.rigs import NAMED_RIGS, Rig, orbit_rig
+from jaxvsnerf.data.rigs import NAMED_RIGS, Rig, orbit_rig, rig_input_axis
 from jaxvsnerf.data.sheets import read_folder, read_strip
 from jaxvsnerf.data.similarity import explicit_similarity, find_similarity
 from jaxvsnerf.data.spec import DataSpec, background_color
 from jaxvsnerf.data.toy import toy_dataset
 from jaxvsnerf.data.transforms import Frame, load_frames, read_transforms
 from jaxvsnerf.data.views import PosedPictures, check_views, choose_views, make_view_set
-from jaxvsnerf.geometry.cameras import identity_similarity, take, transform_cameras
+from jaxvsnerf.geometry.cameras import (
+    identity_similarity,
+    optical_axes,
+    take,
+    transform_cameras,
+)
 from jaxvsnerf.types import Dataset, Similarity, ViewSet
 
 
@@ -34,9 +39,21 @@ def load_dataset(spec: DataSpec) -> Dataset:
       FileNotFoundError: a file or folder is missing, naming where it was looked for.
       ValueError: anything else that is not as expected, naming what came.
     """
-    background = background_color(spec.background)
+    dataset = _load(spec, background_color(spec.background))
+    if spec.input_view < 0:
+        return dataset
+    views = dataset.inputs
+    index = spec.views.index(spec.input_view) if spec.views else spec.input_view
+    check_views([index], len(views.images))
+    return dataset.replace(
+        inputs=views.replace(input_axis=np.asarray(optical_axes(views.cameras))[index])
+    )
+
+
+def _load(spec: DataSpec, background: np.ndarray) -> Dataset:
     if spec.kind == "toy":
         return _toy(spec, background)
+    axis = None
     if spec.kind == "transforms":
         inputs, truth = _read_transforms(spec)
     else:
@@ -44,7 +61,7 @@ def load_dataset(spec: DataSpec) -> Dataset:
         inputs = _read_sheet(spec.kind, find_path(spec.path), rig)
         truth = _read_truth(spec.truth, rig)
         inputs, truth = (_centered(one, spec.pixel_center) for one in (inputs, truth))
-        inputs = choose_views(inputs, spec.views)
+        inputs, axis = choose_views(inputs, spec.views), rig_input_axis(rig)
     inputs = make_view_set(
         inputs,
         background,
@@ -52,7 +69,7 @@ def load_dataset(spec: DataSpec) -> Dataset:
         spec.mask_threshold,
         spec.downscale,
         need_masks=spec.kind != "transforms",
-    )
+    ).replace(input_axis=axis)
     if truth is not None:
         mask = "none" if spec.mask == "none" else "auto"
         truth = make_view_set(truth, background, mask, spec.mask_threshold, spec.downscale)

@@ -19,12 +19,14 @@ class Rig:
       elevation_deg: V angles above the horizon.
       distance: camera centre to origin, in sides of the object's cube.
       fov_deg: full vertical angle of view.
+      input_deg: (azimuth, elevation) of the picture that a generator is given, or None.
     """
 
     azimuth_deg: tuple[float, ...]
     elevation_deg: tuple[float, ...]
     distance: float
     fov_deg: float
+    input_deg: tuple[float, float] | None = None
 
 
 # SyncDreamer's `camera-16`: focal length 280 px at a height of 256 px.
@@ -33,6 +35,8 @@ SYNCDREAMER = Rig(
     elevation_deg=(30.0,) * 16,
     distance=1.5,
     fov_deg=float(2.0 * np.rad2deg(np.arctan(128.0 / 280.0))),
+    # Its first view is nearest to the input, whatever elevation that was taken from.
+    input_deg=(0.0, 30.0),
 )
 
 NAMED_RIGS = {"syncdreamer": SYNCDREAMER}
@@ -86,3 +90,12 @@ def rig_cameras(rig: Rig, width: int, height: int) -> Cameras:
     """The rig's cameras for pictures of this size; the focal length scales with the height."""
     focal_px = 0.5 * height / np.tan(0.5 * np.deg2rad(rig.fov_deg))
     return orbit_cameras(rig.azimuth_deg, rig.elevation_deg, rig.distance, focal_px, width, height)
+
+
+def rig_input_axis(rig: Rig) -> np.ndarray | None:
+    """[3] unit optical axis of the picture that a generator is given; None where unknown."""
+    if rig.input_deg is None:
+        return None
+    azimuth, elevation = np.deg2rad(rig.input_deg)
+    towards = (np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth))
+    return -np.array([*towards, np.sin(elevation)], np.float32)

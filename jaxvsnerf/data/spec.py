@@ -34,6 +34,8 @@ class DataSpec:
       rig: camera rig of strips and folders: 'syncdreamer', or 'orbit' with the four
         numbers below.
       views: indices of the input views to use, () for all; truth keeps all its views.
+      input_view: index of the view, one of those used, that shows what the generator was
+        given; -1 is what the rig says, and unknown for 'transforms' and 'orbit'.
       background: 'white' or (r, g, b) in [0, 1]: what alpha is composited on, and the
         colour behind the object in pictures without alpha.
       mask: 'auto' (alpha where every picture has it, else background; transforms may
@@ -61,6 +63,7 @@ class DataSpec:
     mesh: str = ""
     rig: str = "syncdreamer"
     views: tuple[int, ...] = ()
+    input_view: int = -1
     background: str | tuple[float, float, float] = "white"
     mask: str = "auto"
     mask_threshold: float = THRESHOLD
@@ -91,6 +94,11 @@ class DataSpec:
             raise ValueError(f"pixel_center must lie within [0, 1], got {self.pixel_center}")
         for index in self.views:
             _whole("views", index, 0)
+        _whole("input_view", self.input_view, -1)
+        if self.views and self.input_view not in (-1, *self.views):
+            raise ValueError(
+                f"input_view must be one of the views {self.views}, or -1, got {self.input_view}"
+            )
         if not 0.0 < self.mask_threshold < 1.0:
             raise ValueError(f"mask_threshold must lie within (0, 1), got {self.mask_threshold}")
         if self.kind != "toy" and not self.path:

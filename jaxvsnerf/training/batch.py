@@ -47,12 +47,14 @@ class Scene:
       cameras: of the V input views.
       context: of the field.
       background: [3].
+      trust: [V] weights of the views' rays, see `view_trust`.
     """
 
     table: RayTable
     cameras: Cameras
     context: Context
     background: Array
+    trust: Array
 
 
 @flax.struct.dataclass

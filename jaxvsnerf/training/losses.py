@@ -20,34 +20,40 @@ class LossSpec:
         which pictures that disagree call for.
       eps: of Charbonnier, in squared colour units.
       mask_weight: weight of (opacity - mask)^2; 0 leaves it out.
+      trust: how much less views count that are far from the input view, see `view_trust`.
     """
 
     kind: str = "charbonnier"
     eps: float = 1e-3
     mask_weight: float = 1.0
+    trust: float = 0.0
 
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"loss.kind: expected one of {', '.join(KINDS)}, got {self.kind!r}")
-        if self.eps <= 0 or self.mask_weight < 0:
+        if self.eps <= 0 or self.mask_weight < 0 or self.trust < 0:
             raise ValueError(
-                "loss: expected eps > 0 and mask_weight >= 0, "
-                f"got {self.eps} and {self.mask_weight}"
+                "loss: expected eps > 0, mask_weight >= 0 and trust >= 0, "
+                f"got {self.eps}, {self.mask_weight} and {self.trust}"
             )
 
     def color(self, rendering: Rendering, rgb: Array) -> Array:
-        """[] the colour term of rays [...] that should show rgb [..., 3]."""
-        return jnp.mean(ray_errors(rendering.rgb - rgb, self))
+        """[...] what each ray that should show rgb [..., 3] adds to the colour term."""
+        return ray_errors(rendering.rgb - rgb, self)
 
 
 def ray_errors(error: Array, spec: LossSpec) -> Array:
-    """What each ray adds to the colour term. error [..., 3] -> [...]."""
+    """The error of each ray as the loss sees it. error [..., 3] -> [...]."""
     squared = jnp.sum(error**2, -1)
     return squared if spec.kind == "mse" else jnp.sqrt(squared + spec.eps)
 
 
 def total_loss(
-    renderings: tuple[Rendering, ...], rgb: Array, mask: Array | None, spec: LossSpec
+    renderings: tuple[Rendering, ...],
+    rgb: Array,
+    mask: Array | None,
+    trust: Array,
+    spec: LossSpec,
 ) -> tuple[Array, Array]:
     """Loss of all levels, and the last one's mean squared error per channel.
 
@@ -55,6 +61,7 @@ def total_loss(
       renderings: one a level.
       rgb: [..., 3] what the pictures show.
       mask: [...] opacity, or None where unknown.
+      trust: weights of the rays, broadcast over [...].
       spec: the loss.
 
     Returns:
@@ -64,7 +71,7 @@ def total_loss(
     """
     loss = jnp.zeros(())
     for rendering in renderings:
-        loss += spec.color(rendering, rgb)
+        loss += jnp.mean(trust * spec.color(rendering, rgb))
         if mask is not None and spec.mask_weight:
-            loss += spec.mask_weight * jnp.mean((rendering.acc - mask) ** 2)
+            loss += spec.mask_weight * jnp.mean(trust * (rendering.acc - mask) ** 2)
     return loss, jnp.mean((renderings[-1].rgb - rgb) ** 2)

@@ -137,7 +137,7 @@ def train_step(
         renderings = render_rays(
             {"main": ask}, part.rays, spec.levels, state.sampler, scene.background, part.keys
         )
-        return total_loss(renderings, part.rgb, part.mask, spec.loss)
+        return total_loss(renderings, part.rgb, part.mask, scene.trust[:, None], spec.loss)
 
     (loss, mse), grads = micro_gradients(loss_fn, changing, batch, micro_batches)
     # As one vector: one message between devices, and an optimiser that is traced once instead

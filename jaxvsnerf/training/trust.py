@@ -1,0 +1,30 @@
+"""How far each view is trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Of a real SyncDreamer strip (`chicken`) a view's squared error against the truth is, within
+# 0.5 dB, proportional to NEAR + sin(angle / 2), with its angle from the input view.
+NEAR = 0.25
+
+
+def view_trust(axes: np.ndarray, input_axis: np.ndarray | None, power: float) -> np.ndarray:
+    """Weights of the views' rays in the loss: less for what a generator saw less of.
+
+    Args:
+      axes: [V, 3] unit optical axes of the views.
+      input_axis: [3] that of the picture the generator was given, or None where unknown.
+      power: 0 trusts all views alike, 1 weighs by the inverse of the expected squared error.
+
+    Returns:
+      [V] float32, of mean 1.
+
+    Choice: the paper trusts all views alike.
+    """
+    if input_axis is None:
+        return np.ones(len(axes), np.float32)
+    # sin(angle / 2), from cos(angle) = 1 - 2 sin(angle / 2)^2.
+    half_sine = np.sqrt(np.clip((1.0 - np.asarray(axes) @ np.asarray(input_axis)) / 2.0, 0.0, 1.0))
+    weights = (NEAR + half_sine) ** -power
+    return (weights / weights.mean()).astype(np.float32)

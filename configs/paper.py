@@ -29,7 +29,7 @@ def get_config():
     everything = ("shared", "views", "heads")
     rates = dict(lr_init=5e-4, lr_final=1e-4, warmup=100)
     config.stage1.update(steps=1000, rays=4096, **rates)
-    config.stage2.update(steps=500, trainable=everything, **rates)
+    config.stage2.update(steps=500, trainable=everything, pull=0.0, **rates)
     config.stage3.update(
         steps=500,
         trainable=("shared", "views", "attention", "heads"),

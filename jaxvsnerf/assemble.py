@@ -249,7 +249,7 @@ def later_programs(
 ) -> list[Job]:
     """What traces the programs of the work that follows training, see `compiling_ahead`."""
     views, cameras = dataset.truth or dataset.inputs, dataset.inputs.cameras
-    given, turntable = (cameras.width, cameras.height), config.render.turntable_size
+    turntable = config.render.turntable_size
     sizes = [(views.cameras.width, views.cameras.height), (turntable, turntable)]
     jobs: list[Job] = []
 
@@ -264,8 +264,6 @@ def later_programs(
             jobs.append(lambda stage=stage, size=size: field(stage).trace_render(*size))
         for directed in (False, True)[: 2 * last]:
             jobs.append(lambda stage=stage, directed=directed: field(stage).trace_query(directed))
-        if last and stage.mode != "single":
-            jobs.append(lambda stage=stage: field(stage).own.trace_render(*given))
     if dataset.truth is not None:
         one = views.images[:1], views.images[:1], views.names[:1], perceptual
         jobs.append(lambda: partial(score_views, *one))

@@ -24,7 +24,7 @@ def default_config() -> ConfigDict:
             sampling=_sampling_config(),
             loss=dict(kind="charbonnier", eps=1e-3, mask_weight=1.0, trust=1.5),
             stage1=stage_config(
-                steps=300,
+                steps=500,
                 mode="single",
                 trainable=everything,
                 lr_init=3e-3,
@@ -32,7 +32,12 @@ def default_config() -> ConfigDict:
                 rays=2048,
             ),
             stage2=stage_config(
-                steps=250, mode="per_view", trainable=everything, lr_init=1.5e-3, lr_final=1e-4
+                steps=400,
+                mode="per_view",
+                trainable=everything,
+                lr_init=1.5e-3,
+                lr_final=1e-4,
+                pull=0.1,
             ),
             stage3=stage_config(
                 steps=50,
@@ -148,6 +153,7 @@ def stage_config(**values: Any) -> ConfigDict:
         rays=4096,
         combined=0,
         encoding_lr=10.0,
+        pull=0.0,
     )
     return ConfigDict({**settings, **values})
 

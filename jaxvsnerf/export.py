@@ -32,6 +32,37 @@ from jaxvsnerf.types import Dataset, Similarity, Surface
 from jaxvsnerf.workdir import locked, open_run
 
 
+def field_mesh(field: TrainedField, level: float, resolution: int) -> Mesh:
+    """Marching cubes of the density, coloured as seen from outside.
+
+    Args:
+      field: the field.
+      level: density of the surface, 0 to find it.
+      resolution: lattice points a side.
+
+    Returns:
+      The mesh, in the object's cube.
+
+    Raises:
+      ValueError: no surface at the level asked for; says which would give one.
+    """
+    occupied = None
+    if field.grid is not None:
+        occupied = _occupied(np.asarray(field.grid.support), resolution)
+    density = sample_density(
+        lambda points: field.query(points)[0],
+        resolution,
+        half_extent=HALF_EXTENT,
+        occupied=occupied,
+    )
+    return extract_mesh(
+        density,
+        lambda vertices, normals: field.query(vertices, -normals)[1],
+        half_extent=HALF_EXTENT,
+        level=level or "auto",
+    )
+
+
 def export_run(
     folder: Path,
     field: TrainedField,
@@ -41,7 +72,7 @@ def export_run(
     resolution: int | None = None,
     say: Callable[[str], None] = cli.say,
 ) -> Mesh:
-    """Writes mesh.glb: marching cubes of the density, coloured as seen from outside.
+    """Writes mesh.glb, see `field_mesh`.
 
     Args:
       folder: the run.
@@ -59,22 +90,7 @@ def export_run(
     """
     settings = load_config(folder / "config.json").mesh
     level = settings.level if level is None else level
-    resolution = resolution or settings.resolution
-    occupied = None
-    if field.grid is not None:
-        occupied = _occupied(np.asarray(field.grid.support), resolution)
-    density = sample_density(
-        lambda points: field.query(points)[0],
-        resolution,
-        half_extent=HALF_EXTENT,
-        occupied=occupied,
-    )
-    mesh = extract_mesh(
-        density,
-        lambda vertices, normals: field.query(vertices, -normals)[1],
-        half_extent=HALF_EXTENT,
-        level=level or "auto",
-    )
+    mesh = field_mesh(field, level, resolution or settings.resolution)
     source = frame == "source" and inverse_similarity(load_scene(folder)[2])
     write_glb(folder / "mesh.glb", _moved(mesh, source) if source else mesh)
     say(

@@ -4,8 +4,7 @@
 
 Writes DIR/renders/input_<view>.png (the input, its truth where known, the rendering, depth,
 opacity), novel_<view>.png for truth views that were no input (truth, rendering, depth,
-opacity), disagreement_<view>.png (how far the view's own branch is from the rendering) and
-turntable.mp4.
+opacity), disagreement_<view>.png (how far the input is from the rendering) and turntable.mp4.
 """
 
 from __future__ import annotations
@@ -58,13 +57,12 @@ class Shown(NamedTuple):
     Attributes:
       truth: at the truth's cameras, None where no truth is known.
       inputs: at the input views' cameras.
-      disagreement: [V, H, W] of each input view's own branch with `inputs`, see
-        `metrics.disagreement`; None where views have no branches of their own.
+      disagreement: [V, H, W] of each input view with `inputs`, see `metrics.disagreement`.
     """
 
     truth: Picture | None
     inputs: Picture
-    disagreement: np.ndarray | None
+    disagreement: np.ndarray
 
 
 def look(dataset: Dataset, field: TrainedField, truth: Picture | None = None) -> Shown:
@@ -78,9 +76,7 @@ def look(dataset: Dataset, field: TrainedField, truth: Picture | None = None) ->
         inputs = field.render(dataset.inputs.cameras)
     else:
         inputs = jax.tree.map(lambda leaf: leaf[np.asarray(where)], truth)
-    own = field.own
-    maps = own and disagreement(own.render(field.cameras).rgb, inputs.rgb)
-    return Shown(truth, inputs, maps)
+    return Shown(truth, inputs, disagreement(dataset.inputs.images, inputs.rgb))
 
 
 def render_run(folder: Path, dataset: Dataset, field: TrainedField, shown: Shown) -> None:
@@ -102,9 +98,9 @@ def render_run(folder: Path, dataset: Dataset, field: TrainedField, shown: Shown
         pick = np.asarray(novel, int)
         rest = jax.tree.map(lambda leaf: leaf[pick], shown.truth)
         rows |= _rows(names, rest, [truth.images[pick]])
-    if shown.disagreement is not None:
-        maps = zip(inputs.names, shown.disagreement, final.acc, strict=True)
-        rows |= {f"disagreement_{name}": [difference_picture(*one)] for name, *one in maps}
+    covers = final.acc if inputs.masks is None else np.maximum(final.acc, inputs.masks)
+    maps = zip(inputs.names, shown.disagreement, covers, strict=True)
+    rows |= {f"disagreement_{name}": [difference_picture(*one)] for name, *one in maps}
     settings = load_config(folder / "config.json").render
     size = settings.turntable_size
     with ThreadPoolExecutor() as pool:  # written while the turntable is rendered

@@ -75,7 +75,7 @@ def report_run(
             Comparison(
                 "Views side by side", views.names, _columns(dataset, views, pictures, metrics)
             ),
-            *_disagreement(dataset.inputs, shown),
+            _disagreement(dataset.inputs, shown),
         ],
         charts=_charts(log, stages),
         metrics=metrics,
@@ -141,11 +141,9 @@ def _columns(
     return [*columns, Column("depth", depth)]
 
 
-def _disagreement(inputs: ViewSet, shown: Shown) -> list[Comparison]:
-    """Where each input view is off what all views agree on, where that is known."""
+def _disagreement(inputs: ViewSet, shown: Shown) -> Comparison:
+    """Where each input view is off what all views agree on."""
     maps = shown.disagreement
-    if maps is None:
-        return []
     covers = np.ones_like(maps) if inputs.masks is None else np.maximum(inputs.masks, 1e-6)
     means = [f"{np.average(a, weights=c):.3f}" for a, c in zip(maps, covers, strict=True)]
     columns = [
@@ -154,10 +152,10 @@ def _disagreement(inputs: ViewSet, shown: Shown) -> list[Comparison]:
         Column("disagreement", list(map(difference_picture, maps, covers)), means),
     ]
     note = (
-        "How far what a view alone claims is from what all views agree on: violet is nothing, "
+        "How far each picture is from what all views agree on: violet is nothing, "
         "yellow a quarter of the range of colours and more; the number is the mean over the object."
     )
-    return [Comparison("Where views disagree", inputs.names, columns, note)]
+    return Comparison("Where views disagree", inputs.names, columns, note)
 
 
 def _charts(log: list[dict], stages: dict[str, TrainedField]) -> list[Chart]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 
 import jax
@@ -99,13 +99,6 @@ class TrainedField:
         # All are under way before the first is waited for.
         pictures = jax.device_get([renderer(*args) for args in self._render_calls(cameras)])
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(cameras.w2c)], *pictures)
-
-    @property
-    def own(self) -> TrainedField | None:
-        """The same field with each camera's nearest view alone, None where views have no
-        branches of their own, or this is that field."""
-        branches = jax.tree.leaves(self.params["views"])[0].shape[0]
-        return replace(self, mode="nearest") if branches > 1 and self.mode in COMBINED else None
 
     def trace_render(self, width: int, height: int) -> Callable[[], None]:
         """Traces the rendering of pictures of a size; the returned function compiles it."""

@@ -56,10 +56,9 @@ def test_a_trained_field_is_one_call_away(run_folder):
     assert density.shape == (3,) and rgb.shape == (3, 3) and density[0] >= 0
     for mode in ("canonical", "nearest", "fused"):
         assert jaxvsnerf.load(run_folder, mode=mode).render(field.cameras).rgb.shape[0] == 4
-    # A view's own branch shows what its own camera's nearest view shows, and it has no own.
-    own = field.own.render(field.cameras).rgb
-    assert np.abs(own - picture.rgb).max() > 0 and field.own.own is None
-    assert jaxvsnerf.load(run_folder, stage="stage1").own is None
+    # The nearest view of an input camera is its own.
+    own = jaxvsnerf.load(run_folder, mode="nearest").render(field.cameras).rgb
+    assert np.abs(own - picture.rgb).max() > 0
     with pytest.raises(ValueError, match="stage1, stage2, stage3"):
         jaxvsnerf.load(run_folder, stage="stage4")
     with pytest.raises(ValueError, match="mode"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxvsnerf.data.load import DataSpec, load_dataset
-from jaxvsnerf.metrics.disagreement import disagreement
+from jaxvsnerf.metrics.disagreement import disagreement, roc_auc
 from jaxvsnerf.metrics.psnr import psnr
 from jaxvsnerf.metrics.scores import (
     PSNR_CAP,
@@ -139,7 +139,24 @@ def test_disagreement_is_the_root_mean_square_over_channels():
     own, consensus = np.zeros((2, 4, 5, 3)), np.zeros((2, 4, 5, 3))
     own[1, 2, 3] = [0.3, 0.0, 0.4]
     found = disagreement(own, consensus)
-    # sqrt((0.09 + 0.16) / 3)
+    # sqrt((0.09 + 0.16) / 3), and a blur of a 64th of a pixel.
     assert found[1, 2, 3] == pytest.approx(0.5 / np.sqrt(3)) and np.count_nonzero(found) == 1
     with pytest.raises(ValueError, match="expected pictures of one shape"):
         disagreement(own, consensus[0])
+
+
+def test_disagreement_of_large_pictures_is_blurred_by_a_pixel_of_256():
+    pictures = np.zeros((1, 256, 256, 3))
+    pictures[0, 100:, :] = 1.0
+    found = disagreement(pictures, np.zeros_like(pictures))[0, :, 7]
+    # A step blurred by a Gaussian of deviation 1 at distance 1/2: Phi(0.5) = 0.69.
+    assert found[100] == pytest.approx(0.69, abs=0.02) and found[110] == pytest.approx(1.0)
+    assert found[99] == pytest.approx(0.31, abs=0.02) and found[90] == pytest.approx(0.0)
+
+
+def test_the_area_under_the_roc_curve_counts_pairs():
+    scores = np.array([0.1, 0.4, 0.35, 0.8, 0.4])
+    positive = np.array([False, False, True, True, True])
+    pairs = [(p > n) + 0.5 * (p == n) for p in scores[positive] for n in scores[~positive]]
+    assert roc_auc(scores, positive) == pytest.approx(np.mean(pairs))
+    assert roc_auc(scores, np.ones(5, bool)) is None and roc_auc(scores, np.zeros(5, bool)) is None

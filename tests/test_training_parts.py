@@ -2,13 +2,16 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxvsnerf.fields.build import FieldSpec, build_field
 from jaxvsnerf.fields.hashgrid import HashSpec
+from jaxvsnerf.fields.views import branch_spread
 from jaxvsnerf.rendering.program import Program
 from jaxvsnerf.training import step as steps
 from jaxvsnerf.training.stages import StageSpec
@@ -149,3 +152,16 @@ def test_rays_count_as_much_as_their_view_is_trusted(scene):
     assert all(np.array_equal(one, two) for one, two in unseen)
     seen = zip(trained([1, 1, 1], scene.table), trained([1, 1, 1], other), strict=True)
     assert not all(np.array_equal(one, two) for one, two in seen)
+
+
+def test_branches_are_pulled_towards_their_mean(scene):
+    # Of 1, 3 and 8 the mean is 4, the mean of 9, 1 and 16 is 26 / 3; twice, for two parameters.
+    leaf = jnp.asarray([1.0, 3.0, 8.0])[:, None] * jnp.ones((3, 2))
+    np.testing.assert_allclose(branch_spread({"layer": leaf}), 2 * 26 / 3, rtol=1e-6)
+    field, stage = t.make_field(), t.STAGES[1]
+
+    def spread(pull):
+        state = t.run(field, replace(stage, pull=pull), scene, [3])[0]
+        return float(branch_spread(state.params["views"]))
+
+    assert 0 < spread(100.0) < 0.5 * spread(0.0)

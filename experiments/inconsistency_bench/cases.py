@@ -18,18 +18,32 @@ from jaxvsnerf import assemble
 from jaxvsnerf.config import default_config
 from jaxvsnerf.data.inconsistency import simulate
 from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.data.meshes import read_surface
 from jaxvsnerf.data.objects import StudyObject
-from jaxvsnerf.data.severity import SEVERITIES
+from jaxvsnerf.data.severity import MEDIUM, SEVERITIES, Severity
 from jaxvsnerf.files import write_text
-from jaxvsnerf.geometry.cameras import take
+from jaxvsnerf.geometry.cameras import optical_axes, take, transform_points
+from jaxvsnerf.metrics.disagreement import disagreement, roc_auc
+from jaxvsnerf.metrics.geometry import score_geometry
 from jaxvsnerf.metrics.lpips import Lpips
 from jaxvsnerf.metrics.scores import score_views
-from jaxvsnerf.types import ViewSet
+from jaxvsnerf.types import Dataset, Surface, ViewSet
 
+# Pictures that an object comes with.
 REAL = "real"
+# What `medium` does to all views alike: one object, bent along the input view's line of sight.
+# Nothing in the pictures tells it from the true one, so that no method gets beyond its score.
+COMMON = "common"
+DAMAGES = {**SEVERITIES, COMMON: Severity(depth=MEDIUM.depth)}
 SCORES = ("psnr", "ssim", "lpips")
+# How well the map of disagreement finds the pixels of the object that are damaged: ROC AUC.
+FINDS = "finds_damage"
+# A pixel that is off by this much of the range of colours is damaged.
+DAMAGED = 0.1
 KEY = ("object", "severity", "views", "seed", "method", "settings")
-COLUMNS = (*KEY, *SCORES, "seconds")
+# Of the surface, where it was asked for, the method has one and the object its true one.
+SHAPE = ("chamfer", "iou")
+COLUMNS = (*KEY, *SCORES, FINDS, *SHAPE, "seconds")
 # The method that leaves the pictures as they are.
 INPUTS = "inputs"
 Row = dict[str, str]
@@ -40,7 +54,7 @@ class Case(NamedTuple):
 
     Attributes:
       item: the object.
-      severity: of the damage to its truth, or `real` for the pictures it comes with.
+      severity: of the damage to its truth (`DAMAGES`), or `real` for the pictures it comes with.
       views: how many, evenly spaced.
       seed: of the damage and of training.
     """
@@ -53,13 +67,15 @@ class Case(NamedTuple):
 
 @lru_cache(maxsize=8)  # methods of a case follow each other
 def load_case(case: Case) -> tuple[ViewSet, ViewSet]:
-    """(views, truth): what a method is given, and all views it is scored on.
+    """(views, truth): what a method is given, and all views it is scored on, in the cube.
+
+    View 0 is the one nearest to what the generator was given.
 
     Raises:
       ValueError: an object without truth, without pictures of its own for `real`, or with
         another number of views than can be evenly spaced.
     """
-    dataset = load_dataset(assemble.data_spec(assemble.with_data(default_config(), case.item.data)))
+    dataset = _dataset(case.item)
     truth, name = dataset.truth, case.item.name
     if truth is None:
         raise ValueError(f"{name}: expected truth pictures, there are none")
@@ -70,13 +86,19 @@ def load_case(case: Case) -> tuple[ViewSet, ViewSet]:
             )
         views = dataset.inputs
     else:
-        views = simulate(truth, SEVERITIES[case.severity], case.seed).views
+        views = simulate(truth, DAMAGES[case.severity], case.seed).views
+    views = views.replace(input_axis=np.asarray(optical_axes(views.cameras))[0])
     count = len(views.images)
     if case.views < 1 or count % case.views:
         raise ValueError(
             f"{name}: expected a number of views that divides {count}, got {case.views}"
         )
     return _eight_bit(_every(views, count // case.views)), truth
+
+
+@lru_cache(maxsize=2)
+def _dataset(item: StudyObject) -> Dataset:
+    return load_dataset(assemble.data_spec(assemble.with_data(default_config(), item.data)))
 
 
 def _every(views: ViewSet, step: int) -> ViewSet:
@@ -99,7 +121,12 @@ def _eight_bit(views: ViewSet) -> ViewSet:
 
 
 def score_method(
-    case: Case, name: str, settings: Settings, method: Method, perceptual: Lpips | None
+    case: Case,
+    name: str,
+    settings: Settings,
+    method: Method,
+    perceptual: Lpips | None,
+    shape: bool = False,
 ) -> Row:
     """A method's row of a case.
 
@@ -109,19 +136,51 @@ def score_method(
       settings: it was made with.
       method: it.
       perceptual: of LPIPS, or None.
+      shape: whether to score the surface too.
     """
     views, truth = load_case(case)
     started = time.perf_counter()
-    pictures = np.asarray(method(views, case.seed)(truth.cameras))
+    renderer = method(views, case.seed)
+    pictures = np.asarray(renderer(truth.cameras))
     seconds = time.perf_counter() - started
-    return _row(case, name, settings, _score(pictures, truth, perceptual), seconds)
+    scores = _score(pictures, truth, perceptual)
+    scores[FINDS] = _finds_damage(pictures, views, truth)
+    if shape and case.item.mesh and hasattr(renderer, "surface"):
+        scores |= score_geometry(renderer.surface(), _true_surface(case), truth.cameras)
+    return _row(case, name, settings, scores, seconds)
 
 
 def score_inputs(case: Case, perceptual: Lpips | None) -> Row:
-    """The row of the pictures themselves."""
+    """The row of the pictures themselves; without scores where the truth has other cameras."""
     views, truth = load_case(case)
+    own, scores = _own_truth(views, truth), dict.fromkeys(SCORES)
+    if own is not None:
+        scores = _score(views.images, own, perceptual)
+    return _row(case, INPUTS, {}, scores, 0.0)
+
+
+def _own_truth(views: ViewSet, truth: ViewSet) -> ViewSet | None:
+    """The truth of the views; None where it has other cameras."""
     own = _every(truth, len(truth.images) // len(views.images))
-    return _row(case, INPUTS, {}, _score(views.images, own, perceptual), 0.0)
+    return own if np.allclose(views.cameras.w2c, own.cameras.w2c, atol=1e-4) else None
+
+
+def _true_surface(case: Case) -> Surface:
+    dataset = _dataset(case.item)
+    surface = read_surface(case.item.mesh)
+    moved = transform_points(surface.vertices, dataset.to_cube)
+    return surface._replace(vertices=np.asarray(moved, np.float64))
+
+
+def _finds_damage(pictures: np.ndarray, views: ViewSet, truth: ViewSet) -> float | None:
+    """ROC AUC of the disagreement of views with renderings of all true views, see `FINDS`."""
+    own = _own_truth(views, truth)
+    if own is None:
+        return None
+    off = disagreement(views.images, pictures[:: len(pictures) // len(views.images)])
+    damage = np.sqrt(np.mean((views.images - own.images) ** 2, -1))
+    within = views.masks > 0.5
+    return roc_auc(off[within], damage[within] > DAMAGED)
 
 
 def _score(pictures: np.ndarray, truth: ViewSet, perceptual: Lpips | None) -> dict[str, Any]:
@@ -131,9 +190,10 @@ def _score(pictures: np.ndarray, truth: ViewSet, perceptual: Lpips | None) -> di
 
 
 def _row(case: Case, method: str, settings: Settings, scores: Mapping, seconds: float) -> Row:
-    values = {name: "" if value is None else f"{value:.6f}" for name, value in scores.items()}
+    values = dict.fromkeys(COLUMNS, "")
+    values.update((n, f"{value:.6f}") for n, value in scores.items() if value is not None)
     key = case_key(case, method, settings)
-    return {**dict(zip(KEY, key, strict=True)), **values, "seconds": f"{seconds:.2f}"}
+    return {**values, **dict(zip(KEY, key, strict=True)), "seconds": f"{seconds:.2f}"}
 
 
 def case_name(case: Case) -> str:

@@ -38,26 +38,26 @@ def write_case(folder: Path, case: Case, views: ViewSet, truth: ViewSet) -> Path
         opacity = np.ones_like(views.images[index][..., :1])
         if views.masks is not None:
             opacity = views.masks[index][..., None]
-        _write_picture(here / name, views.images[index], opacity, views.background)
-    _write_transforms(here / "transforms.json", views.cameras, names)
+        write_picture(here / name, views.images[index], opacity, views.background)
+    write_transforms(here / "transforms.json", views.cameras, names)
     renders = [f"METHOD/{index:03d}.png" for index in range(len(truth.images))]
-    _write_transforms(here / "transforms_test.json", truth.cameras, renders)
+    write_transforms(here / "transforms_test.json", truth.cameras, renders)
     write_text(here / DIGEST, digest(views) + "\n")
     return here
 
 
-def _write_picture(
+def write_picture(
     path: Path, image: np.ndarray, opacity: np.ndarray, background: np.ndarray
 ) -> None:
-    """Straight alpha, as PNG holds it."""
+    """Writes a picture [height, width, 3] of an opacity [..., 1]: straight alpha, as PNG has it."""
     color = (image - background * (1.0 - opacity)) / np.maximum(opacity, 1e-3)
     pixels = np.round(255.0 * np.concatenate([color.clip(0.0, 1.0), opacity], -1))
     with replacing(path) as temporary:
         Image.fromarray(pixels.astype(np.uint8)).save(temporary)
 
 
-def _write_transforms(path: Path, cameras: Cameras, names: list[str]) -> None:
-    """Camera-to-world with OpenGL axes, as nerfstudio has them."""
+def write_transforms(path: Path, cameras: Cameras, names: list[str]) -> None:
+    """Writes camera-to-world poses with OpenGL axes, as nerfstudio has them."""
     w2c = np.tile(np.eye(4), (len(names), 1, 1))
     w2c[:, :3] = cameras.w2c
     poses = np.linalg.inv(w2c) @ np.diag([1.0, -1.0, -1.0, 1.0])

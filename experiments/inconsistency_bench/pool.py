@@ -17,8 +17,9 @@ from experiments.inconsistency_bench.cases import (
     score_inputs,
     score_method,
 )
-from experiments.inconsistency_bench.methods import METHODS, Settings
+from experiments.inconsistency_bench.methods import Settings
 from experiments.inconsistency_bench.outside import outside_methods
+from experiments.inconsistency_bench.variants import KNOWN
 from jaxvsnerf import cli
 from jaxvsnerf.compilation import configure
 from jaxvsnerf.data.load import find_path
@@ -27,6 +28,8 @@ from jaxvsnerf.study_processes import VISIBLE, visible_gpus
 
 # Name -> the settings to try.
 Plan = Mapping[str, Sequence[Settings]]
+# Rows of one method that a process makes one after the other: it traces the method once.
+TOGETHER = 5
 
 
 def _begin(places: Any) -> None:
@@ -36,19 +39,34 @@ def _begin(places: Any) -> None:
     configure(os.environ)
 
 
-def _work(case: Case, name: str, settings: Settings, lpips: str, renders: str) -> Row:
-    """One row, in a process of its own."""
+def _work(
+    cases: Sequence[Case], name: str, settings: Settings, lpips: str, renders: str, shape: bool
+) -> tuple[list[Row], list[str]]:
+    """Rows of one method, in a process of its own; and what went wrong, by case."""
     perceptual = load_lpips(find_path(lpips)) if lpips else None
-    if name == INPUTS:
-        return score_inputs(case, perceptual)
-    method = outside_methods(renders).get(name) or METHODS[name].make(settings)
-    return score_method(case, name, settings, method, perceptual)
+    rows, failed = [], []
+    for case in cases:
+        try:
+            if name == INPUTS:
+                rows.append(score_inputs(case, perceptual))
+                continue
+            method = outside_methods(renders).get(name) or KNOWN[name].make(settings)
+            rows.append(score_method(case, name, settings, method, perceptual, shape))
+        except Exception as error:  # the others are made all the same
+            failed.append(f"{name} of {case_name(case)}: {cli.error_text(error)}")
+    return rows, failed
 
 
 def work_through(
-    cases: Sequence[Case], plan: Plan, done: set, lpips: str, renders: str, parallel: int
-) -> Iterator[Row]:
-    """The rows of all cases, methods and settings as they come, without those that are done.
+    cases: Sequence[Case],
+    plan: Plan,
+    done: set,
+    lpips: str,
+    renders: str,
+    parallel: int,
+    shape: bool = False,
+) -> Iterator[list[Row]]:
+    """The rows of all cases, methods and settings, a few at a time, without those that are done.
 
     Args:
       cases: to be scored.
@@ -57,6 +75,7 @@ def work_through(
       lpips: file of weights, '' for none.
       renders: folder of an outside program's pictures, '' for none.
       parallel: processes on each GPU, or on this machine where there is none.
+      shape: whether to score surfaces too.
 
     Raises:
       ValueError: what a row raises, after all others were tried.
@@ -67,23 +86,30 @@ def work_through(
     for gpu in gpus * parallel:
         places.put(gpu)
     with ProcessPoolExecutor(len(gpus) * parallel, context, _begin, (places,)) as pool:
-        jobs = {
-            pool.submit(_work, case, name, settings, lpips, renders): (case, name)
-            for case in cases
+        jobs = [
+            pool.submit(_work, some, name, settings, lpips, renders, shape)
             for name, variants in {INPUTS: [{}], **plan}.items()
             for settings in variants
-            if case_key(case, name, settings) not in done
-        }
+            for some in _parts(cases, name, settings, done)
+        ]
         try:
             for job in as_completed(jobs):
-                if error := job.exception():
-                    case, name = jobs[job]
-                    failed.append(f"{name} of {case_name(case)}: {cli.error_text(error)}")
-                    cli.say(failed[-1])
-                else:
-                    yield job.result()
+                rows, errors = job.result()
+                failed += errors
+                for text in errors:
+                    cli.say(text)
+                yield rows
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     if failed:
-        raise ValueError(f"{len(failed)} of {len(jobs)} rows failed, the first: {failed[0]}")
+        raise ValueError(f"{len(failed)} rows failed, the first: {failed[0]}")
+
+
+def _parts(
+    cases: Sequence[Case], name: str, settings: Settings, done: set
+) -> Iterator[Sequence[Case]]:
+    """The cases that are not done, in parts for one process each."""
+    left = [case for case in cases if case_key(case, name, settings) not in done]
+    for start in range(0, len(left), TOGETHER):
+        yield left[start : start + TOGETHER]

@@ -1,12 +1,12 @@
 """Compares methods on pictures that disagree.
 
     python -m experiments.inconsistency_bench.run --objects=FOLDER,... --out=DIR \
-        [--tune] [--methods=...] [--severities=medium] [--views=16] [--seeds=0,1,2]
+        [--tune | --variants] [--methods=...] [--severities=medium] [--views=16] [--seeds=0,1,2]
 
 Every case (object, severity, number of views, seed) is taken through every method. Writes
-DIR/results.csv after each case; the same command goes on where it stopped. With --tune the
+DIR/results.csv after every few rows; the same command goes on where it stopped. With --tune the
 named tuning objects are taken through all candidate settings instead, and DIR/tuned.json says
-which were best.
+which were best; with --variants they are taken through all that was tried on the way to `ours`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments.inconsistency_bench.cases import (
+    DAMAGES,
     REAL,
     Case,
     load_case,
@@ -35,10 +36,10 @@ from experiments.inconsistency_bench.settings import (
     read_tuned,
     write_tuned,
 )
+from experiments.inconsistency_bench.variants import KNOWN, SEEDS, VARIANTS
 from jaxvsnerf import cli
 from jaxvsnerf.data.load import find_path
 from jaxvsnerf.data.objects import StudyObject, find_objects
-from jaxvsnerf.data.severity import SEVERITIES
 from jaxvsnerf.workdir import locked
 
 LPIPS = "lpips/alex_v0.1.npz"
@@ -50,8 +51,8 @@ def plan_methods(names: Sequence[str], tuned: Mapping[str, Settings]) -> dict[st
     Raises:
       ValueError: an unknown method.
     """
-    _known("--methods", names, METHODS)
-    return {name: [tuned.get(name, METHODS[name].settings)] for name in names}
+    _known("--methods", names, KNOWN)
+    return {name: [tuned.get(name, KNOWN[name].settings)] for name in names}
 
 
 def make_cases(
@@ -62,7 +63,7 @@ def make_cases(
     Raises:
       ValueError: an unknown severity.
     """
-    _known("--severities", severities, (*SEVERITIES, REAL))
+    _known("--severities", severities, (*DAMAGES, REAL))
     return [
         Case(item, severity, views, seed)
         for severity in severities
@@ -102,22 +103,31 @@ def main() -> None:
     out = flags.DEFINE_string("out", "", "Folder of the results.")
     folders = flags.DEFINE_list("objects", [], "Folders of objects with truth.")
     names = flags.DEFINE_list("names", [], "Which of the objects; all if none is named.")
-    methods = flags.DEFINE_list("methods", list(METHODS), "Which methods.")
-    severities = flags.DEFINE_list("severities", ["medium"], "clean, mild, medium, severe, real.")
+    methods = flags.DEFINE_list("methods", [], "Which methods or variants; all if none is named.")
+    severities = flags.DEFINE_list(
+        "severities", ["medium"], f"Some of {', '.join((*DAMAGES, REAL))}."
+    )
     views = flags.DEFINE_integer("views", 16, "Input views, evenly spaced.")
     seeds = flags.DEFINE_list("seeds", ["0", "1", "2"], "Of the damage and of training.")
     tune = flags.DEFINE_bool("tune", False, "Try all candidate settings on the tuning objects.")
+    variants = flags.DEFINE_bool("variants", False, "Try all variants on the tuning objects.")
     settings = flags.DEFINE_string("settings", str(TUNED), "File of tuned settings.")
     lpips = flags.DEFINE_string("lpips", LPIPS, "File of LPIPS weights, '' for none.")
     renders = flags.DEFINE_string("renders", "", "Folder of an outside program's pictures.")
     export = flags.DEFINE_bool("export", False, "Write the cases for outside programs instead.")
+    shape = flags.DEFINE_bool("shape", False, "Score surfaces where the object has its mesh.")
     parallel = flags.DEFINE_integer("parallel", 1, "Processes on each GPU.", lower_bound=1)
 
     def command(_) -> None:
         if not out.value or not folders.value:
             raise ValueError("expected --objects=FOLDER,... and --out=DIR")
-        items = choose_objects(folders.value, names.value, tune.value)
-        numbers = [TUNING_SEED] if tune.value else _numbers(seeds.value)
+        if tune.value and variants.value:
+            raise ValueError("--tune and --variants: expected one of them")
+        items = choose_objects(folders.value, names.value, tune.value or variants.value)
+        numbers = _numbers(seeds.value)
+        if tune.value or variants.value:
+            numbers = [TUNING_SEED] if tune.value else SEEDS
+        chosen = methods.value or (["ours", *VARIANTS] if variants.value else [*METHODS])
         cases = make_cases(items, severities.value, views.value, numbers)
         folder = Path(out.value)
         folder.mkdir(parents=True, exist_ok=True)
@@ -127,18 +137,20 @@ def main() -> None:
             return
         tuned = read_tuned(Path(settings.value), views.value)
         outside = list(outside_methods(renders.value))
-        plan = plan_methods([n for n in methods.value if n not in outside], tuned)
+        plan = plan_methods([n for n in chosen if n not in outside], tuned)
         if tune.value:
             plan = {name: METHODS[name].candidates() for name in plan}
-        plan.update({name: [{}] for name in outside if name in methods.value})
+        plan.update({name: [{}] for name in outside if name in chosen})
         with locked(folder):
             path = folder / "results.csv"
             rows = {row_key(row): row for row in read_rows(path)}
             done = set(rows)
-            for row in work_through(cases, plan, done, lpips.value, renders.value, parallel.value):
-                rows[row_key(row)] = row
+            asked = lpips.value, renders.value, parallel.value, shape.value
+            for some in work_through(cases, plan, done, *asked):
+                rows.update((row_key(row), row) for row in some)
                 write_rows(path, rows.values())
-                cli.say(f"{len(rows)} rows; {row['object']}, {row['method']}: {row['psnr']} dB")
+                for row in some:
+                    cli.say(f"{len(rows)} rows; {row['object']}, {row['method']}: {row['psnr']} dB")
             if tune.value:
                 write_tuned(
                     folder / "tuned.json",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.inconsistency_bench.cases import INPUTS, REAL, Row
+from experiments.inconsistency_bench.cases import DAMAGES, INPUTS, REAL, Row
 from experiments.inconsistency_bench.methods import METHODS
 from experiments.inconsistency_bench.plot import interval_chart
 from experiments.inconsistency_bench.statistics import (
@@ -22,13 +22,12 @@ from experiments.inconsistency_bench.statistics import (
     table,
 )
 from jaxvsnerf import cli
-from jaxvsnerf.data.severity import SEVERITIES
 from jaxvsnerf.files import write_text
 
 
 def sections(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """The (severity, views) that rows have, in order."""
-    order = (*SEVERITIES, REAL)
+    order = (*DAMAGES, REAL)
     found = {(row["severity"], row["views"]) for row in rows}
     return sorted(found, key=lambda one: (-int(one[1]), order.index(one[0])))
 

@@ -64,3 +64,10 @@ def average_branch(views: Params) -> Params:
     to the mean of their answers, at the cost of one branch.
     """
     return jax.tree.map(lambda leaf: jnp.mean(leaf, 0), views)
+
+
+def branch_spread(views: Params) -> Array:
+    """[] how far branches are from their mean: squared distances of parameters, mean over views."""
+    return sum(
+        jnp.sum((leaf - jnp.mean(leaf, 0)) ** 2) / len(leaf) for leaf in jax.tree.leaves(views)
+    )

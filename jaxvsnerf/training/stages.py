@@ -37,6 +37,7 @@ class StageSpec:
       combined: samples of a ray that the combiner sees, those that carry most weight; the
         others keep the answer of the average branch. 0 is all. Mode fused only.
       encoding_lr: the encoding learns this many times faster than the rest.
+      pull: weight in the loss of what branches are away from their mean, see `branch_spread`.
     """
 
     name: str
@@ -50,6 +51,7 @@ class StageSpec:
     rays: int = 4096
     combined: int = 0
     encoding_lr: float = 10.0
+    pull: float = 0.0
 
     def __post_init__(self):
         if self.mode not in STAGE_MODES:
@@ -73,10 +75,10 @@ class StageSpec:
                 f"{self.name}: expected steps >= 0, warmup >= 0 and rays >= 1, "
                 f"got {self.steps}, {self.warmup} and {self.rays}"
             )
-        if self.combined < 0 or self.encoding_lr < 0:
+        if self.combined < 0 or self.encoding_lr < 0 or self.pull < 0:
             raise ValueError(
-                f"{self.name}: expected combined >= 0 and encoding_lr >= 0, "
-                f"got {self.combined} and {self.encoding_lr}"
+                f"{self.name}: expected combined >= 0, encoding_lr >= 0 and pull >= 0, "
+                f"got {self.combined}, {self.encoding_lr} and {self.pull}"
             )
         if not 0 < self.lr_final <= self.lr_init:
             raise ValueError(

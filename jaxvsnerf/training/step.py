@@ -12,6 +12,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxvsnerf.fields.build import Field
+from jaxvsnerf.fields.views import branch_spread
 from jaxvsnerf.rendering.grid import DensityGrid, update_grid
 from jaxvsnerf.rendering.program import Program
 from jaxvsnerf.rendering.render import render_rays
@@ -137,7 +138,10 @@ def train_step(
         renderings = render_rays(
             {"main": ask}, part.rays, spec.levels, state.sampler, scene.background, part.keys
         )
-        return total_loss(renderings, part.rgb, part.mask, scene.trust[:, None], spec.loss)
+        loss, mse = total_loss(renderings, part.rgb, part.mask, scene.trust[:, None], spec.loss)
+        if stage.pull and "views" in changing:
+            loss += stage.pull * branch_spread(changing["views"])
+        return loss, mse
 
     (loss, mse), grads = micro_gradients(loss_fn, changing, batch, micro_batches)
     # As one vector: one message between devices, and an optimiser that is traced once instead

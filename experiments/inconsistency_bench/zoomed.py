@@ -1,0 +1,106 @@
+"""A strip made from a photo that was cropped and scaled, with the truth it belongs to.
+
+    python -m experiments.inconsistency_bench.zoomed --strip=STRIP.png --truth=FOLDER \
+        --mesh=MESH.obj --out=OBJECTS/NAME
+
+SyncDreamer scales the photo's object to a size of its own, so that its views show the object
+larger or smaller and beside its place. The similarity that makes up for it is found from the
+boxes around the silhouettes; OUT is then an object whose input cameras stand where the views
+were, so to speak, taken from: transforms.json and pictures, truth and mesh.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+from scipy.optimize import least_squares
+
+from experiments.inconsistency_bench.outside import write_picture, write_transforms
+from jaxvsnerf import cli
+from jaxvsnerf.data.load import find_path, load_dataset
+from jaxvsnerf.data.meshes import read_surface
+from jaxvsnerf.data.spec import DataSpec
+from jaxvsnerf.geometry.cameras import inverse_similarity, project, transform_cameras
+from jaxvsnerf.types import Cameras, Similarity, ViewSet
+
+# Boxes off by more than this are believed less: generated silhouettes are.
+ROBUST_PX = 1.0
+
+
+def mask_boxes(masks: np.ndarray) -> np.ndarray:
+    """[V, 4] left, top, right and bottom of what is above 0.5 in masks [V, height, width]."""
+    boxes = []
+    for mask in masks > 0.5:
+        columns, rows = (np.flatnonzero(mask.any(axis)) for axis in (0, 1))
+        boxes.append((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
+    return np.array(boxes, np.float64)
+
+
+def point_boxes(cameras: Cameras, points: np.ndarray) -> np.ndarray:
+    """[V, 4] the same of points [N, 3] as the cameras see them."""
+    pairs = zip(cameras.intrinsics, cameras.w2c, strict=True)
+    pixels = np.stack([np.asarray(project(k, w2c, points)[0]) for k, w2c in pairs])
+    return np.concatenate([pixels.min(1), pixels.max(1)], -1)
+
+
+def find_zoom(views: ViewSet, points: np.ndarray) -> tuple[Similarity, float]:
+    """Where the object stands that views show, from where it truly stands.
+
+    Args:
+      views: V views with masks.
+      points: [N, 3] of the true surface.
+
+    Returns:
+      The similarity from the true frame to that of the views' cameras, without rotation, and
+      the median over the boxes' sides of what they are still off, in pixels.
+    """
+    boxes = mask_boxes(views.masks)
+
+    def off(numbers: np.ndarray) -> np.ndarray:
+        return (
+            point_boxes(views.cameras, np.exp(numbers[0]) * points + numbers[1:]) - boxes
+        ).ravel()
+
+    found = least_squares(off, np.zeros(4), loss="soft_l1", f_scale=ROBUST_PX, diff_step=1e-4)
+    similarity = Similarity(np.exp(found.x[0]), np.eye(3), found.x[1:])
+    return similarity, float(np.median(np.abs(off(found.x))))
+
+
+def main() -> None:
+    """The command."""
+    strip = flags.DEFINE_string("strip", "", "The generator's strip.")
+    truth = flags.DEFINE_string("truth", "", "Folder of the truth pictures.")
+    mesh = flags.DEFINE_string("mesh", "", "The true geometry.")
+    out = flags.DEFINE_string("out", "", "Folder of the object; its name is the object's.")
+
+    def command(_) -> None:
+        if not all(flag.value for flag in (strip, truth, mesh, out)):
+            raise ValueError("expected --strip, --truth, --mesh and --out")
+        folder, source = Path(out.value), find_path(mesh.value)
+        if folder.exists():
+            raise FileExistsError(f"{folder} exists; name another folder or remove it")
+        data = load_dataset(DataSpec(kind="strip", path=strip.value, truth=truth.value))
+        zoom, off_px = find_zoom(data.inputs, read_surface(source).vertices)
+        cli.say(
+            f"the views show the object {zoom.scale:.3f} times as large, moved by "
+            f"{np.round(zoom.translation, 4).tolist()}; boxes are off by {off_px:.2f} px"
+        )
+        cameras = transform_cameras(data.inputs.cameras, inverse_similarity(zoom))
+        for name, views, poses, part in (
+            ("transforms.json", data.inputs, cameras, "images"),
+            ("transforms_test.json", data.truth, data.truth.cameras, "truth"),
+        ):
+            files = [f"{part}/{index:03d}.png" for index in range(len(views.images))]
+            for file, image, opacity in zip(files, views.images, views.masks, strict=True):
+                write_picture(folder / file, image, opacity[..., None], views.background)
+            write_transforms(folder / name, poses, files)
+        shutil.copy(source, folder / "mesh.obj")
+
+    cli.run(command)
+
+
+if __name__ == "__main__":
+    main()

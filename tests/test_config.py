@@ -59,7 +59,7 @@ def test_a_run_with_another_config_is_refused_with_the_difference(tmp_path):
     save_config(tmp_path, config)
     before = (tmp_path / "config.json").read_text()
     config.stage1.steps = 7
-    with pytest.raises(ValueError, match=r"stage1.steps: 300 -> 7"):
+    with pytest.raises(ValueError, match=r"stage1.steps: 500 -> 7"):
         save_config(tmp_path, config)
     assert (tmp_path / "config.json").read_text() == before
 

@@ -315,6 +315,10 @@ def test_differences_are_paired_by_object_and_seed():
     assert "a &lt; b" in chart and chart.count("<circle") == 1
     with pytest.raises(ValueError, match="run the missing ones"):
         statistics.object_means(rows[:-1], "psnr")
+    assert statistics.other_scores(rows, ()) == ""
+    shaped = [{**row, "chamfer": "0.01"} if row["method"] == "ours" else row for row in rows]
+    text = statistics.other_scores(shaped, ("plain", "ours"))
+    assert text.splitlines()[0] == "| method | Chamfer |" and "| ours | 0.0100 |" in text
 
 
 def test_results_are_merged_and_two_settings_of_a_method_refused(tmp_path):

@@ -8,9 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.inconsistency_bench.cases import INPUTS, SCORES, Row, read_rows, row_key
+from experiments.inconsistency_bench.cases import (
+    FINDS,
+    INPUTS,
+    SCORES,
+    SHAPE,
+    Row,
+    read_rows,
+    row_key,
+)
 
 RESAMPLES = 10_000
+OTHERS = {FINDS: "finds damage (ROC AUC)", "chamfer": "Chamfer", "iou": "volume IoU"}
 
 
 class Difference(NamedTuple):
@@ -125,6 +134,21 @@ def table(rows: Sequence[Row], reference: str, order: Sequence[str]) -> str:
             paired = method not in (reference, INPUTS) and {method, reference} <= set(found)
             cells.append(_interval(score, found, method, reference) if paired else "")
         lines.append(" | ".join(cells))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def other_scores(rows: Sequence[Row], order: Sequence[str]) -> str:
+    """Means of the scores that only some rows have, as Markdown; '' where no row has any."""
+    means = {score: object_means(rows, score) for score in (FINDS, *SHAPE)}
+    known = [score for score in means if means[score]]
+    if not known:
+        return ""
+    lines = [" | ".join(["method", *(OTHERS[score] for score in known)])]
+    lines.append("|".join(["---"] * (1 + len(known))))
+    for method in in_order({method for score in known for method in means[score]}, order):
+        values = [means[score].get(method) for score in known]
+        cells = [f"{np.mean(list(one.values())):.4f}" if one else "-" for one in values]
+        lines.append(" | ".join([method, *cells]))
     return "\n".join(f"| {line} |" for line in lines)
 
 

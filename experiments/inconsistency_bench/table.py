@@ -18,6 +18,7 @@ from experiments.inconsistency_bench.statistics import (
     in_order,
     merge,
     object_means,
+    other_scores,
     select,
     table,
 )
@@ -51,6 +52,8 @@ def main() -> None:
         for severity, views in sections(rows):
             chosen = select(rows, severity, views)
             text = table(chosen, reference.value, (INPUTS, *METHODS))
+            if others := other_scores(chosen, (INPUTS, *METHODS)):
+                text = f"{text}\n\n{others}"
             parts.append(f"### {severity}, {views} views\n\n{describe(chosen)}\n\n{text}\n")
             means = object_means(chosen, "psnr")
             pairs = [

@@ -132,9 +132,11 @@ def step_spec(config: ConfigDict) -> StepSpec:
             "sampling: expected background_share and exploration in [0, 1], "
             f"got {s.background_share} and {s.exploration}"
         )
+    if config.loss.trust < 0:
+        raise ValueError(f"loss.trust: expected at least 0, got {config.loss.trust}")
     return StepSpec(
         levels=train_levels(config),
-        loss=LossSpec(**config.loss),
+        loss=LossSpec(**{k: v for k, v in config.loss.items() if k != "trust"}),
         background_share=s.background_share,
         grid_every=s.grid_every,
         grid_cells=s.grid_cells,

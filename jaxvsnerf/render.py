@@ -57,12 +57,13 @@ class Shown(NamedTuple):
     Attributes:
       truth: at the truth's cameras, None where no truth is known.
       inputs: at the input views' cameras.
-      disagreement: [V, H, W] of each input view with `inputs`, see `metrics.disagreement`.
+      disagreement: [V, H, W] of each input view with `inputs`, see `metrics.disagreement`; None
+        where the field shows the nearest view alone.
     """
 
     truth: Picture | None
     inputs: Picture
-    disagreement: np.ndarray
+    disagreement: np.ndarray | None
 
 
 def look(dataset: Dataset, field: TrainedField, truth: Picture | None = None) -> Shown:
@@ -70,12 +71,15 @@ def look(dataset: Dataset, field: TrainedField, truth: Picture | None = None) ->
     where = [None]
     if dataset.truth is not None:
         truth = truth or field.render(dataset.truth.cameras)
-        where = match_cameras(dataset.inputs.cameras, dataset.truth.cameras)
-    # Input views that the truth's cameras do not cover are rendered for themselves.
+        if dataset.truth.images.shape[1:] == dataset.inputs.images.shape[1:]:
+            where = match_cameras(dataset.inputs.cameras, dataset.truth.cameras)
+    # Input views that the truth's cameras do not cover, in their size, are rendered themselves.
     if None in where:
         inputs = field.render(dataset.inputs.cameras)
     else:
         inputs = jax.tree.map(lambda leaf: leaf[np.asarray(where)], truth)
+    if field.mode == "nearest":
+        return Shown(truth, inputs, None)
     return Shown(truth, inputs, disagreement(dataset.inputs.images, inputs.rgb))
 
 
@@ -98,9 +102,10 @@ def render_run(folder: Path, dataset: Dataset, field: TrainedField, shown: Shown
         pick = np.asarray(novel, int)
         rest = jax.tree.map(lambda leaf: leaf[pick], shown.truth)
         rows |= _rows(names, rest, [truth.images[pick]])
-    covers = final.acc if inputs.masks is None else np.maximum(final.acc, inputs.masks)
-    maps = zip(inputs.names, shown.disagreement, covers, strict=True)
-    rows |= {f"disagreement_{name}": [difference_picture(*one)] for name, *one in maps}
+    if shown.disagreement is not None:
+        covers = final.acc if inputs.masks is None else np.maximum(final.acc, inputs.masks)
+        maps = zip(inputs.names, shown.disagreement, covers, strict=True)
+        rows |= {f"disagreement_{name}": [difference_picture(*one)] for name, *one in maps}
     settings = load_config(folder / "config.json").render
     size = settings.turntable_size
     with ThreadPoolExecutor() as pool:  # written while the turntable is rendered

@@ -100,6 +100,7 @@ def test_a_resumed_log_repeats_nothing_and_forgets_a_cut_line(tmp_path):
         ({"sampling.num_intervals": 0}, "sampling.num_intervals: expected at least 1"),
         ({"sampling.background_share": 1.5}, "background_share"),
         ({"loss.kind": "l1"}, "mse, charbonnier"),
+        ({"loss.trust": -1.0}, "loss.trust: expected at least 0"),
         ({"loop.report_every": 0}, "report_every"),
         ({"stage1.mode": "fused"}, "single -> per_view -> fused"),
         ({"data.kind": "video"}, "strip"),

@@ -99,7 +99,7 @@ def test_the_input_view_is_the_rigs_or_the_one_that_is_named(tmp_path):
     assert load_dataset(orbit).inputs.input_axis is None
     with pytest.raises(ValueError, match="input_view must be one of the views"):
         replace(spec, input_view=5)
-    with pytest.raises(ValueError, match="0 to 15"):
+    with pytest.raises(ValueError, match="input_view: expected -1 or one of the 16 views"):
         load_dataset(replace(spec, views=(), input_view=16))
 
 

@@ -25,7 +25,7 @@ from experiments.inconsistency_bench import (
 from jaxvsnerf.data.objects import find_objects
 from jaxvsnerf.data.toy import toy_dataset
 from jaxvsnerf.fields.build import FieldSpec
-from jaxvsnerf.geometry.cameras import orbit_cameras
+from jaxvsnerf.geometry.cameras import orbit_cameras, take
 from jaxvsnerf.training.losses import LossSpec, ray_errors
 from jaxvsnerf.types import Context, Rendering, Samples, ViewSet
 
@@ -246,6 +246,19 @@ def test_the_truth_finds_damage_and_the_pictures_themselves_find_none(item):
     assert cases._finds_damage(own, views, truth) == pytest.approx(0.5)
     clean = cases.load_case(cases.Case(item, "clean", 8, 0))
     assert cases._finds_damage(truth.images, *clean) is None
+    # True views of other cameras, or fewer of them, say nothing of the damage.
+    fewer = truth.replace(images=truth.images[:3], cameras=take(truth.cameras, [0, 1, 2]))
+    assert cases._finds_damage(truth.images, views, fewer) is None
+    # Without masks the background counts too, which no one damaged.
+    bare = views.replace(masks=None)
+    assert cases._finds_damage(truth.images, bare, truth) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_edges_are_where_pictures_change():
+    images = np.zeros((1, 256, 256, 3), np.float32)
+    images[0, :, 100:] = 1.0
+    found = cases._edges(images)[0, 128]
+    assert found.argmax() in (99, 100) and found[[80, 120]].max() < 1e-6
 
 
 def test_a_zoomed_object_is_found_where_it_stands():

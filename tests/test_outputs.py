@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from jaxvsnerf import export
+from jaxvsnerf.data.toy import toy_dataset
 from jaxvsnerf.export import _occupied
 from jaxvsnerf.extras import check_extras, require
 from jaxvsnerf.files import replacing
@@ -18,7 +19,9 @@ from jaxvsnerf.outputs.lattice import mesh_points, sample_density
 from jaxvsnerf.outputs.mesh import extract_mesh
 from jaxvsnerf.outputs.report import Column, Comparison, Report, render_report
 from jaxvsnerf.outputs.video import write_mp4
+from jaxvsnerf.render import look
 from jaxvsnerf.rendering.grid import init_grid, lookup
+from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.types import Similarity
 
 trimesh = pytest.importorskip("trimesh")
@@ -226,3 +229,24 @@ def test_the_mesh_asks_wherever_the_support_has_a_lattice_point():
     # The lattice's last point lies on the border, where nothing exists any more.
     inner = (slice(0, 19),) * 3
     np.testing.assert_array_equal(asked[inner], lookup(grid, grid.support, points)[inner])
+
+
+@pytest.mark.parametrize("size, renderings", [(16, 1), (32, 2)])
+def test_inputs_are_shown_in_their_own_size_whatever_that_of_the_truth(size, renderings):
+    dataset = toy_dataset(16, 4, "mild")
+    truth = toy_dataset(size, 4, "clean").inputs
+    asked = []
+
+    class Gray:
+        mode = "fused"
+
+        def render(self, cameras):
+            asked.append(cameras.width)
+            shape = (len(cameras.w2c), cameras.height, cameras.width)
+            return Picture(np.full((*shape, 3), 0.5), np.ones(shape), np.ones(shape))
+
+    shown = look(dataset.replace(truth=truth), Gray())
+    assert len(asked) == renderings and shown.truth.rgb.shape[1] == size
+    assert shown.inputs.rgb.shape == (4, 16, 16, 3)
+    # White backgrounds are half the range away from gray.
+    assert shown.disagreement[0, 0, 0] == pytest.approx(0.5)

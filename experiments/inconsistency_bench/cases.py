@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from experiments.inconsistency_bench.methods import Method, Settings
 from jaxvsnerf import assemble
@@ -22,8 +23,8 @@ from jaxvsnerf.data.meshes import read_surface
 from jaxvsnerf.data.objects import StudyObject
 from jaxvsnerf.data.severity import MEDIUM, SEVERITIES, Severity
 from jaxvsnerf.files import write_text
-from jaxvsnerf.geometry.cameras import optical_axes, take, transform_points
-from jaxvsnerf.metrics.disagreement import disagreement, roc_auc
+from jaxvsnerf.geometry.cameras import match_cameras, optical_axes, take, transform_points
+from jaxvsnerf.metrics.disagreement import SIGMA, disagreement, roc_auc
 from jaxvsnerf.metrics.geometry import score_geometry
 from jaxvsnerf.metrics.lpips import Lpips
 from jaxvsnerf.metrics.scores import score_views
@@ -32,11 +33,12 @@ from jaxvsnerf.types import Dataset, Surface, ViewSet
 # Pictures that an object comes with.
 REAL = "real"
 # What `medium` does to all views alike: one object, bent along the input view's line of sight.
-# Nothing in the pictures tells it from the true one, so that no method gets beyond its score.
+# Views agree on it, so that agreement alone leads to it and not to the truth.
 COMMON = "common"
 DAMAGES = {**SEVERITIES, COMMON: Severity(depth=MEDIUM.depth)}
 SCORES = ("psnr", "ssim", "lpips")
-# How well the map of disagreement finds the pixels of the object that are damaged: ROC AUC.
+# How well the map of disagreement finds the pixels of the object that are damaged: ROC AUC. Of the
+# inputs: how well their edges do.
 FINDS = "finds_damage"
 # A pixel that is off by this much of the range of colours is damaged.
 DAMAGED = 0.1
@@ -153,16 +155,23 @@ def score_method(
 def score_inputs(case: Case, perceptual: Lpips | None) -> Row:
     """The row of the pictures themselves; without scores where the truth has other cameras."""
     views, truth = load_case(case)
-    own, scores = _own_truth(views, truth), dict.fromkeys(SCORES)
+    own, scores = _own_truth(views, truth), {}
     if own is not None:
-        scores = _score(views.images, own, perceptual)
+        true = truth.replace(
+            images=truth.images[own], names=tuple(truth.names[index] for index in own)
+        )
+        scores = _score(views.images, true, perceptual)
+        # Damage makes edges: what they find is what a map of disagreement has to beat.
+        scores[FINDS] = _finds(_edges, views, truth.images[own])
     return _row(case, INPUTS, {}, scores, 0.0)
 
 
-def _own_truth(views: ViewSet, truth: ViewSet) -> ViewSet | None:
-    """The truth of the views; None where it has other cameras."""
-    own = _every(truth, len(truth.images) // len(views.images))
-    return own if np.allclose(views.cameras.w2c, own.cameras.w2c, atol=1e-4) else None
+def _own_truth(views: ViewSet, truth: ViewSet) -> list[int] | None:
+    """Which true views are those of `views`; None where one of them is not there."""
+    if views.images.shape[1:] != truth.images.shape[1:]:
+        return None
+    where = match_cameras(views.cameras, truth.cameras)
+    return None if None in where else where
 
 
 def _true_surface(case: Case) -> Surface:
@@ -177,10 +186,26 @@ def _finds_damage(pictures: np.ndarray, views: ViewSet, truth: ViewSet) -> float
     own = _own_truth(views, truth)
     if own is None:
         return None
-    off = disagreement(views.images, pictures[:: len(pictures) // len(views.images)])
-    damage = np.sqrt(np.mean((views.images - own.images) ** 2, -1))
-    within = views.masks > 0.5
-    return roc_auc(off[within], damage[within] > DAMAGED)
+    return _finds(lambda images: disagreement(images, pictures[own]), views, truth.images[own])
+
+
+def _finds(
+    detect: Callable[[np.ndarray], np.ndarray], views: ViewSet, true: np.ndarray
+) -> float | None:
+    """ROC AUC of a map [V, height, width] of pictures, for pixels of the object that are off."""
+    damage = np.sqrt(np.mean((views.images - true) ** 2, -1))
+    within = np.ones(damage.shape, bool) if views.masks is None else views.masks > 0.5
+    return roc_auc(detect(views.images)[within], damage[within] > DAMAGED)
+
+
+def _edges(images: np.ndarray) -> np.ndarray:
+    """How steep pictures are: [V, height, width, 3] -> [V, height, width]."""
+    sigma_px = SIGMA * images.shape[1]
+    slopes = [
+        gaussian_filter(images, (0.0, sigma_px, sigma_px, 0.0), order=(0, y, x, 0))
+        for y, x in ((0, 1), (1, 0))
+    ]
+    return np.sqrt(np.mean(np.square(slopes), (0, -1)))
 
 
 def _score(pictures: np.ndarray, truth: ViewSet, perceptual: Lpips | None) -> dict[str, Any]:

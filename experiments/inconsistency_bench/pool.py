@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import zip_longest
 from typing import Any
 
 from experiments.inconsistency_bench.cases import (
@@ -86,12 +87,14 @@ def work_through(
     for gpu in gpus * parallel:
         places.put(gpu)
     with ProcessPoolExecutor(len(gpus) * parallel, context, _begin, (places,)) as pool:
-        jobs = [
-            pool.submit(_work, some, name, settings, lpips, renders, shape)
+        queues = [
+            [(some, name, settings) for some in _parts(cases, name, settings, done)]
             for name, variants in {INPUTS: [{}], **plan}.items()
             for settings in variants
-            for some in _parts(cases, name, settings, done)
         ]
+        # Methods take turns: processes that begin together do not compile the same programs.
+        turns = [one for turn in zip_longest(*queues) for one in turn if one is not None]
+        jobs = [pool.submit(_work, *one, lpips, renders, shape) for one in turns]
         try:
             for job in as_completed(jobs):
                 rows, errors = job.result()

@@ -139,6 +139,7 @@ def main() -> None:
         outside = list(outside_methods(renders.value))
         plan = plan_methods([n for n in chosen if n not in outside], tuned)
         if tune.value:
+            _known("--tune --methods", list(plan), METHODS)
             plan = {name: METHODS[name].candidates() for name in plan}
         plan.update({name: [{}] for name in outside if name in chosen})
         with locked(folder):

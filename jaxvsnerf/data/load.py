@@ -44,7 +44,11 @@ def load_dataset(spec: DataSpec) -> Dataset:
         return dataset
     views = dataset.inputs
     index = spec.views.index(spec.input_view) if spec.views else spec.input_view
-    check_views([index], len(views.images))
+    if index >= len(views.images):
+        raise ValueError(
+            f"input_view: expected -1 or one of the {len(views.images)} views, 0 to "
+            f"{len(views.images) - 1}, got {spec.input_view}"
+        )
     return dataset.replace(
         inputs=views.replace(input_axis=np.asarray(optical_axes(views.cameras))[index])
     )

@@ -35,7 +35,8 @@ class DataSpec:
         numbers below.
       views: indices of the input views to use, () for all; truth keeps all its views.
       input_view: index of the view, one of those used, that shows what the generator was
-        given; -1 is what the rig says, and unknown for 'transforms' and 'orbit'.
+        given; -1 is what the rig says, view 0 of the toy, and unknown for 'transforms' and
+        'orbit'.
       background: 'white' or (r, g, b) in [0, 1]: what alpha is composited on, and the
         colour behind the object in pictures without alpha.
       mask: 'auto' (alpha where every picture has it, else background; transforms may

@@ -20,21 +20,19 @@ class LossSpec:
         which pictures that disagree call for.
       eps: of Charbonnier, in squared colour units.
       mask_weight: weight of (opacity - mask)^2; 0 leaves it out.
-      trust: how much less views count that are far from the input view, see `view_trust`.
     """
 
     kind: str = "charbonnier"
     eps: float = 1e-3
     mask_weight: float = 1.0
-    trust: float = 0.0
 
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"loss.kind: expected one of {', '.join(KINDS)}, got {self.kind!r}")
-        if self.eps <= 0 or self.mask_weight < 0 or self.trust < 0:
+        if self.eps <= 0 or self.mask_weight < 0:
             raise ValueError(
-                "loss: expected eps > 0, mask_weight >= 0 and trust >= 0, "
-                f"got {self.eps}, {self.mask_weight} and {self.trust}"
+                "loss: expected eps > 0 and mask_weight >= 0, "
+                f"got {self.eps} and {self.mask_weight}"
             )
 
     def color(self, rendering: Rendering, rgb: Array) -> Array:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-# Of a real SyncDreamer strip (`chicken`) a view's squared error against the truth is, within
-# 0.5 dB, proportional to NEAR + sin(angle / 2), with its angle from the input view.
+# Of a real SyncDreamer strip (`chicken`) a view's squared error against the truth is proportional
+# to NEAR + sin(angle / 2), with its angle from the input view: 0.44 dB off in the root mean square,
+# 0.9 at most.
 NEAR = 0.25
 
 
@@ -15,7 +16,8 @@ def view_trust(axes: np.ndarray, input_axis: np.ndarray | None, power: float) ->
     Args:
       axes: [V, 3] unit optical axes of the views.
       input_axis: [3] that of the picture the generator was given, or None where unknown.
-      power: 0 trusts all views alike, 1 weighs by the inverse of the expected squared error.
+      power: at least 0, which trusts all views alike; 1 weighs by the inverse of the expected
+        squared error.
 
     Returns:
       [V] float32, of mean 1.

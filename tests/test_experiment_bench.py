@@ -22,12 +22,14 @@ from experiments.inconsistency_bench import (
     variants,
     zoomed,
 )
+from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.data.objects import find_objects
+from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.data.toy import toy_dataset
 from jaxvsnerf.fields.build import FieldSpec
-from jaxvsnerf.geometry.cameras import orbit_cameras, take
+from jaxvsnerf.geometry.cameras import orbit_cameras, take, transform_cameras
 from jaxvsnerf.training.losses import LossSpec, ray_errors
-from jaxvsnerf.types import Context, Rendering, Samples, ViewSet
+from jaxvsnerf.types import Context, Rendering, Samples, Similarity, ViewSet
 
 TINY = {
     "field.width": 16,
@@ -273,6 +275,20 @@ def test_a_zoomed_object_is_found_where_it_stands():
     found, off_px = zoomed.find_zoom(views, points)
     assert found.scale == pytest.approx(0.9, abs=2e-3) and off_px < 0.5
     np.testing.assert_allclose(found.translation, [0.02, -0.01, 0.03], atol=1e-3)
+
+
+def test_a_zoomed_object_is_written_as_one_with_its_truth(tmp_path):
+    data = toy_dataset(16, 4, "mild")
+    data = data.replace(truth=toy_dataset(16, 4, "clean").inputs)
+    moved = Similarity(np.float64(1.1), np.eye(3), np.array([0.02, 0.0, -0.01]))
+    zoomed.write_object(tmp_path / "toy", data, moved)
+    (found,), _ = find_objects([tmp_path])
+    assert found.kind == "transforms" and found.inputs == "given"
+    again = load_dataset(DataSpec(kind="transforms", path=found.path, similarity=(1, 0, 0, 0)))
+    np.testing.assert_allclose(again.truth.cameras.w2c, data.truth.cameras.w2c, atol=1e-5)
+    expected = transform_cameras(data.inputs.cameras, moved)
+    np.testing.assert_allclose(again.inputs.cameras.w2c, expected.w2c, atol=1e-5)
+    np.testing.assert_allclose(again.inputs.images, data.inputs.images, atol=1.01 / 255)
 
 
 def test_tuning_takes_the_best_mean_over_the_objects(tmp_path):

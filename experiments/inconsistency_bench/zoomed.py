@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from absl import flags
@@ -24,7 +25,7 @@ from jaxvsnerf.data.load import find_path, load_dataset
 from jaxvsnerf.data.meshes import read_surface
 from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.geometry.cameras import inverse_similarity, project, transform_cameras
-from jaxvsnerf.types import Cameras, Similarity, ViewSet
+from jaxvsnerf.types import Cameras, Dataset, Similarity, ViewSet
 
 # Boxes off by more than this are believed less: generated silhouettes are.
 ROBUST_PX = 1.0
@@ -69,6 +70,19 @@ def find_zoom(views: ViewSet, points: np.ndarray) -> tuple[Similarity, float]:
     return similarity, float(np.median(np.abs(off(found.x))))
 
 
+def write_object(folder: Path, data: Dataset, similarity: Similarity) -> None:
+    """Writes views, their cameras moved by a similarity, and truth as nerfstudio has them."""
+    cameras = transform_cameras(data.inputs.cameras, similarity)
+    for name, views, poses, part in (
+        ("transforms.json", data.inputs, cameras, "images"),
+        ("transforms_test.json", data.truth, data.truth.cameras, "truth"),
+    ):
+        files = [f"{part}/{index:03d}.png" for index in range(len(views.images))]
+        for file, image, opacity in zip(files, views.images, views.masks, strict=True):
+            write_picture(folder / file, image, opacity[..., None], views.background)
+        write_transforms(folder / name, poses, files)
+
+
 def main() -> None:
     """The command."""
     strip = flags.DEFINE_string("strip", "", "The generator's strip.")
@@ -88,16 +102,13 @@ def main() -> None:
             f"the views show the object {zoom.scale:.3f} times as large, moved by "
             f"{np.round(zoom.translation, 4).tolist()}; boxes are off by {off_px:.2f} px"
         )
-        cameras = transform_cameras(data.inputs.cameras, inverse_similarity(zoom))
-        for name, views, poses, part in (
-            ("transforms.json", data.inputs, cameras, "images"),
-            ("transforms_test.json", data.truth, data.truth.cameras, "truth"),
-        ):
-            files = [f"{part}/{index:03d}.png" for index in range(len(views.images))]
-            for file, image, opacity in zip(files, views.images, views.masks, strict=True):
-                write_picture(folder / file, image, opacity[..., None], views.background)
-            write_transforms(folder / name, poses, files)
-        shutil.copy(source, folder / "mesh.obj")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Whole or not at all.
+        with TemporaryDirectory(dir=folder.parent) as temporary:
+            made = Path(temporary) / folder.name
+            write_object(made, data, inverse_similarity(zoom))
+            shutil.copy(source, made / "mesh.obj")
+            made.rename(folder)
 
     cli.run(command)
 

@@ -25,11 +25,12 @@ def get_config():
     config.sampling.near_px = -1  # rays of whole pictures, none preferred
     config.loss.kind = "mse"
     config.loss.mask_weight = 0.0
+    config.loss.smooth = 0.0
     config.loss.trust = 0.0
     everything = ("shared", "views", "heads")
     rates = dict(lr_init=5e-4, lr_final=1e-4, warmup=100)
-    config.stage1.update(steps=1000, rays=4096, **rates)
-    config.stage2.update(steps=500, trainable=everything, pull=0.0, **rates)
+    config.stage1.update(steps=1000, rays=4096, coarse_to_fine=0.0, **rates)
+    config.stage2.update(steps=500, rays=4096, trainable=everything, pull=0.0, **rates)
     config.stage3.update(
         steps=500,
         trainable=("shared", "views", "attention", "heads"),

@@ -37,6 +37,12 @@ from jaxvsnerf.training.trust import view_trust
 from jaxvsnerf.types import Cameras, Context, Dataset, Surface, TrainState, ViewSet
 
 STAGES = ("stage1", "stage2", "stage3")
+# Choice: with fewer views hardly a surface is seen by three, and nothing says which of two
+# claims is wrong. Then smoothness decides instead of a robust loss.
+SPARSE = 8
+SMOOTH, COARSE_TO_FINE = 3.0, 0.9
+# Choice: rays that a view has of a step where a stage leaves their number open.
+RAYS_PER_VIEW = 256
 # The hull's cells start with this density: a ray through a third of the cube is then
 # neither free nor blocked.
 START_DENSITY = 5.0
@@ -73,9 +79,17 @@ def data_spec(config: ConfigDict) -> DataSpec:
 
 
 def stage_specs(config: ConfigDict, num_views: int) -> tuple[StageSpec, ...]:
-    """The stages that have steps."""
-    specs = tuple(StageSpec(name=name, **config[name]) for name in STAGES)
-    stages = tuple(spec for spec in specs if spec.steps)
+    """The stages that have steps, with what is left to the number of views."""
+
+    def spec(name: str) -> StageSpec:
+        values = dict(config[name])
+        if values["rays"] == 0:
+            values["rays"] = RAYS_PER_VIEW * num_views
+        if values["coarse_to_fine"] == -1:
+            values["coarse_to_fine"] = COARSE_TO_FINE if num_views < SPARSE else 0.0
+        return StageSpec(name=name, **values)
+
+    stages = tuple(spec(name) for name in STAGES if config[name].steps)
     check_stages(stages, num_views)
     return stages
 
@@ -123,7 +137,18 @@ def check_outputs(config: ConfigDict) -> None:
         )
 
 
-def step_spec(config: ConfigDict) -> StepSpec:
+def loss_spec(config: ConfigDict, num_views: int) -> LossSpec:
+    """What is minimised, with what is left to the number of views."""
+    values = {name: value for name, value in config.loss.items() if name != "trust"}
+    sparse = num_views < SPARSE
+    if values["kind"] == "auto":
+        values["kind"] = "mse" if sparse else "charbonnier"
+    if values["smooth"] == -1:
+        values["smooth"] = SMOOTH if sparse else 0.0
+    return LossSpec(**values)
+
+
+def step_spec(config: ConfigDict, num_views: int) -> StepSpec:
     """What the stages share."""
     s = config.sampling
     _positive("sampling", s, "grid_every", "grid_cells", "grid_resolution")
@@ -136,7 +161,7 @@ def step_spec(config: ConfigDict) -> StepSpec:
         raise ValueError(f"loss.trust: expected at least 0, got {config.loss.trust}")
     return StepSpec(
         levels=train_levels(config),
-        loss=LossSpec(**{k: v for k, v in config.loss.items() if k != "trust"}),
+        loss=loss_spec(config, num_views),
         background_share=s.background_share,
         grid_every=s.grid_every,
         grid_cells=s.grid_cells,
@@ -201,7 +226,7 @@ def make_trainer(
     return Trainer(
         field=make_field(config, num_views),
         stages=stage_specs(config, num_views),
-        spec=step_spec(config),
+        spec=step_spec(config, num_views),
         loop=LoopSpec(**config.loop),
         sampler=grid,
         seed=config.seed,

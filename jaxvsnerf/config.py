@@ -22,7 +22,9 @@ def default_config() -> ConfigDict:
             data=_data_config(),
             field=_field_config(),
             sampling=_sampling_config(),
-            loss=dict(kind="charbonnier", eps=1e-3, mask_weight=1.0, trust=1.5),
+            # auto and -1: by the number of views, see `assemble.loss_spec`; below 8 squared
+            # error and smoothness, else Charbonnier without.
+            loss=dict(kind="auto", eps=1e-3, mask_weight=1.0, smooth=-1.0, trust=1.5),
             stage1=stage_config(
                 steps=500,
                 mode="single",
@@ -30,6 +32,7 @@ def default_config() -> ConfigDict:
                 lr_init=3e-3,
                 lr_final=6e-4,
                 rays=2048,
+                coarse_to_fine=-1.0,  # by the number of views
             ),
             stage2=stage_config(
                 steps=400,
@@ -37,6 +40,7 @@ def default_config() -> ConfigDict:
                 trainable=everything,
                 lr_init=1.5e-3,
                 lr_final=1e-4,
+                rays=0,  # 256 of each view
                 pull=0.1,
             ),
             stage3=stage_config(
@@ -154,6 +158,7 @@ def stage_config(**values: Any) -> ConfigDict:
         combined=0,
         encoding_lr=10.0,
         pull=0.0,
+        coarse_to_fine=0.0,
     )
     return ConfigDict({**settings, **values})
 

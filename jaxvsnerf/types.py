@@ -171,11 +171,14 @@ class Context:
       view_dirs: [V, 3] unit optical axes of the input views (camera towards object).
       view_centers: [V, 3] camera centres of the input views.
       branch: [] int32, the view whose branch the mode `nearest` reads.
+      detail: [] share of the encoding's frequencies, 0 (the coarsest alone) to 1, see
+        `open_frequencies`; None is all of them.
     """
 
     view_dirs: Array
     view_centers: Array
     branch: Array
+    detail: Array | None = None
 
 
 @flax.struct.dataclass

@@ -101,6 +101,8 @@ def test_a_resumed_log_repeats_nothing_and_forgets_a_cut_line(tmp_path):
         ({"sampling.background_share": 1.5}, "background_share"),
         ({"loss.kind": "l1"}, "mse, charbonnier"),
         ({"loss.trust": -1.0}, "loss.trust: expected at least 0"),
+        ({"loss.smooth": -2.0}, "smooth >= 0"),
+        ({"stage1.coarse_to_fine": 1.5}, "stage1.coarse_to_fine: expected 0 to 1"),
         ({"loop.report_every": 0}, "report_every"),
         ({"stage1.mode": "fused"}, "single -> per_view -> fused"),
         ({"data.kind": "video"}, "strip"),
@@ -113,6 +115,24 @@ def test_a_value_out_of_range_is_refused_by_name(change, message):
     with pytest.raises(ValueError, match=message):
         assemble.data_spec(config)
         assemble.make_trainer(config, 4, None)
+
+
+@pytest.mark.parametrize(
+    "views, kind, smooth, coarse_to_fine, rays",
+    [(4, "mse", 3.0, 0.9, 1024), (8, "charbonnier", 0.0, 0.0, 2048)],
+)
+def test_the_number_of_views_decides_what_is_left_to_it(views, kind, smooth, coarse_to_fine, rays):
+    config = default_config()
+    config.field.dtype = "float32"
+    trainer = assemble.make_trainer(config, views, None)
+    assert (trainer.spec.loss.kind, trainer.spec.loss.smooth) == (kind, smooth)
+    assert trainer.stages[0].coarse_to_fine == coarse_to_fine
+    assert trainer.stages[1].rays == rays
+    config.loss.update(kind="charbonnier", smooth=0.5)
+    config.stage1.coarse_to_fine, config.stage2.rays = 0.25, 64
+    trainer = assemble.make_trainer(config, views, None)
+    assert (trainer.spec.loss.kind, trainer.spec.loss.smooth) == ("charbonnier", 0.5)
+    assert (trainer.stages[0].coarse_to_fine, trainer.stages[1].rays) == (0.25, 64)
 
 
 def test_the_scene_file_gives_back_cameras_and_similarity(tmp_path):

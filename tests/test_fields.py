@@ -93,6 +93,26 @@ def test_an_encoder_is_what_it_learned_then_posenc_then_zeros(kind):
     assert not np.any(encoded[:, encoder.size :])
 
 
+@pytest.mark.parametrize("kind", ["frequency", "hash"])
+def test_an_encoding_opens_from_coarse_to_fine(kind):
+    points = jax.random.uniform(jax.random.key(0), (50, 3), minval=-0.5, maxval=0.5)
+    if kind == "frequency":
+        encoder, learned, first = frequency_encoder(4, 2.0), None, 0
+    else:
+        encoder = hash_encoder(HashSpec(levels=3, base=4, finest=8), 0.5, 4, 2.0)
+        learned, first = encoder.init(jax.random.key(1)), 6
+    full = np.asarray(encoder.apply(learned, points))
+    np.testing.assert_array_equal(encoder.apply(learned, points, jnp.float32(1)), full)
+    # Half way 1 + 0.5 * 3 of four frequencies and 1 + 0.5 * 2 of three levels are open;
+    # the position itself always is.
+    levels = np.repeat([1, 1, 0], 2)[:first]
+    waves = np.repeat([1, 1, 0.5, 0], 3)
+    shares = np.concatenate([levels, np.ones(3), waves, waves])
+    shares = np.pad(shares, (0, full.shape[-1] - len(shares)))
+    opened = encoder.apply(learned, points, jnp.float32(0.5))
+    np.testing.assert_allclose(opened, shares * full, atol=1e-6)
+
+
 def test_per_view_is_each_branch_on_its_own_rays(field, params, context):
     samples = make_samples(jax.random.key(3), (V, R))
     out = field.apply(params, samples, context, "per_view")

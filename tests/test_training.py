@@ -13,8 +13,9 @@ from jaxvsnerf.rendering.sampling import ImportanceLevel, UniformLevel
 from jaxvsnerf.training import step as steps
 from jaxvsnerf.training.losses import LossSpec, ray_errors, total_loss
 from jaxvsnerf.training.rays import build_ray_table, draw_rows
+from jaxvsnerf.training.smoothness import DISTANCE, with_roughness
 from jaxvsnerf.training.stages import StageSpec, check_stages, make_optimizer, split_trainable
-from jaxvsnerf.types import Rendering
+from jaxvsnerf.types import FieldOut, Rendering, Samples
 from tests.tiny import (
     EVERYTHING,
     SIZE,
@@ -97,6 +98,36 @@ def test_losses_are_what_their_formulas_say():
     # Two levels of 0.125 + 2 * (0.25 + 0) / 2; the mean over six channels is 0.25 / 6.
     assert loss == pytest.approx(2 * (0.125 + 0.25))
     assert mse == pytest.approx(0.25 / 6)
+
+
+def test_roughness_is_what_opacity_changes_by_over_a_short_way():
+    def wall(samples):
+        """Optical depth 3 where x is positive."""
+        inside = samples.means[..., 0] > 0
+        return FieldOut(jnp.where(inside, 3.0, 0.0), jnp.zeros((*inside.shape, 3)), {})
+
+    x = jnp.linspace(-0.1, 0.1, 41).at[20].set(1e-6)
+    samples = Samples(x[:, None] * jnp.eye(3)[0], None, None, jnp.ones(41), None)
+    rough = np.asarray(with_roughness(wall)(samples).extras["roughness"][..., 0])
+    jump = (1 - np.exp(-3)) ** 2
+    assert np.all(np.isclose(rough, 0.0) | np.isclose(rough, jump))
+    # Directions go both ways: within the distance, some of either side cross the wall.
+    near = np.abs(x) < DISTANCE
+    assert rough[near & (x > 0)].any() and rough[near & (x <= 0)].any() and not rough[~near].any()
+
+
+def test_roughness_is_weighed_as_the_loss_says():
+    rendering = Rendering(
+        jnp.zeros((2, 3)),
+        jnp.zeros(2),
+        None,
+        None,
+        None,
+        {"roughness": jnp.asarray([[0.2], [0.4]])},
+    )
+    spec = LossSpec("mse", smooth=3.0)
+    loss, _ = total_loss((rendering,), jnp.zeros((2, 3)), None, jnp.asarray([1.5, 0.5]), spec)
+    assert loss == pytest.approx(3.0 * (1.5 * 0.2 + 0.5 * 0.4) / 2)
 
 
 @pytest.mark.parametrize(

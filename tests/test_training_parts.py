@@ -14,6 +14,7 @@ from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.fields.views import branch_spread
 from jaxvsnerf.rendering.program import Program
 from jaxvsnerf.training import step as steps
+from jaxvsnerf.training.losses import LossSpec
 from jaxvsnerf.training.stages import StageSpec
 from jaxvsnerf.training.trust import view_trust
 from tests import tiny as t
@@ -23,6 +24,27 @@ HASHED = FieldSpec(
     t.V, depth=3, width=8, shared_layers=1, skip_layer=0, dir_freqs=1, num_heads=2,
     encoding="hash", hash_grid=HashSpec(levels=3, features=2, log2_size=8, base=4, finest=16),
 )  # fmt: skip
+
+
+def test_detail_rises_while_a_stage_goes_from_coarse_to_fine(scene):
+    stage = StageSpec("s", 100, "single", t.EVERYTHING, coarse_to_fine=0.5)
+    detail = [steps.stage_context(scene.context, stage, step).detail for step in (0, 25, 50, 99)]
+    np.testing.assert_allclose(detail, [0.0, 0.5, 1.0, 1.0])
+    all_open = replace(stage, coarse_to_fine=0.0)
+    assert steps.stage_context(scene.context, all_open, 0).detail is None
+
+
+def test_a_step_that_smooths_from_coarse_to_fine_moves_the_parameters(scene):
+    stage = StageSpec("s", 4, "single", t.EVERYTHING, rays=12, warmup=0, coarse_to_fine=0.9)
+    spec = replace(t.step_spec(), loss=LossSpec("mse", smooth=3.0))
+    field, devices = t.make_field(), tuple(jax.local_devices()[:1])
+    rough = steps.make_train_steps(field, stage, spec, devices, 1)
+    start = t.stage_state(field, stage)
+    before = jax.device_get(start.params)
+    placed = [steps.place(x, devices) for x in (start, scene, jax.random.key(7))]
+    state, sums = rough(*placed, 2)
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), before, jax.device_get(state.params))
+    assert moved["shared"]["layer_0"]["kernel"] and np.isfinite(sums.loss)
 
 
 @pytest.fixture(scope="module")

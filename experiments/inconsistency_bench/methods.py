@@ -116,8 +116,8 @@ def with_settings(make_config: Callable[[], ConfigDict], settings: Settings) -> 
 
 
 def count_rays(config: ConfigDict) -> int:
-    """The rays of all stages."""
-    return sum(config[name].steps * config[name].rays for name in assemble.STAGES)
+    """The rays of all stages, of 16 views where their number is left to the views."""
+    return sum(stage.steps * stage.rays for stage in assemble.stage_specs(config, 16))
 
 
 def fit(trainer: Trainer, scene: Any) -> TrainState:
@@ -166,9 +166,9 @@ def train_product(
 def one_stage() -> ConfigDict:
     """The default with stage 1 alone: one NeRF for all views, robust loss, no direction."""
     config = default_config()
-    config.stage1.update(steps=1000, rays=4096, lr_final=2e-4)
+    config.stage1.update(steps=1000, rays=4096, lr_final=2e-4, coarse_to_fine=0.0)
     config.stage2.steps = config.stage3.steps = 0
-    config.loss.trust = 0.0
+    config.loss.update(kind="charbonnier", smooth=0.0, trust=0.0)
     return config
 
 

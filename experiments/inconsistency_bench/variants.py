@@ -106,9 +106,16 @@ VARIANTS: dict[str, Entry] = {
     **{f"distortion-{one:g}": _variant(distorted, distortion=one) for one in (0.01, 0.1)},
     "hull-none": _variant(sampling__hull_dilate_px=24, sampling__hull_outside=0.5),
     "hull-tight": _variant(sampling__hull_dilate_px=1),
+    "smooth": _variant(loss__smooth=1.0),
+    "smooth-none": _variant(loss__smooth=0.0),
+    "coarse-to-fine": _variant(stage1__coarse_to_fine=0.9),
+    "coarse-to-fine-none": _variant(stage1__coarse_to_fine=0.0),
+    "charbonnier": _variant(loss__kind="charbonnier"),
+    "hull-forgiving": _variant(sampling__hull_outside=0.25),
     # How long.
     "half": _variant(length=0.5),
     "longer": _variant(length=1.3),
     "hash-pull-0": _variant(None, hash_grid.get_config, **NONE),
+    "hash-smooth": _variant(None, hash_grid.get_config, loss__smooth=1.0),
 }
 KNOWN: dict[str, Entry] = {**METHODS, **VARIANTS}

@@ -21,12 +21,13 @@ class Encoder(NamedTuple):
     Attributes:
       size: features made of a position.
       init: key -> what it learns, None where it learns nothing.
-      apply: (learned, means [..., 3]) -> [..., aligned(size)] float32, zeros at the end.
+      apply: (learned, means [..., 3], detail) -> [..., aligned(size)] float32, zeros at the
+        end. `detail` [] opens the finer frequencies, see `open_frequencies`; None opens all.
     """
 
     size: int
     init: Callable[[Array], Array | None]
-    apply: Callable[[Array | None, Array], Array]
+    apply: Callable[[Array | None, Array, Array | None], Array]
 
 
 def frequency_encoder(num_freqs: int, position_scale: float) -> Encoder:
@@ -34,7 +35,9 @@ def frequency_encoder(num_freqs: int, position_scale: float) -> Encoder:
     return Encoder(
         size=posenc_size(3, num_freqs),
         init=lambda key: None,
-        apply=lambda learned, means: _posenc_beside(means * position_scale, num_freqs, 0),
+        apply=lambda learned, means, detail=None: _posenc_beside(
+            means * position_scale, num_freqs, 0, detail
+        ),
     )
 
 
@@ -47,9 +50,11 @@ def hash_encoder(
     for one view; the tables, which all views share, hold its details.
     """
 
-    def apply(tables: Array, means: Array) -> Array:
+    def apply(tables: Array, means: Array, detail: Array | None = None) -> Array:
         found = hash_encode(tables, 0.5 + means / (2.0 * half_extent), spec)
-        waves = _posenc_beside(means * position_scale, num_freqs, learned)
+        if detail is not None:
+            found *= jnp.repeat(open_frequencies(detail, spec.levels), spec.features)
+        waves = _posenc_beside(means * position_scale, num_freqs, learned, detail)
         missing = waves.shape[-1] - learned
         return waves + jnp.pad(found, ((0, 0),) * (found.ndim - 1) + ((0, missing),))
 
@@ -59,6 +64,18 @@ def hash_encoder(
         init=lambda key: init_tables(key, spec),
         apply=apply,
     )
+
+
+def open_frequencies(detail: Array, num: int) -> Array:
+    """[num] how far each frequency, coarsest first, is open: 0 to 1.
+
+    Args:
+      detail: [] 0 opens the coarsest alone, 1 all; in between they open one after the other.
+      num: how many there are.
+
+    Source: Nerfies (arXiv:2011.12948) equation 8, rising straight instead of as a cosine.
+    """
+    return jnp.clip(1.0 + detail * (num - 1) - np.arange(num), 0.0, 1.0)
 
 
 def posenc(x: Array, num_freqs: int) -> Array:
@@ -79,8 +96,10 @@ def posenc(x: Array, num_freqs: int) -> Array:
     return jnp.concatenate([x, jnp.sin(scaled), jnp.cos(scaled)], -1)
 
 
-def _posenc_beside(x: Array, num_freqs: int, first: int) -> Array:
+def _posenc_beside(x: Array, num_freqs: int, first: int, detail: Array | None) -> Array:
     """`posenc` from column `first` on, zeros before it and up to the alignment, as one map.
+
+    `detail` opens its frequencies, not the position itself; None opens all.
 
     A concatenation took an H200 as long as two layers of the MLP, twice a step. Every
     product but one is with 0, so that the sums are exact.
@@ -94,6 +113,8 @@ def _posenc_beside(x: Array, num_freqs: int, first: int) -> Array:
     scaled = sum(x[..., c : c + 1] * scales[c] for c in range(channels))
     waves = jnp.where(columns < channels * (1 + num_freqs), jnp.sin(scaled), jnp.cos(scaled))
     waves = jnp.where((columns >= channels) & (columns < size), waves, 0.0)
+    if detail is not None:
+        waves *= open_frequencies(detail, num_freqs)[(columns // channels - 1) % num_freqs]
     return jnp.where((columns >= 0) & (columns < channels), scaled, waves)
 
 

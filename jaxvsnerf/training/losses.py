@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 
+from jaxvsnerf.training.smoothness import ROUGHNESS
 from jaxvsnerf.types import Array, Rendering
 
 KINDS = ("mse", "charbonnier")
@@ -20,19 +21,23 @@ class LossSpec:
         which pictures that disagree call for.
       eps: of Charbonnier, in squared colour units.
       mask_weight: weight of (opacity - mask)^2; 0 leaves it out.
+      smooth: weight of the roughness of what is seen, see `with_roughness`; 0 leaves it out.
     """
 
     kind: str = "charbonnier"
     eps: float = 1e-3
     mask_weight: float = 1.0
+    smooth: float = 0.0
 
     def __post_init__(self):
         if self.kind not in KINDS:
-            raise ValueError(f"loss.kind: expected one of {', '.join(KINDS)}, got {self.kind!r}")
-        if self.eps <= 0 or self.mask_weight < 0:
             raise ValueError(
-                "loss: expected eps > 0 and mask_weight >= 0, "
-                f"got {self.eps} and {self.mask_weight}"
+                f"loss.kind: expected one of {', '.join(KINDS)} or auto, got {self.kind!r}"
+            )
+        if self.eps <= 0 or self.mask_weight < 0 or self.smooth < 0:
+            raise ValueError(
+                "loss: expected eps > 0, mask_weight >= 0 and smooth >= 0, "
+                f"got {self.eps}, {self.mask_weight} and {self.smooth}"
             )
 
     def color(self, rendering: Rendering, rgb: Array) -> Array:
@@ -72,4 +77,6 @@ def total_loss(
         loss += jnp.mean(trust * spec.color(rendering, rgb))
         if mask is not None and spec.mask_weight:
             loss += spec.mask_weight * jnp.mean(trust * (rendering.acc - mask) ** 2)
+        if ROUGHNESS in rendering.extras:
+            loss += spec.smooth * jnp.mean(trust * rendering.extras[ROUGHNESS][..., 0])
     return loss, jnp.mean((renderings[-1].rgb - rgb) ** 2)

@@ -38,6 +38,8 @@ class StageSpec:
         others keep the answer of the average branch. 0 is all. Mode fused only.
       encoding_lr: the encoding learns this many times faster than the rest.
       pull: weight in the loss of what branches are away from their mean, see `branch_spread`.
+      coarse_to_fine: share of the steps in which the encoding's frequencies open one after
+        the other, the coarsest first; 0 has all of them open from the start.
     """
 
     name: str
@@ -52,6 +54,7 @@ class StageSpec:
     combined: int = 0
     encoding_lr: float = 10.0
     pull: float = 0.0
+    coarse_to_fine: float = 0.0
 
     def __post_init__(self):
         if self.mode not in STAGE_MODES:
@@ -79,6 +82,10 @@ class StageSpec:
             raise ValueError(
                 f"{self.name}: expected combined >= 0, encoding_lr >= 0 and pull >= 0, "
                 f"got {self.combined}, {self.encoding_lr} and {self.pull}"
+            )
+        if not 0 <= self.coarse_to_fine <= 1:
+            raise ValueError(
+                f"{self.name}.coarse_to_fine: expected 0 to 1, got {self.coarse_to_fine}"
             )
         if not 0 < self.lr_final <= self.lr_init:
             raise ValueError(

@@ -20,6 +20,7 @@ from jaxvsnerf.rendering.sparse import FieldFn, ask_heaviest, inside_support
 from jaxvsnerf.training.batch import Batch, Scene, StepSpec, draw_batch, rays_per_device, stream
 from jaxvsnerf.training.losses import total_loss
 from jaxvsnerf.training.refresh import grid_density
+from jaxvsnerf.training.smoothness import with_roughness
 from jaxvsnerf.training.stages import (
     StageSpec,
     apply_updates,
@@ -47,15 +48,33 @@ class StepMetrics:
     bad_step: Array
 
 
+def stage_context(context: Context, stage: StageSpec, step: Array) -> Context:
+    """What the field knows at a step: a stage from coarse to fine has not all frequencies."""
+    if not stage.coarse_to_fine:
+        return context
+    last = stage.coarse_to_fine * stage.steps
+    return context.replace(detail=jnp.minimum(step / last, 1.0))
+
+
 def stage_field(
-    field: Field, params: Params, context: Context, stage: StageSpec, grid: DensityGrid | None
+    field: Field,
+    params: Params,
+    context: Context,
+    stage: StageSpec,
+    grid: DensityGrid | None,
+    smooth: bool,
 ) -> FieldFn:
-    """What the stage asks its samples, rays grouped by view."""
+    """What the stage asks its samples, rays grouped by view.
+
+    Choice: `smooth` adds the roughness but in mode fused, where the shape stays as it is.
+    """
     own = None
     if stage.token_mask == "own":
         own = ~jnp.eye(field.spec.num_views, dtype=bool)[:, None, :]
     ask = partial(field.apply, params, context=context, mode=stage.mode, token_mask=own)
-    if stage.mode != "fused" or not stage.combined:
+    if stage.mode != "fused":
+        return with_roughness(ask) if smooth else ask
+    if not stage.combined:
         return ask
     cheap = partial(field.apply, params, context=context, mode="average")
     if grid is not None:
@@ -132,9 +151,11 @@ def train_step(
     local = rays_per_device(stage, field.spec.num_views, num_devices)
     batch = draw_batch(scene, key, device, local, num_devices, spec)
     changing, frozen = split_trainable(state.params, stage.trainable)
+    context = stage_context(scene.context, stage, state.step)
 
     def loss_fn(changing: Params, part: Batch) -> tuple[Array, Array]:
-        ask = stage_field(field, {**frozen, **changing}, scene.context, stage, state.sampler)
+        known = {**frozen, **changing}
+        ask = stage_field(field, known, context, stage, state.sampler, spec.loss.smooth > 0)
         renderings = render_rays(
             {"main": ask}, part.rays, spec.levels, state.sampler, scene.background, part.keys
         )
@@ -154,7 +175,7 @@ def train_step(
     params = {**frozen, **apply_updates(stage, changing, unravel(updates))}
 
     def refresh(grid: DensityGrid) -> DensityGrid:
-        density = grid_density(field, params, scene.context, stage)
+        density = grid_density(field, params, context, stage)
         return update_grid(grid, density, stream(key, "grid"), spec.grid_cells)
 
     sampler = state.sampler

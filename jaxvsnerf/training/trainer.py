@@ -83,6 +83,8 @@ class Trainer:
         samples, views = max(level.num for level in self.spec.levels), 1
         if stage.mode == "fused":
             samples, views = min(stage.combined or samples, samples), shape.num_views
+        if self.spec.loss.smooth and stage.mode != "fused":
+            samples *= 2  # the roughness asks beside each of them
         elements = local * shape.num_views * samples * views * shape.width
         return micro_batches(local, elements, memory_budget(jax.local_devices()[0]))
 

@@ -67,6 +67,11 @@ def default_config() -> ConfigDict:
     return config.lock()
 
 
+def get_config() -> ConfigDict:
+    """The defaults as a config file, for commands that need none."""
+    return default_config()
+
+
 def _data_config() -> dict[str, Any]:
     """Where the pictures come from, see DataSpec."""
     return dict(

@@ -56,7 +56,7 @@ CASES = {
         lambda path, images: _files(path, images, ["0.png", "1.png", "10.png"]),
     ),
     "zero123pp-v1.1": (
-        dict(distance=1.4),
+        dict(distance=1.4, fov_deg=FOV49),
         ([30, 90, 150, 210, 270, 330], [30, -20] * 3, 1.4, FOV49),
         GREY,
         lambda path, images: _sheet(path, images, 3, 2),
@@ -155,7 +155,8 @@ def test_wonder3ds_cut_out_pictures_are_preferred(tmp_path):
     ("name", "given", "message"),
     [
         ("zero123", {}, "azimuth_deg must be given .* renders the poses that it is asked for"),
-        ("zero123pp-v1.1", {}, r"distance must be given .* authors name none.* \(1.09 here\)"),
+        ("zero123pp-v1.1", {"distance": 1.2}, "fov_deg must be given .* never published"),
+        ("zero123pp-v1.1", {"fov_deg": 49.13}, r"distance must be given .*\(1.09 here\)"),
         ("sv3d", {}, r"distance must be given .* authors never published it.* \(1.65 here\)"),
         ("sv3d", {"distance": 1.6}, "input_elevation_deg must be given .* nobody but you"),
         ("mvdream", {"distance": 1.6}, "fov_deg must be given .* 15 to 60 degrees"),
@@ -226,7 +227,7 @@ def test_parallel_silhouettes_carve_what_their_shadows_share_and_nothing_of_the_
 def test_the_real_zero123pp_sheet_gets_masks_of_the_object_alone():
     path = "zero123pp/chair/sheet.png"
     views = load_dataset(
-        DataSpec(kind="auto", path=path, rig="zero123pp-v1.1", distance=1.2)
+        DataSpec(kind="auto", path=path, rig="zero123pp-v1.1", distance=1.2, fov_deg=49.13)
     ).inputs
     assert views.images.shape == (6, 320, 320, 3)
     np.testing.assert_allclose(views.background, GREY, atol=2 / 255)

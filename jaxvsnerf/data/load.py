@@ -59,6 +59,26 @@ def load_dataset(spec: DataSpec) -> Dataset:
 def _load(spec: DataSpec, background: np.ndarray | None) -> Dataset:
     if spec.kind == "toy":
         return _toy(spec, background)
+    inputs, truth, has_poses = load_source(spec, background)
+    clean = None if has_poses else _clean(inputs, truth, spec.views)
+    return _moved(Dataset(inputs, truth, clean, source_to_cube(spec, inputs, has_poses)))
+
+
+def load_source(
+    spec: DataSpec, background: np.ndarray | None
+) -> tuple[ViewSet, ViewSet | None, bool]:
+    """Input and truth pictures, cameras still in the source's frame.
+
+    Args:
+      spec: what to load, other than the toy.
+      background: [3], or None to find it.
+
+    Returns:
+      Inputs; truth or None; whether the source has poses of its own.
+
+    Raises:
+      FileNotFoundError, ValueError: see `load_dataset`.
+    """
     path = find_path(spec.path)
     kind = recognize_kind(path) if spec.kind == "auto" else spec.kind
     axis, has_poses = None, kind in ("transforms", "colmap")
@@ -81,8 +101,7 @@ def _load(spec: DataSpec, background: np.ndarray | None) -> Dataset:
     if truth is not None:
         mask = "none" if spec.mask == "none" else "auto"
         truth = make_view_set(truth, inputs.background, mask, spec.mask_threshold, spec.downscale)
-    clean = None if has_poses else _clean(inputs, truth, spec.views)
-    return _moved(Dataset(inputs, truth, clean, _similarity(spec, inputs, has_poses)))
+    return inputs, truth, has_poses
 
 
 def recognize_kind(path: Path) -> str:
@@ -218,7 +237,12 @@ def _clean(inputs: ViewSet, truth: ViewSet | None, views: Sequence[int]) -> np.n
     return truth.images[list(views)] if views else truth.images
 
 
-def _similarity(spec: DataSpec, inputs: ViewSet, has_poses: bool) -> Similarity:
+def source_to_cube(spec: DataSpec, inputs: ViewSet, has_poses: bool) -> Similarity:
+    """The similarity given, or found from the masks where the source has its own poses.
+
+    Raises:
+      ValueError: none can be found.
+    """
     if spec.similarity:
         return explicit_similarity(spec.similarity)
     if has_poses:

@@ -84,16 +84,21 @@ ZERO123 = Rig(
 )
 
 # Source: README of SUDO-AI-3D/zero123plus (azimuths relative to the input, absolute
-# elevations, 3 x 2 views of 320 px on grey); the authors in its issue 68 (v1.1 has
-# Zero123's angle of view, atan(16 / 35) * 2; issue 39 gives the same formula).
+# elevations, 3 x 2 views of 320 px on grey; only v1.2 "unifies the output field of view").
+# The authors name Zero123's angle, atan(16 / 35) * 2, for what v1.1 was trained on (issues 39
+# and 68), but a real sheet may agree better with another: what comes out follows the input.
 ZERO123PP_V11 = Rig(
     azimuth_deg=(30.0, 90.0, 150.0, 210.0, 270.0, 330.0),
     elevation_deg=(30.0, -20.0) * 3,
-    fov_deg=ZERO123.fov_deg,
     input_deg=(0.0, None),
     sheet=(3, 2),
     open={
-        "distance": "Zero123++ v1.1 changes it with the input and its authors name none" + _SCALE
+        "fov_deg": (
+            "of Zero123++ v1.1's output it was never published: it follows the input, and only "
+            "v1.2 has one for all; training pictures had 49.13, compare a few with `python -m "
+            "jaxvsnerf.inspect`"
+        ),
+        "distance": "Zero123++ v1.1 changes it with the input and its authors name none" + _SCALE,
     },
 )
 

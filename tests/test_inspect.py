@@ -8,7 +8,8 @@ from PIL import Image
 
 from jaxvsnerf import inspect
 from jaxvsnerf.config import default_config
-from jaxvsnerf.data.mistakes import AS_GIVEN, diagnose, order_corrections, pose_corrections
+from jaxvsnerf.data.corrections import order_corrections, pose_corrections
+from jaxvsnerf.data.mistakes import AS_GIVEN, diagnose
 from jaxvsnerf.geometry.cameras import identity_similarity, transform_cameras
 from jaxvsnerf.types import Similarity
 from tests import commands

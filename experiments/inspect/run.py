@@ -19,9 +19,10 @@ import numpy as np
 from absl import flags
 
 from jaxvsnerf import cli
+from jaxvsnerf.data.corrections import LENS, ORDER
 from jaxvsnerf.data.inconsistency import simulate
 from jaxvsnerf.data.load import DataSpec, find_path, load_dataset
-from jaxvsnerf.data.mistakes import AS_GIVEN, LENS, ORDER, Diagnosis, diagnose
+from jaxvsnerf.data.mistakes import AS_GIVEN, Diagnosis, diagnose
 from jaxvsnerf.data.rigs import complete_rig, rig_cameras
 from jaxvsnerf.data.severity import SEVERITIES
 from jaxvsnerf.data.toy import render_toy

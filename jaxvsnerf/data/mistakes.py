@@ -27,10 +27,10 @@ FINER = 1.14
 # How much better a correction must do than the cameras as given before it is believed: right
 # sets, real ones among them, stay below (experiments/inspect).
 MARGIN = 0.05
-# Another angle of view changes little in a ring of views, but then in all of them: believed where
-# the gain is this large and so many standard errors, over the views, from none. Fewer views than
-# these have no standard error to speak of.
-LENS_MARGIN = 0.008
+# Another angle of view changes little in a ring of views: believed where the gain is large, or
+# small but in all views, that is, so many standard errors from none. Few views tell neither.
+LENS_MARGIN = 0.03
+LENS_SMALL = 0.008
 LENS_ERRORS = 5.5
 LENS_VIEWS = 6
 # Loss of silhouettes (IoU) that tells of an object that the sampled cube cuts off.
@@ -129,9 +129,10 @@ def _believed(findings: Sequence[Finding], given: Finding) -> Finding | None:
         if one.name != LENS:
             if gain > MARGIN:
                 return one
-        elif gain > LENS_MARGIN and len(one.views) >= LENS_VIEWS:
+        elif gain > LENS_SMALL and len(one.views) >= LENS_VIEWS:
             gains = one.views - given.views
-            if gains.mean() > LENS_ERRORS * gains.std(ddof=1) / np.sqrt(len(gains)):
+            error = gains.std(ddof=1) / np.sqrt(len(gains))
+            if gain > LENS_MARGIN or gains.mean() > LENS_ERRORS * error:
                 return one
     return None
 

@@ -14,6 +14,8 @@ version = next(
 export = ["scikit-image", "trimesh", "imageio-ffmpeg", "jinja2"]
 # Scores of the geometry: winding numbers (libigl) and first hits of rays (embreex).
 geometry = ["trimesh", "libigl>=2.5", "embreex"]
+# COLMAP's own reader of its models, 38 MB; only sources of that kind need it.
+colmap = ["pycolmap>=3.12"]
 
 setup(
     name="jaxvsnerf",
@@ -43,11 +45,12 @@ setup(
     extras_require={
         "export": export,
         "geometry": geometry,
+        "colmap": colmap,
         # Only for studies over several machines, and heavy (over 100 MB with what it brings),
         # so neither an ordinary install nor the tests ask for it.
         "cluster": ["ray>=2.9"],
         "gpu": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
-        "test": [*export, *geometry, "pytest>=8", "pytest-xdist>=3"],
+        "test": [*export, *geometry, *colmap, "pytest>=8", "pytest-xdist>=3"],
     },
 )

@@ -48,16 +48,17 @@ def define_workdir() -> flags.FlagHolder:
     return flags.DEFINE_string("workdir", "", "Folder of the run.")
 
 
-def run(main: Callable[[Sequence[str]], int | None]) -> None:
+def run(main: Callable[[Sequence[str]], int | None], positional: int = 0) -> None:
     """Runs a command: a clear line and a status other than 0 where the input is wrong.
 
     Args:
       main: the command; the status it returns, or None for 0, is the process's.
+      positional: how many arguments may stand beside the flags.
     """
 
     def guarded(argv: Sequence[str]) -> int:
-        if len(argv) > 1:
-            print(f"error: unknown argument {argv[1]!r}; see --help", file=sys.stderr)
+        if len(argv) > 1 + positional:
+            print(f"error: unknown argument {argv[-1]!r}; see --help", file=sys.stderr)
             return 2
         logging.set_verbosity(logging.WARNING)
         logging.use_absl_handler()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 
 def default_config() -> ConfigDict:
@@ -70,25 +71,33 @@ def default_config() -> ConfigDict:
     return config.lock()
 
 
+def get_config() -> ConfigDict:
+    """The defaults as a config file, for commands that need none."""
+    return default_config()
+
+
 def _data_config() -> dict[str, Any]:
     """Where the pictures come from, see DataSpec."""
     return dict(
-        kind="strip",
+        kind="auto",
         path="",
         truth="",
         mesh="",
         rig="syncdreamer",
         views=(),
         input_view=-1,
-        background=(1.0, 1.0, 1.0),
+        # () finds it in the borders.
+        background=(),
         mask="auto",
         mask_threshold=0.04,
         downscale=1,
         similarity=(),
         azimuth_deg=(),
-        elevation_deg=(30.0,),
-        distance=1.5,
-        fov_deg=49.13,
+        elevation_deg=(),
+        # What is () or None is as the rig says.
+        distance=placeholder(float),
+        fov_deg=placeholder(float),
+        input_elevation_deg=placeholder(float),
         pixel_center=0.5,
         size=64,
         num_views=16,

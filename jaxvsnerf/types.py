@@ -23,10 +23,15 @@ Params = dict[str, Any]
 
 @flax.struct.dataclass
 class Cameras:
-    """V pinhole cameras that share one picture size.
+    """V cameras that share one picture size, each perspective or orthographic.
+
+    With p = K[2, 2], which is 1 for perspective and 0 for orthographic (parallel rays), a
+    point (X, Y, Z) of the camera's frame is seen at K[:2, :2] (X, Y) / w + K[:2, 2], where
+    w = p Z + (1 - p).
 
     Attributes:
-      intrinsics: [V, 3, 3] K in pixels.
+      intrinsics: [V, 3, 3] K; its focal lengths are in pixels, of an orthographic camera in
+        pixels per unit of length.
       w2c: [V, 3, 4] world-to-camera [R | t], OpenCV axes.
       width: picture width in pixels, static.
       height: picture height in pixels, static.
@@ -113,7 +118,8 @@ class Rays:
       origins: [..., 3].
       directions: [..., 3], depth along the optical axis grows by 1 per unit of t.
       viewdirs: [..., 3] unit length.
-      radii: [..., 1] radius of the pixel's cone at t = 1 (mip-NeRF's footprint).
+      radii: [..., 1] radius of the pixel's cone at t = 1 (mip-NeRF's footprint); of parallel
+        rays, of its cylinder.
       near: [..., 1] t where the ray enters the object's cube.
       far: [..., 1] t where it leaves; a ray that misses has far - near tiny.
       view_index: [...] int32 index of the camera a ray belongs to.

@@ -105,7 +105,7 @@ def test_a_resumed_log_repeats_nothing_and_forgets_a_cut_line(tmp_path):
         ({"stage1.coarse_to_fine": 1.5}, "stage1.coarse_to_fine: expected 0 to 1"),
         ({"loop.report_every": 0}, "report_every"),
         ({"stage1.mode": "fused"}, "single -> per_view -> fused"),
-        ({"data.kind": "video"}, "strip"),
+        ({"data.kind": "film"}, "strip"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(change, message):

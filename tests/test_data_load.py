@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jaxvsnerf.data.load import DataSpec, find_path, load_dataset
-from jaxvsnerf.data.rigs import SYNCDREAMER, orbit_rig, rig_cameras
+from jaxvsnerf.data.rigs import SYNCDREAMER, complete_rig, rig_cameras
 from jaxvsnerf.data.toy import render_toy
 from jaxvsnerf.geometry.cameras import camera_centers, orbit_cameras
 
@@ -96,6 +96,7 @@ def test_the_input_view_is_the_rigs_or_the_one_that_is_named(tmp_path):
     data = load_dataset(replace(spec, input_view=8))
     np.testing.assert_array_equal(data.inputs.input_axis, data.inputs.cameras.w2c[1, 2, :3])
     orbit = replace(spec, rig="orbit", azimuth_deg=tuple(22.5 * k for k in range(16)))
+    orbit = replace(orbit, elevation_deg=30.0, distance=1.5, fov_deg=49.1)
     assert load_dataset(orbit).inputs.input_axis is None
     with pytest.raises(ValueError, match="input_view must be one of the views"):
         replace(spec, input_view=5)
@@ -137,7 +138,15 @@ def test_an_orbit_of_non_square_pictures(tmp_path):
 
 def test_one_elevation_serves_all_views(tmp_path):
     path = _folder(tmp_path / "f", 2)
-    spec = DataSpec(kind="folder", path=path, rig="orbit", azimuth_deg=(0, 180), elevation_deg=15)
+    spec = DataSpec(
+        kind="folder",
+        path=path,
+        rig="orbit",
+        azimuth_deg=(0, 180),
+        elevation_deg=15,
+        distance=1.5,
+        fov_deg=50.0,
+    )
     cameras = load_dataset(spec).inputs.cameras
     expected = orbit_cameras([0, 180], 15, 1.5, 9, 9, 9)
     np.testing.assert_allclose(cameras.w2c, expected.w2c, atol=1e-6)
@@ -177,14 +186,34 @@ def test_mask_none_leaves_masks_unknown(tmp_path):
     assert load_dataset(spec).inputs.masks is None
 
 
-def test_a_strip_on_another_background_says_how_to_get_masks(tmp_path):
+def test_a_strip_on_another_background_gets_masks_and_that_background(tmp_path):
     dark = np.concatenate([_blob(24, 24, 0.9, 0.1)] * 16, 1)
     _save(tmp_path / "s.png", dark)
+    spec = DataSpec(kind="strip", path=str(tmp_path / "s.png"))
+    grey = round(0.1 * 255) / 255
+    for given in (spec, replace(spec, background=(grey,) * 3)):
+        views = load_dataset(given).inputs
+        assert views.masks.mean() == pytest.approx(0.25)
+        np.testing.assert_allclose(views.background, grey)
+    with pytest.raises(ValueError, match="no masks can be made .* set background"):
+        load_dataset(replace(spec, background="white"))
+
+
+def test_views_on_different_backgrounds_are_laid_on_one(tmp_path):
+    shades = [round((0.3 + 0.02 * k) * 255) / 255 for k in range(16)]
+    _save(tmp_path / "s.png", np.concatenate([_blob(24, 24, 0.9, s) for s in shades], 1))
+    views = load_dataset(DataSpec(kind="strip", path=str(tmp_path / "s.png"))).inputs
+    np.testing.assert_array_equal(views.masks, np.repeat(views.masks[:1], 16, 0))
+    assert views.masks[0].mean() == pytest.approx(0.25)
+    np.testing.assert_allclose(views.background, np.median(shades))
+    np.testing.assert_allclose(views.images[:, 0, 0], np.median(shades))
+
+
+def test_a_border_without_one_colour_gives_no_masks(tmp_path):
+    noise = np.random.default_rng(0).uniform(size=(24, 24 * 16, 3))
+    _save(tmp_path / "s.png", noise)
     with pytest.raises(ValueError, match="no masks can be made .* set background"):
         load_dataset(DataSpec(kind="strip", path=str(tmp_path / "s.png")))
-    grey = round(0.1 * 255) / 255
-    spec = DataSpec(kind="strip", path=str(tmp_path / "s.png"), background=(grey,) * 3)
-    assert load_dataset(spec).inputs.masks.mean() == pytest.approx(0.25)
 
 
 def test_an_empty_view_is_named(tmp_path):
@@ -230,8 +259,10 @@ def test_paths_are_also_tried_under_the_data_variable(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "video"}, "kind must be 'strip' | 'folder' | 'transforms' | 'toy', got 'video'"),
-        ({"rig": "zero"}, "rig must be 'syncdreamer' | 'orbit', got 'zero'"),
+        ({"kind": "film"}, "kind must be 'auto' | 'strip' | 'folder' | 'video' | 'transforms'"),
+        ({"rig": "zero"}, "'orbit' | 'grid:RxC' (R rows of C views), got 'zero'"),
+        ({"rig": "grid:0x4"}, "got 'grid:0x4'"),
+        ({"distance": "far"}, "distance must be of numbers, got 'far'"),
         ({"mask": "magic"}, "mask must be 'auto' | 'alpha' | 'background' | 'none', got 'magic'"),
         ({"severity": "wild"}, "severity must be"),
         ({"path": ""}, "path is empty: kind='strip' needs"),
@@ -239,7 +270,7 @@ def test_paths_are_also_tried_under_the_data_variable(tmp_path, monkeypatch):
         ({"downscale": 1.5}, "downscale must be whole numbers"),
         ({"views": (0, -1)}, "views must be whole numbers of at least 0, got -1"),
         ({"mask_threshold": 0.0}, "mask_threshold must lie within (0, 1), got 0.0"),
-        ({"background": "black"}, "background must be 'white' or (r, g, b) in [0, 1], got 'black'"),
+        ({"background": "black"}, "background must be 'auto' | 'white' or (r, g, b)"),
         ({"background": (1, 2, 3)}, "background must be 'white' or three numbers"),
         ({"background": (float("nan"), 0, 0)}, "background must be 'white' or three numbers"),
         ({"similarity": (1.0, 2.0)}, "four finite numbers (scale, tx, ty, tz)"),
@@ -267,7 +298,10 @@ def test_views_that_do_not_exist_or_repeat_are_refused(tmp_path, views, message)
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        (((), (30.0,), 1.5, 40.0), "an orbit needs azimuth_deg"),
+        (((), (30.0,), 1.5, 40.0), "azimuth_deg must be given for rig 'orbit'"),
+        (((0.0,), (), 1.5, 40.0), "elevation_deg must be given for rig 'orbit'"),
+        (((0.0,), (0.0,), None, 40.0), "distance must be given for rig 'orbit'"),
+        (((0.0,), (0.0,), 1.5, None), "fov_deg must be given for rig 'orbit'"),
         (((0.0, 1.0, 2.0), (1.0, 2.0), 1.5, 40.0), "elevation_deg has 2 angles for 3 azimuths"),
         (((0.0,), (100.0,), 1.5, 40.0), "elevation_deg must lie within"),
         (((0.0,), (0.0,), 0.0, 40.0), "distance must be positive"),
@@ -277,7 +311,7 @@ def test_views_that_do_not_exist_or_repeat_are_refused(tmp_path, views, message)
 )
 def test_an_impossible_orbit_is_refused(numbers, message):
     with pytest.raises(ValueError, match=message):
-        orbit_rig(*numbers)
+        complete_rig("orbit", *numbers)
 
 
 @needs_data

@@ -13,6 +13,7 @@ from jaxvsnerf.geometry.cameras import (
     cube_interval,
     image_rays,
     inverse_similarity,
+    magnification,
     optical_axes,
     orbit_cameras,
     pixel_rays,
@@ -99,8 +100,60 @@ def test_cube_interval_of_a_hit_and_of_a_miss():
     assert 0 < far[1, 0] - near[1, 0] < 1e-5
 
 
-def test_a_similarity_leaves_projections_unchanged():
-    cameras = _rig(96, 64)
+def _parallel(width=96, height=64, views=16):
+    azimuth = [360.0 / views * k for k in range(views)]
+    return orbit_cameras(azimuth, 30.0, 2.0, float(height), width, height, orthographic=True)
+
+
+def test_an_orthographic_camera_sees_lengths_alike_at_every_depth():
+    camera = orbit_cameras([0.0], 0.0, 2.0, 50.0, 64, 64, orthographic=True)
+    points = jnp.array([[0.5, 0.2, 0.1], [-0.5, 0.2, 0.1]])
+    pixels, depth = project(camera.intrinsics[0], camera.w2c[0], points)
+    # 50 px a unit: +y is right, +z is up; depth is 2 - x.
+    np.testing.assert_allclose(pixels, [[42, 27], [42, 27]], atol=1e-4)
+    np.testing.assert_allclose(depth, [1.5, 2.5], atol=1e-6)
+
+
+def test_orthographic_rays_are_parallel_and_pass_through_what_they_were_projected_from():
+    cameras = _parallel()
+    points = np.random.default_rng(0).uniform(-0.4, 0.4, (16, 50, 3)).astype(np.float32)
+    for view in range(16):
+        pixels, depth = project(cameras.intrinsics[view], cameras.w2c[view], points[view])
+        rays = pixel_rays(cameras, jnp.full(50, view), pixels)
+        reached = rays.origins + depth[:, None] * rays.directions
+        np.testing.assert_allclose(reached, points[view], atol=2e-5)
+        np.testing.assert_allclose(rays.directions, rays.viewdirs, atol=1e-6)
+        axis = np.broadcast_to(optical_axes(cameras)[view], (50, 3))
+        np.testing.assert_allclose(rays.directions, axis, atol=1e-6)
+        assert np.all(rays.near[:, 0] <= depth) and np.all(depth <= rays.far[:, 0])
+
+
+def test_magnification_is_what_projection_does_to_a_small_step():
+    step = 1e-2
+    for cameras in (_rig(96, 64), _parallel()):
+        for view in (0, 5):
+            right = np.asarray(cameras.w2c)[view, 0, :3] * step
+            ends = jnp.array([[0.0, 0.0, 0.0], right])
+            pixels, depth = project(cameras.intrinsics[view], cameras.w2c[view], ends)
+            expected = magnification(cameras, np.full(16, float(depth[0])))[view, 0]
+            np.testing.assert_allclose((pixels[1, 0] - pixels[0, 0]) / step, expected, rtol=1e-3)
+
+
+def test_an_orthographic_camera_in_a_set_leaves_the_others_alone():
+    both = [_rig(96, 64), _parallel()]
+    mixed = both[0].replace(
+        intrinsics=np.concatenate([c.intrinsics[:1] for c in both]),
+        w2c=np.concatenate([c.w2c[:1] for c in both]),
+    )
+    for view, cameras in enumerate(both):
+        alone, within = image_rays(cameras, 0), image_rays(mixed, view)
+        np.testing.assert_array_equal(alone.origins, within.origins)
+        np.testing.assert_array_equal(alone.directions, within.directions)
+
+
+@pytest.mark.parametrize("make", [_rig, _parallel])
+def test_a_similarity_leaves_projections_unchanged(make):
+    cameras = make(96, 64)
     turn = _turn(np.array([2.0, -1.0, 2.0]) / 3.0, 0.8)
     similarity = Similarity(np.float32(3.7), turn, np.array([5.0, -2.0, 1.0]))
     points = np.random.default_rng(1).uniform(-0.4, 0.4, (40, 3)).astype(np.float32)

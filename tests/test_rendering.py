@@ -281,3 +281,13 @@ def test_a_rays_samples_do_not_depend_on_its_neighbours(rays):
         -1
     ]
     np.testing.assert_array_equal(whole.t_edges[300:], part.t_edges)
+
+
+def test_a_ball_seen_by_parallel_rays_is_a_disc_of_its_own_size_at_any_distance():
+    field = {"main": ball_field}
+    for distance in (1.0, 3.0):
+        cameras = orbit_cameras([20.0], 30.0, distance, 40.0, 40, 40, orthographic=True)
+        out = render_rays(field, image_rays(cameras, 0), (UniformLevel(96),), None, WHITE)[-1]
+        # 40 px a unit: the disc has radius 0.3 * 40 = 12 px, and its middle is 0.3 nearer.
+        assert float(out.acc.sum()) == pytest.approx(np.pi * 12**2, rel=0.03)
+        assert float(out.distance[20, 20]) == pytest.approx(distance - RADIUS, abs=0.02)

@@ -118,8 +118,10 @@ def _shift(points: np.ndarray, by: np.ndarray, fields: ViewFields) -> np.ndarray
 
     def project(points: np.ndarray) -> np.ndarray:
         w2c = fields.w2c
-        image = (points @ w2c[:, :3].T + w2c[:, 3]) @ fields.intrinsics.T
-        return image[..., :2] / image[..., 2:]
+        camera = points @ w2c[:, :3].T + w2c[:, 3]
+        perspective = fields.intrinsics[2, 2]
+        camera[..., 2] = perspective * camera[..., 2] + (1.0 - perspective)
+        return (camera @ fields.intrinsics.T)[..., :2] / camera[..., 2:]
 
     points = points.astype(np.float64)  # of which small shifts leave enough digits
     return project(points + by) - project(points)

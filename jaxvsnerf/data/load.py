@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxvsnerf.data.rigs import NAMED_RIGS, Rig, orbit_rig, rig_input_axis
-from jaxvsnerf.data.sheets import read_folder, read_strip
+from jaxvsnerf.data import video
+from jaxvsnerf.data.colmap import find_model, read_colmap
+from jaxvsnerf.data.rigs import Rig, complete_rig, rig_input_axis
+from jaxvsnerf.data.sheets import read_folder, read_strip, read_video
 from jaxvsnerf.data.similarity import explicit_similarity, find_similarity
 from jaxvsnerf.data.spec import DataSpec, background_color
 from jaxvsnerf.data.toy import toy_dataset
@@ -54,15 +56,37 @@ def load_dataset(spec: DataSpec) -> Dataset:
     )
 
 
-def _load(spec: DataSpec, background: np.ndarray) -> Dataset:
+def _load(spec: DataSpec, background: np.ndarray | None) -> Dataset:
     if spec.kind == "toy":
         return _toy(spec, background)
-    axis = None
-    if spec.kind == "transforms":
-        inputs, truth = _read_transforms(spec)
+    inputs, truth, has_poses = load_source(spec, background)
+    clean = None if has_poses else _clean(inputs, truth, spec.views)
+    return _moved(Dataset(inputs, truth, clean, source_to_cube(spec, inputs, has_poses)))
+
+
+def load_source(
+    spec: DataSpec, background: np.ndarray | None
+) -> tuple[ViewSet, ViewSet | None, bool]:
+    """Input and truth pictures, cameras still in the source's frame.
+
+    Args:
+      spec: what to load, other than the toy.
+      background: [3], or None to find it.
+
+    Returns:
+      Inputs; truth or None; whether the source has poses of its own.
+
+    Raises:
+      FileNotFoundError, ValueError: see `load_dataset`.
+    """
+    path = find_path(spec.path)
+    kind = recognize_kind(path) if spec.kind == "auto" else spec.kind
+    axis, has_poses = None, kind in ("transforms", "colmap")
+    if has_poses:
+        inputs, truth = (_read_transforms if kind == "transforms" else _read_colmap)(spec, path)
     else:
         rig = _rig(spec)
-        inputs = _read_sheet(spec.kind, find_path(spec.path), rig)
+        inputs = _READERS[kind](path, rig)
         truth = _read_truth(spec.truth, rig)
         inputs, truth = (_centered(one, spec.pixel_center) for one in (inputs, truth))
         inputs, axis = choose_views(inputs, spec.views), rig_input_axis(rig)
@@ -72,13 +96,22 @@ def _load(spec: DataSpec, background: np.ndarray) -> Dataset:
         spec.mask,
         spec.mask_threshold,
         spec.downscale,
-        need_masks=spec.kind != "transforms",
+        need_masks=not has_poses,
     ).replace(input_axis=axis)
     if truth is not None:
         mask = "none" if spec.mask == "none" else "auto"
-        truth = make_view_set(truth, background, mask, spec.mask_threshold, spec.downscale)
-    clean = None if spec.kind == "transforms" else _clean(inputs, truth, spec.views)
-    return _moved(Dataset(inputs, truth, clean, _similarity(spec, inputs)))
+        truth = make_view_set(truth, inputs.background, mask, spec.mask_threshold, spec.downscale)
+    return inputs, truth, has_poses
+
+
+def recognize_kind(path: Path) -> str:
+    """The kind of source, see DataSpec, that an existing file or folder looks like."""
+    if path.is_file():
+        kinds = {".json": "transforms", **dict.fromkeys(video.SUFFIXES, "video")}
+        return kinds.get(path.suffix.lower(), "strip")
+    if any((path / name).is_file() for name in ("transforms.json", "transforms_train.json")):
+        return "transforms"
+    return "colmap" if find_model(path) else "folder"
 
 
 def find_path(path: str) -> Path:
@@ -101,7 +134,7 @@ def find_path(path: str) -> Path:
     raise FileNotFoundError(f"nothing at {' nor at '.join(tried)}{hint}")
 
 
-def _toy(spec: DataSpec, background: np.ndarray) -> Dataset:
+def _toy(spec: DataSpec, background: np.ndarray | None) -> Dataset:
     """The toy at the chosen views; its exact masks, or none."""
     check_views(spec.views, spec.num_views)
     dataset = toy_dataset(spec.size, spec.num_views, spec.severity, spec.seed, background)
@@ -121,24 +154,24 @@ def _toy(spec: DataSpec, background: np.ndarray) -> Dataset:
 
 
 def _rig(spec: DataSpec) -> Rig:
-    if spec.rig != "orbit":
-        return NAMED_RIGS[spec.rig]
     azimuth, elevation = (
         tuple(np.atleast_1d(angles).tolist()) for angles in (spec.azimuth_deg, spec.elevation_deg)
     )
-    return orbit_rig(azimuth, elevation, spec.distance, spec.fov_deg)
+    lens = spec.distance, spec.fov_deg, spec.input_elevation_deg
+    return complete_rig(spec.rig, azimuth, elevation, *lens)
 
 
-def _read_sheet(kind: str, path: Path, rig: Rig) -> PosedPictures:
-    return read_strip(path, rig) if kind == "strip" else read_folder(path, rig)
+_READERS = {"strip": read_strip, "folder": read_folder, "video": read_video}
 
 
 def _read_truth(truth: str, rig: Rig) -> PosedPictures | None:
-    """Truth of a rig: a folder, or else a strip."""
+    """Truth of a rig: a folder of counted files, or else a strip."""
     if not truth:
         return None
     path = find_path(truth)
-    return _read_sheet("folder" if path.is_dir() else "strip", path, rig)
+    if path.is_dir():
+        return read_folder(path, replace(rig, views=()))
+    return read_strip(path, rig)
 
 
 def _centered(pictures: PosedPictures | None, pixel_center: float) -> PosedPictures | None:
@@ -150,19 +183,15 @@ def _centered(pictures: PosedPictures | None, pixel_center: float) -> PosedPictu
     return replace(pictures, cameras=pictures.cameras.replace(intrinsics=intrinsics))
 
 
-def _read_transforms(spec: DataSpec) -> tuple[PosedPictures, PosedPictures | None]:
+def _read_transforms(spec: DataSpec, path: Path) -> tuple[PosedPictures, PosedPictures | None]:
     """Input and truth pictures; only chosen frames are decoded."""
-    path = find_path(spec.path)
     source = _transforms_file(path, "transforms_train.json")
     frames = read_transforms(source)
     held_out = [frame for frame in frames if frame.split == "test"]
     frames = [frame for frame in frames if frame.split == "train"]
     if not frames:
         raise ValueError(f"{source} has no training frames: its file lists leave none for training")
-    if spec.views:
-        check_views(spec.views, len(frames))
-        frames = [frames[index] for index in spec.views]
-    inputs = load_frames(frames, source.parent)
+    inputs = load_frames(_chosen(frames, spec.views), source.parent)
     if spec.truth:
         source = _transforms_file(find_path(spec.truth), "transforms_test.json")
         held_out = read_transforms(source)
@@ -170,6 +199,21 @@ def _read_transforms(spec: DataSpec) -> tuple[PosedPictures, PosedPictures | Non
         source = path / "transforms_test.json"
         held_out = read_transforms(source)
     return inputs, _load_some(held_out, source.parent)
+
+
+def _read_colmap(spec: DataSpec, path: Path) -> tuple[PosedPictures, None]:
+    """Input pictures; a model knows no truth."""
+    if spec.truth:
+        raise ValueError(f"truth must be '' for kind='colmap', got {spec.truth!r}")
+    frames, folder = read_colmap(path)
+    return load_frames(_chosen(frames, spec.views), folder), None
+
+
+def _chosen(frames: list[Frame], views: Sequence[int]) -> list[Frame]:
+    if not views:
+        return frames
+    check_views(views, len(frames))
+    return [frames[index] for index in views]
 
 
 def _load_some(frames: list[Frame], folder: Path) -> PosedPictures | None:
@@ -193,10 +237,15 @@ def _clean(inputs: ViewSet, truth: ViewSet | None, views: Sequence[int]) -> np.n
     return truth.images[list(views)] if views else truth.images
 
 
-def _similarity(spec: DataSpec, inputs: ViewSet) -> Similarity:
+def source_to_cube(spec: DataSpec, inputs: ViewSet, has_poses: bool) -> Similarity:
+    """The similarity given, or found from the masks where the source has its own poses.
+
+    Raises:
+      ValueError: none can be found.
+    """
     if spec.similarity:
         return explicit_similarity(spec.similarity)
-    if spec.kind == "transforms":
+    if has_poses:
         return find_similarity(inputs.cameras, inputs.masks)
     return identity_similarity()
 

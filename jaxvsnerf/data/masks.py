@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from scipy import ndimage
@@ -84,9 +85,58 @@ def _holes(
 
 def border_is_background(rgb: np.ndarray, background: np.ndarray, threshold: float) -> bool:
     """Whether at least half of the picture's border has the background's colour."""
-    near = np.abs(rgb - np.asarray(background, rgb.dtype)).max(-1) <= threshold
-    border = np.concatenate([near[0], near[-1], near[1:-1, 0], near[1:-1, -1]])
-    return bool(border.mean() >= 0.5)
+    near = np.abs(_border(rgb) - np.asarray(background, rgb.dtype)).max(-1) <= threshold
+    return bool(near.mean() >= 0.5)
+
+
+def border_color(rgb: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray | None:
+    """The colour of a picture's background: the median of its border, channel by channel.
+
+    Args:
+      rgb: [height, width, 3] in [0, 1].
+      threshold: see `mask_from_background`.
+
+    Returns:
+      [3] float32, or None where less than half of the border has that colour.
+    """
+    color = np.median(_border(rgb), axis=0).astype(np.float32)
+    return color if border_is_background(rgb, color, threshold) else None
+
+
+def find_backgrounds(
+    rgbs: Sequence[np.ndarray],
+    alphas: Sequence[np.ndarray | None],
+    threshold: float = THRESHOLD,
+) -> np.ndarray:
+    """The colour behind the object in each picture, from the borders.
+
+    Pictures whose alpha is used say nothing; what is white within the threshold is white, and
+    so is everything where a border has no one colour.
+
+    Args:
+      rgbs: V pictures, not composited.
+      alphas: V alpha channels, None where a picture has none.
+      threshold: see `mask_from_background`.
+
+    Returns:
+      [V, 3] float32; pictures with alpha have the median of the others.
+    """
+    opaque = [a is None or bool((a >= 1).all()) for a in alphas]
+    pairs = zip(rgbs, opaque, strict=True)
+    colors = [border_color(rgb, threshold) if seen else None for rgb, seen in pairs]
+    known = [color for color in colors if color is not None]
+    white = np.ones((len(rgbs), 3), np.float32)
+    if not known or len(known) < sum(opaque):
+        return white
+    common = np.median(known, axis=0).astype(np.float32)
+    if np.abs(np.array(known) - 1.0).max() <= threshold:
+        return white
+    return np.stack([common if color is None else color for color in colors])
+
+
+def _border(rgb: np.ndarray) -> np.ndarray:
+    """[N, 3] the outermost pixels."""
+    return np.concatenate([rgb[0], rgb[-1], rgb[1:-1, 0], rgb[1:-1, -1]])
 
 
 def choose_mask_source(
@@ -102,7 +152,7 @@ def choose_mask_source(
       mode: 'auto', 'alpha', 'background' or 'none'; only 'auto' is changed.
       rgbs: V pictures.
       alphas: V alpha channels, None where a picture has none.
-      background: [3] colour behind opaque pictures.
+      background: [3] colour behind opaque pictures, or [V, 3].
       threshold: see `mask_from_background`.
 
     Returns:
@@ -113,7 +163,8 @@ def choose_mask_source(
         return mode
     if all(a is not None for a in alphas) and any((a < 1).any() for a in alphas):
         return "alpha"
-    if all(border_is_background(rgb, background, threshold) for rgb in rgbs):
+    backgrounds = np.broadcast_to(background, (len(rgbs), 3))
+    if all(map(partial(border_is_background, threshold=threshold), rgbs, backgrounds)):
         return "background"
     return "none"
 
@@ -132,7 +183,7 @@ def object_masks(
       source: 'alpha', 'background' or 'none'.
       rgbs: V pictures [height, width, 3], composited.
       alphas: V alpha channels [height, width] or None.
-      background: [3].
+      background: [3], or [V, 3].
       names: V names for messages.
       threshold: see `mask_from_background`.
 
@@ -145,6 +196,7 @@ def object_masks(
     if source == "none":
         return None
     masks = np.empty((len(rgbs), *rgbs[0].shape[:2]), np.float32)
+    backgrounds = np.broadcast_to(background, (len(rgbs), 3))
     for index, (rgb, alpha, name) in enumerate(zip(rgbs, alphas, names, strict=True)):
         if source == "alpha" and alpha is None:
             raise ValueError(
@@ -152,7 +204,7 @@ def object_masks(
                 "pictures or use mask='background' or mask='none'"
             )
         masks[index] = (
-            alpha if source == "alpha" else mask_from_background(rgb, background, threshold)
+            alpha if source == "alpha" else mask_from_background(rgb, backgrounds[index], threshold)
         )
         if not (masks[index] > 0.5).any():
             raise ValueError(

@@ -1,35 +1,64 @@
-"""Camera rigs of the generators, as plain data."""
+"""Camera rigs of the generators, as plain data. docs/conventions.md has them as a table."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
 from jaxvsnerf.geometry.cameras import orbit_cameras
 from jaxvsnerf.types import Cameras
 
+# Where the parallel rays of orthographic rigs start: outside the sampled cube.
+ORTHOGRAPHIC_DISTANCE = 1.5
+NUMBERS = ("azimuth_deg", "elevation_deg", "distance", "fov_deg")
+
 
 @dataclass(frozen=True)
 class Rig:
     """Cameras on a sphere round the object, independent of the picture size.
 
+    None stands for what the model's authors left open or never published; `complete_rig`
+    asks the user for it and gives the reason.
+
     Attributes:
       azimuth_deg: V angles, counter-clockwise seen from +z, 0 on +x.
-      elevation_deg: V angles above the horizon.
+      elevation_deg: V angles above the horizon; see `relative`.
       distance: camera centre to origin, in sides of the object's cube.
-      fov_deg: full vertical angle of view.
-      input_deg: (azimuth, elevation) of the picture that a generator is given, or None.
+      fov_deg: full vertical angle of view; 0 is orthographic, a picture then being as high
+        as the cube.
+      input_deg: (azimuth, elevation) of the picture that the generator was given, or None
+        where it is none of the set's business; an elevation of None is the user's.
+      sheet: (rows, columns) of the views in one picture, read row by row; None is one row.
+      views: V names that the model's files carry, or () where files are counted.
+      files: patterns of file stems, '{}' being a view's name, the preferred first.
+      relative: whether elevations are relative to that of the input picture, which must then
+        be given.
+      open: field -> why it must be given.
     """
 
-    azimuth_deg: tuple[float, ...]
-    elevation_deg: tuple[float, ...]
-    distance: float
-    fov_deg: float
-    input_deg: tuple[float, float] | None = None
+    azimuth_deg: tuple[float, ...] | None = None
+    elevation_deg: tuple[float, ...] | None = None
+    distance: float | None = None
+    fov_deg: float | None = None
+    input_deg: tuple[float, float | None] | None = None
+    sheet: tuple[int, int] | None = None
+    views: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    relative: bool = False
+    open: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
-# SyncDreamer's `camera-16`: focal length 280 px at a height of 256 px.
+_SCALE = (
+    "; it only sets the object's size, and 0.5 / tan(fov_deg / 2) makes a picture one side of "
+    "the cube high at the origin ({frame})"
+)
+
+# SyncDreamer's `camera-16`: focal length 280 px at a height of 256 px, from its camera file
+# (liuyuan-pal/SyncDreamer, meta_info/camera-16.pkl).
 SYNCDREAMER = Rig(
     azimuth_deg=tuple(22.5 * k for k in range(16)),
     elevation_deg=(30.0,) * 16,
@@ -39,57 +68,254 @@ SYNCDREAMER = Rig(
     input_deg=(0.0, 30.0),
 )
 
-NAMED_RIGS = {"syncdreamer": SYNCDREAMER}
+# Blender's 35 mm lens on a 32 mm sensor; poses as the user asked for, objects in the unit
+# cube, training distances drawn from 1.5 to 2.2. Source: cvlab-columbia/zero123,
+# objaverse-rendering/scripts/blender_script.py and zero123/ldm/data/simple.py (angles of the
+# target less those of the input, azimuth counter-clockwise, z up). XL has the same cameras.
+ZERO123 = Rig(
+    fov_deg=float(2.0 * np.rad2deg(np.arctan(16.0 / 35.0))),
+    input_deg=(0.0, None),
+    relative=True,
+    open={
+        "azimuth_deg": "Zero123 renders the poses that it is asked for, relative to the input",
+        "elevation_deg": "Zero123 renders the poses that it is asked for, relative to the input",
+        "distance": "Zero123 was trained on distances from 1.5 to 2.2" + _SCALE,
+    },
+)
+
+# Source: README of SUDO-AI-3D/zero123plus (azimuths relative to the input, absolute
+# elevations, 3 x 2 views of 320 px on grey; only v1.2 "unifies the output field of view").
+# The authors name Zero123's angle, atan(16 / 35) * 2, for what v1.1 was trained on (issues 39
+# and 68), but a real sheet may agree better with another: what comes out follows the input.
+ZERO123PP_V11 = Rig(
+    azimuth_deg=(30.0, 90.0, 150.0, 210.0, 270.0, 330.0),
+    elevation_deg=(30.0, -20.0) * 3,
+    input_deg=(0.0, None),
+    sheet=(3, 2),
+    open={
+        "fov_deg": (
+            "of Zero123++ v1.1's output it was never published: it follows the input, and only "
+            "v1.2 has one for all; training pictures had 49.13, compare a few with `python -m "
+            "jaxvsnerf.inspect`"
+        ),
+        "distance": "Zero123++ v1.1 changes it with the input and its authors name none" + _SCALE,
+    },
+)
+
+# Source: README (20 and -10 degrees, angle of view 30 degrees) and the authors in issue 73
+# (object in the sphere of radius 0.5, distance 0.5 / tan(15 degrees)).
+ZERO123PP_V12 = Rig(
+    azimuth_deg=ZERO123PP_V11.azimuth_deg,
+    elevation_deg=(20.0, -10.0) * 3,
+    distance=float(0.5 / np.tan(np.deg2rad(15.0))),
+    fov_deg=30.0,
+    input_deg=(0.0, None),
+    sheet=(3, 2),
+)
+
+_SIX = ("front", "front_right", "right", "back", "left", "front_left")
+
+# Six orthographic views in the plane of the input view. Source: README of xxlong0/Wonder3D
+# (azimuths 0, 45, 90, 180, -90, -45 at elevation 0 in the camera system of the input), its
+# fixed_poses/000_right_RT.txt (right is counter-clockwise), test_mvdiffusion_seq.py (files).
+WONDER3D = Rig(
+    azimuth_deg=(0.0, 45.0, 90.0, 180.0, 270.0, 315.0),
+    elevation_deg=(0.0,) * 6,
+    distance=ORTHOGRAPHIC_DISTANCE,
+    fov_deg=0.0,
+    input_deg=(0.0, 0.0),
+    views=_SIX,
+    files=("masked_colors/rgb_000_{}", "rgb_000_{}"),
+)
+
+# The same cameras, upright whatever the input's elevation. Source: pengHTYX/Era3D,
+# blender/blender_render_script.py (orthographic, frame and object's box diagonal 1, elevation
+# 0), instant-nsr-pl/datasets/ortho.py (order) and test_mvdiffusion_unclip.py (files).
+ERA3D = replace(WONDER3D, files=("color_{}_masked",))
+
+# 21 frames of a full turn, the last being the input view; SV3D_u keeps the input's elevation,
+# SV3D_p is told elevations, of which that of the last frame is the input's. Source:
+# Stability-AI/generative-models, scripts/sampling/simple_video_sample.py and issue 379;
+# 33.8 degrees: arXiv:2403.12008, training details. Neither names the sense of rotation:
+# counter-clockwise is how public reconstructions from its frames read it.
+SV3D = Rig(
+    azimuth_deg=tuple(360.0 * (k + 1) / 21 % 360.0 for k in range(21)),
+    elevation_deg=(0.0,) * 21,
+    fov_deg=33.8,
+    input_deg=(0.0, None),
+    relative=True,
+    open={
+        "distance": "SV3D's authors never published it" + _SCALE,
+    },
+)
+
+_FOV_DREAM = (
+    "the model was trained on angles of view from 15 to 60 degrees, drawn at random "
+    "(bytedance/MVDream, issue 12), so that of a sample is not known; compare a few with "
+    "`python -m jaxvsnerf.inspect`"
+)
+_DISTANCE_DREAM = "the model's distances are relative to an unknown angle of view" + _SCALE
+
+# Four views a quarter turn apart, counter-clockwise. Source: bytedance/MVDream,
+# mvdream/camera_utils.py and scripts/t2i.py (elevation 15, first azimuth 90 from the -y axis,
+# which is +x), concatenated in a row.
+MVDREAM = Rig(
+    azimuth_deg=(0.0, 90.0, 180.0, 270.0),
+    elevation_deg=(15.0,) * 4,
+    open={"fov_deg": _FOV_DREAM, "distance": _DISTANCE_DREAM},
+)
+
+# As MVDream's, at elevation 5: bytedance/ImageDream, extern/ImageDream/scripts/demo.py; the
+# fifth picture of its pixel mode is not part of the row.
+IMAGEDREAM = replace(MVDREAM, elevation_deg=(5.0,) * 4)
+
+NAMED_RIGS = {
+    "syncdreamer": SYNCDREAMER,
+    "zero123": ZERO123,
+    "zero123pp-v1.1": ZERO123PP_V11,
+    "zero123pp-v1.2": ZERO123PP_V12,
+    "wonder3d": WONDER3D,
+    "era3d": ERA3D,
+    "sv3d": SV3D,
+    "mvdream": MVDREAM,
+    "imagedream": IMAGEDREAM,
+}
 
 
-def orbit_rig(
-    azimuth_deg: tuple[float, ...],
-    elevation_deg: tuple[float, ...],
-    distance: float,
-    fov_deg: float,
-) -> Rig:
-    """A rig from its numbers.
+def named_rig(name: str) -> Rig:
+    """The rig of a name, with what it leaves open.
 
     Args:
-      azimuth_deg: V angles.
-      elevation_deg: V angles, or one for all views; within [-90, 90].
-      distance: camera centre to origin, positive.
-      fov_deg: full vertical angle of view, within (0, 180).
-
-    Returns:
-      The rig.
+      name: one of NAMED_RIGS, 'orbit' (views in a row or in files) or 'grid:RxC' (R rows of
+        C views), whose numbers are all the user's.
 
     Raises:
-      ValueError: a number is out of range or not finite, or the counts differ.
+      ValueError: no such rig.
     """
-    if not azimuth_deg or not elevation_deg:
+    if name in NAMED_RIGS:
+        return NAMED_RIGS[name]
+    grid = re.fullmatch(r"grid:([1-9]\d{0,2})x([1-9]\d{0,2})", name)
+    if name != "orbit" and not grid:
         raise ValueError(
-            "an orbit needs azimuth_deg (one angle per picture) and elevation_deg (one angle, or "
-            f"one per picture); got {len(azimuth_deg)} and {len(elevation_deg)} angles"
+            f"rig must be {' | '.join(map(repr, NAMED_RIGS))} | 'orbit' | 'grid:RxC' (R rows of C "
+            f"views), got {name!r}"
         )
-    if len(elevation_deg) not in (1, len(azimuth_deg)):
+    return Rig(
+        sheet=(int(grid[1]), int(grid[2])) if grid else None,
+        open=dict.fromkeys(NUMBERS, "it has no numbers of its own"),
+    )
+
+
+def complete_rig(
+    name: str,
+    azimuth_deg: tuple[float, ...] = (),
+    elevation_deg: tuple[float, ...] = (),
+    distance: float | None = None,
+    fov_deg: float | None = None,
+    input_elevation_deg: float | None = None,
+) -> Rig:
+    """The rig of a name with the user's numbers, which stand above its own.
+
+    Args:
+      name: see `named_rig`.
+      azimuth_deg: V angles, or () for the rig's.
+      elevation_deg: V angles, one for all views, or () for the rig's; within [-90, 90].
+      distance: camera centre to origin, positive, or None for the rig's.
+      fov_deg: full vertical angle of view within [0, 180), 0 being orthographic, or None for
+        the rig's.
+      input_elevation_deg: elevation of the picture that the generator was given, or None.
+
+    Returns:
+      The rig, no camera's number None.
+
+    Raises:
+      ValueError: no such rig; a number that must be given is not, saying why; one is out of
+        range or not finite; the counts differ.
+    """
+    rig = named_rig(name)
+    azimuth = tuple(azimuth_deg) or rig.azimuth_deg
+    elevation = tuple(elevation_deg) or rig.elevation_deg
+    distance = rig.distance if distance is None else distance
+    fov_deg = rig.fov_deg if fov_deg is None else fov_deg
+    values = dict(azimuth_deg=azimuth, elevation_deg=elevation, distance=distance, fov_deg=fov_deg)
+    for key in NUMBERS:
+        if values[key] is None:
+            raise ValueError(f"{key} must be given for rig {name!r}: {_reason(rig, key, fov_deg)}")
+    _check_input(name, rig, input_elevation_deg)
+    if len(elevation) not in (1, len(azimuth)):
         raise ValueError(
-            f"elevation_deg has {len(elevation_deg)} angles for {len(azimuth_deg)} azimuths; give "
-            "one, or as many as azimuths"
+            f"elevation_deg has {len(elevation)} angles for {len(azimuth)} azimuths; give one, or "
+            "as many as azimuths"
         )
-    numbers = (*azimuth_deg, *elevation_deg, distance, fov_deg)
+    if len(elevation) == 1:
+        elevation = elevation * len(azimuth)
+    if rig.relative:
+        elevation = tuple(one + input_elevation_deg for one in elevation)
+    _check_numbers(azimuth, elevation, distance, fov_deg)
+    if rig.sheet and rig.sheet[0] * rig.sheet[1] != len(azimuth):
+        raise ValueError(
+            f"rig {name!r} has {rig.sheet[0]} x {rig.sheet[1]} views (rows x columns), but "
+            f"azimuth_deg has {len(azimuth)} angles"
+        )
+    input_deg = rig.input_deg
+    if input_deg and input_deg[1] is None:
+        known = input_elevation_deg is not None
+        input_deg = (input_deg[0], float(input_elevation_deg)) if known else None
+    return replace(rig, **values | {"elevation_deg": elevation}, input_deg=input_deg)
+
+
+def _reason(rig: Rig, key: str, fov_deg: float | None) -> str:
+    """Why the rig does not know a number."""
+    frame = "about 1.1 for 49 degrees, 1.9 for 30"
+    if fov_deg:
+        frame = f"{0.5 / np.tan(np.deg2rad(0.5 * fov_deg)):.3g} here"
+    return rig.open[key].format(frame=frame)
+
+
+def _check_numbers(
+    azimuth: tuple[float, ...], elevation: tuple[float, ...], distance: float, fov_deg: float
+) -> None:
+    numbers = (*azimuth, *elevation, distance, fov_deg)
     if not np.all(np.isfinite(numbers)):
-        raise ValueError(f"an orbit's angles and distance must be finite, got {numbers}")
-    if max(abs(e) for e in elevation_deg) > 90.0:
-        raise ValueError(f"elevation_deg must lie within [-90, 90], got {elevation_deg}")
+        raise ValueError(f"a rig's angles and distance must be finite, got {numbers}")
+    if max(abs(e) for e in elevation) > 90.0:
+        raise ValueError(f"elevation_deg must lie within [-90, 90], got {elevation}")
     if distance <= 0.0:
         raise ValueError(f"distance must be positive, got {distance}")
-    if not 0.0 < fov_deg < 180.0:
-        raise ValueError(f"fov_deg must lie within (0, 180) degrees, got {fov_deg}")
-    if len(elevation_deg) == 1:
-        elevation_deg = tuple(elevation_deg) * len(azimuth_deg)
-    return Rig(tuple(azimuth_deg), tuple(elevation_deg), float(distance), float(fov_deg))
+    if not 0.0 <= fov_deg < 180.0:
+        raise ValueError(
+            f"fov_deg must lie within [0, 180) degrees, 0 being orthographic, got {fov_deg}"
+        )
+
+
+def _check_input(name: str, rig: Rig, input_elevation_deg: float | None) -> None:
+    if rig.relative and input_elevation_deg is None:
+        raise ValueError(
+            f"input_elevation_deg must be given for rig {name!r}: its elevations are relative to "
+            "the input photo, whose own nobody but you can know (0 is level with the object, 90 "
+            "above it)"
+        )
+    if input_elevation_deg is None:
+        return
+    if rig.input_deg is None or rig.input_deg[1] is not None:
+        raise ValueError(f"input_elevation_deg has no use for rig {name!r}, leave it out")
+    if not abs(input_elevation_deg) <= 90.0:
+        raise ValueError(f"input_elevation_deg must lie in [-90, 90], got {input_elevation_deg}")
 
 
 def rig_cameras(rig: Rig, width: int, height: int) -> Cameras:
-    """The rig's cameras for pictures of this size; the focal length scales with the height."""
-    focal_px = 0.5 * height / np.tan(0.5 * np.deg2rad(rig.fov_deg))
-    return orbit_cameras(rig.azimuth_deg, rig.elevation_deg, rig.distance, focal_px, width, height)
+    """The complete rig's cameras for pictures of this size; focal lengths go with the height."""
+    orthographic = rig.fov_deg == 0.0
+    slope = 0.5 if orthographic else np.tan(0.5 * np.deg2rad(rig.fov_deg))
+    return orbit_cameras(
+        rig.azimuth_deg,
+        rig.elevation_deg,
+        rig.distance,
+        0.5 * height / slope,
+        width,
+        height,
+        orthographic,
+    )
 
 
 def rig_input_axis(rig: Rig) -> np.ndarray | None:

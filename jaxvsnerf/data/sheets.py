@@ -1,4 +1,4 @@
-"""Pictures without poses: strips and folders, posed by a rig."""
+"""Pictures without poses: sheets, folders and videos, posed by a rig."""
 
 from __future__ import annotations
 
@@ -6,53 +6,67 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxvsnerf.data.images import Picture, list_pictures, read_picture
+from jaxvsnerf.data.images import SUFFIXES, Picture, list_pictures, read_picture
 from jaxvsnerf.data.rigs import SYNCDREAMER, Rig, rig_cameras
+from jaxvsnerf.data.video import read_frames
 from jaxvsnerf.data.views import PosedPictures, check_sizes
 
 
 def read_strip(path: str | Path, rig: Rig = SYNCDREAMER) -> PosedPictures:
-    """Square views side by side in one picture: SyncDreamer's output.
+    """Square views in the rows and columns of one picture, read row by row.
 
     Args:
-      path: picture of (V H) x H pixels, any H.
-      rig: the V cameras, from left to right.
+      path: picture of (columns H) x (rows H) pixels, any H; rows and columns are the rig's,
+        one row unless it says otherwise (SyncDreamer's output is a row of 16).
+      rig: the complete rig.
 
     Returns:
       V posed pictures named by their number.
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: the width is not V times the height.
+      ValueError: the size is not that of rows and columns of squares.
     """
     sheet = read_picture(path)
-    count = len(rig.azimuth_deg)
+    rows, columns = rig.sheet or (1, len(rig.azimuth_deg))
     height, width = sheet.rgb.shape[:2]
-    if width != count * height:
-        raise ValueError(
-            f"{path} is {width} x {height} (width x height), but a strip of {count} square views "
-            f"side by side is {count * height} x {height}; use kind='folder' for single pictures"
+    side = height // rows
+    if (width, height) != (columns * side, rows * side):
+        layout = (
+            f"a strip of {columns} square views side by side is {columns * height} x {height}"
+            if rows == 1
+            else f"a sheet of {rows} rows of {columns} square views is {columns * side} x "
+            f"{rows * side}"
         )
-    pictures = tuple(_crop(sheet, k * height, (k + 1) * height) for k in range(count))
-    names = tuple(f"{k:03d}" for k in range(count))
-    return PosedPictures(pictures, rig_cameras(rig, height, height), names)
+        raise ValueError(
+            f"{path} is {width} x {height} (width x height), but {layout}; use kind='folder' for "
+            "single pictures"
+        )
+    places = [(row * side, column * side) for row in range(rows) for column in range(columns)]
+    pictures = tuple(_crop(sheet, top, left, side) for top, left in places)
+    return _numbered(pictures, rig)
 
 
 def read_folder(path: str | Path, rig: Rig) -> PosedPictures:
-    """The pictures of a folder in natural order, one per camera of the rig.
+    """The pictures of a folder, one per camera of the rig.
 
     Args:
       path: the folder.
-      rig: its cameras, in the pictures' order.
+      rig: the complete rig. Files are those named after its views where its model names
+        them, else all in natural order.
 
     Returns:
-      V posed pictures named by their file stems.
+      V posed pictures named by the rig's views, or by their file stems.
 
     Raises:
-      FileNotFoundError: no such folder, or no picture in it.
+      FileNotFoundError: no such folder, or a picture is not in it.
       ValueError: the count differs from the rig's, sizes or names clash.
     """
-    paths = list_pictures(path)
+    if rig.views:
+        paths, names = _view_files(Path(path), rig), rig.views
+    else:
+        paths = list_pictures(path)
+        names = tuple(file.stem for file in paths)
     count = len(rig.azimuth_deg)
     if len(paths) != count:
         raise ValueError(
@@ -60,7 +74,6 @@ def read_folder(path: str | Path, rig: Rig) -> PosedPictures:
             f"rig has {count} cameras; every camera needs exactly one picture (to use fewer, "
             "choose them with `views`)"
         )
-    names = tuple(file.stem for file in paths)
     if len(set(names)) != count:
         raise ValueError(f"{path} holds pictures of the same name in two formats: {sorted(names)}")
     pictures = tuple(read_picture(file) for file in paths)
@@ -68,8 +81,64 @@ def read_folder(path: str | Path, rig: Rig) -> PosedPictures:
     return PosedPictures(pictures, rig_cameras(rig, width, height), names)
 
 
-def _crop(sheet: Picture, left: int, right: int) -> Picture:
+def read_video(path: str | Path, rig: Rig) -> PosedPictures:
+    """The frames of a video, one per camera of the rig.
+
+    Args:
+      path: an MP4 file.
+      rig: the complete rig, its cameras in the frames' order.
+
+    Returns:
+      V posed pictures named by their number.
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: it cannot be decoded, or the count of frames differs from the rig's.
+      ImportError: imageio-ffmpeg is missing.
+    """
+    count = len(rig.azimuth_deg)
+    frames = read_frames(path, count + 1)
+    if len(frames) != count:
+        came = len(frames) if len(frames) < count else f"more than {count}"
+        raise ValueError(f"{path} has {came} frames, but the rig has {count} cameras")
+    return _numbered(tuple(Picture(frame, None) for frame in frames), rig)
+
+
+def _numbered(pictures: tuple[Picture, ...], rig: Rig) -> PosedPictures:
+    """Pictures of one size, named by their number."""
+    height, width = pictures[0].rgb.shape[:2]
+    names = tuple(f"{k:03d}" for k in range(len(pictures)))
+    return PosedPictures(pictures, rig_cameras(rig, width, height), names)
+
+
+def _view_files(folder: Path, rig: Rig) -> list[Path]:
+    """One file a view, by the first of the rig's patterns that names any in the folder."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder at {folder}; give a folder of pictures")
+    for pattern in rig.files:
+        found = [_with_suffix(folder / pattern.format(view)) for view in rig.views]
+        if all(found):
+            return found
+        if any(found):
+            missing = [view for view, file in zip(rig.views, found, strict=True) if not file]
+            raise FileNotFoundError(
+                f"{folder} lacks the views {', '.join(missing)}: no {pattern.format(missing[0])} "
+                f"(ending in {', '.join(SUFFIXES)})"
+            )
+    expected = " or ".join(pattern.format(rig.views[0]) for pattern in rig.files)
+    raise FileNotFoundError(
+        f"{folder} has none of the files that this rig's model writes: expected {expected} and so "
+        f"on for {', '.join(rig.views)}; for pictures of other names use rig='orbit'"
+    )
+
+
+def _with_suffix(path: Path) -> Path | None:
+    paths = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
+    return next((one for one in paths if one.is_file()), None)
+
+
+def _crop(sheet: Picture, top: int, left: int, side: int) -> Picture:
     # Copies, so that choosing a few views lets go of the sheet.
-    rgb = np.ascontiguousarray(sheet.rgb[:, left:right])
-    alpha = None if sheet.alpha is None else np.ascontiguousarray(sheet.alpha[:, left:right])
-    return Picture(rgb, alpha)
+    part = np.s_[top : top + side, left : left + side]
+    alpha = None if sheet.alpha is None else np.ascontiguousarray(sheet.alpha[part])
+    return Picture(np.ascontiguousarray(sheet.rgb[part]), alpha)

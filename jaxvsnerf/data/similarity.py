@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvsnerf.geometry.cameras import magnification
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
 from jaxvsnerf.types import Cameras, Similarity
 
@@ -81,9 +82,8 @@ def _common_point(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
             "to all optical axes; a capture round one object is expected (transform_matrix is "
             f"camera-to-world, OpenGL axes: the camera looks along -z). Else {_EXPLICIT}"
         )
-    k = np.asarray(cameras.intrinsics, np.float64)
-    half = np.minimum(0.5 * cameras.width / k[:, 0, 0], 0.5 * cameras.height / k[:, 1, 1])
-    return point, half * depth
+    half = 0.5 * np.array([cameras.width, cameras.height]) / magnification(cameras, depth)
+    return point, half.min(1)
 
 
 def _centers_and_axes(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
@@ -127,8 +127,7 @@ def _coarse_views(
     """Shrinks and grows the masks so that testing a cell's centre cannot miss its content."""
     centers, axes = _centers_and_axes(cameras)
     depth = np.einsum("vi,vi->v", axes, centre - centers)
-    focal = np.asarray(cameras.intrinsics)[:, 0, 0]
-    cell_px = float(np.max(cell * focal / depth))
+    cell_px = float(np.max(cell * magnification(cameras, depth)[:, 0]))
     factor = max(1, int(cell_px / 2))
     height, width = -(-masks.shape[1] // factor), -(-masks.shape[2] // factor)
     padding = ((0, 0), (0, height * factor - masks.shape[1]), (0, width * factor - masks.shape[2]))

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxvsnerf.data.masks import THRESHOLD
-from jaxvsnerf.data.rigs import NAMED_RIGS, SYNCDREAMER
+from jaxvsnerf.data.rigs import named_rig
 from jaxvsnerf.data.severity import SEVERITIES
 from jaxvsnerf.data.similarity import explicit_similarity
 
-KINDS = ("strip", "folder", "transforms", "toy")
+KINDS = ("auto", "strip", "folder", "video", "transforms", "colmap", "toy")
 MASKS = ("auto", "alpha", "background", "none")
-RIGS = (*NAMED_RIGS, "orbit")
 
 
 @dataclass(frozen=True)
@@ -25,20 +24,22 @@ class DataSpec:
     JAXVSNERF_DATA.
 
     Attributes:
-      kind: 'strip' (views side by side in one picture), 'folder' (one picture per
-        camera of the rig), 'transforms' (transforms.json), 'toy' (procedural).
-      path: strip, folder, or transforms file or its folder; unused by 'toy'.
+      kind: 'strip' (views in the rows and columns of one picture), 'folder' (one picture per
+        camera of the rig), 'video' (a frame per camera, MP4), 'transforms' (transforms.json),
+        'colmap' (a COLMAP model), 'toy' (procedural), or 'auto': what `path` looks like.
+      path: strip, video, folder, or transforms file or its folder; unused by 'toy'.
       truth: folder or strip (transforms: file or folder) of truth pictures; '' for none
         (transforms: transforms_test.json where the folder has one).
       mesh: file of the true geometry in the source's frame; '' for none.
-      rig: camera rig of strips and folders: 'syncdreamer', or 'orbit' with the four
-        numbers below.
+      rig: camera rig of strips, folders and videos: a generator's, 'orbit' or 'grid:RxC', see
+        `rigs.named_rig`. The numbers below stand above its own.
       views: indices of the input views to use, () for all; truth keeps all its views.
       input_view: index of the view, one of those used, that shows what the generator was
-        given; -1 is what the rig says, view 0 of the toy, and unknown for 'transforms' and
-        'orbit'.
-      background: 'white' or (r, g, b) in [0, 1]: what alpha is composited on, and the
-        colour behind the object in pictures without alpha.
+        given; -1 is what the rig says, view 0 of the toy, and unknown for poses from files
+        and 'orbit'.
+      background: 'auto' or (), 'white' or (r, g, b) in [0, 1]: what alpha is composited on,
+        and the colour behind the object in pictures without alpha; 'auto' finds it in their
+        borders and is white where there is none.
       mask: 'auto' (alpha where every picture has it, else background; transforms may
         end up without), 'alpha', 'background' or 'none'. Truth pictures use 'auto'
         unless 'none' is asked.
@@ -46,10 +47,12 @@ class DataSpec:
       downscale: whole factor by which pictures shrink.
       similarity: () to find it (transforms) or keep the frame (the other kinds), or
         (scale, tx, ty, tz): x_cube = scale * x_source + t.
-      azimuth_deg: rig 'orbit': one angle per picture.
-      elevation_deg: rig 'orbit': one angle, or one per picture.
-      distance: rig 'orbit': camera centre to origin, in sides of the cube.
-      fov_deg: rig 'orbit': full vertical angle of view.
+      azimuth_deg: one angle per picture, or () for the rig's.
+      elevation_deg: one angle, one per picture, or () for the rig's.
+      distance: camera centre to origin, in sides of the cube, or None for the rig's.
+      fov_deg: full vertical angle of view, 0 for parallel rays, or None for the rig's.
+      input_elevation_deg: elevation of the photo that the generator was given; None where
+        unknown, which some rigs refuse.
       pixel_center: rigs: where the source's code puts the first pixel's centre. 0.5 fits
         SyncDreamer's pictures best, 0.0 is what its own code uses.
       size: toy: picture side in pixels.
@@ -65,15 +68,16 @@ class DataSpec:
     rig: str = "syncdreamer"
     views: tuple[int, ...] = ()
     input_view: int = -1
-    background: str | tuple[float, float, float] = "white"
+    background: str | tuple[float, ...] = "auto"
     mask: str = "auto"
     mask_threshold: float = THRESHOLD
     downscale: int = 1
     similarity: tuple[float, ...] = ()
     azimuth_deg: tuple[float, ...] = ()
-    elevation_deg: float | tuple[float, ...] = 30.0
-    distance: float = 1.5
-    fov_deg: float = SYNCDREAMER.fov_deg
+    elevation_deg: float | tuple[float, ...] = ()
+    distance: float | None = None
+    fov_deg: float | None = None
+    input_elevation_deg: float | None = None
     pixel_center: float = 0.5
     size: int = 64
     num_views: int = 16
@@ -82,15 +86,17 @@ class DataSpec:
 
     def __post_init__(self) -> None:
         _require("kind", self.kind, KINDS)
-        _require("rig", self.rig, RIGS)
+        named_rig(self.rig)
         _require("mask", self.mask, MASKS)
         _require("severity", self.severity, tuple(SEVERITIES))
         _whole("downscale", self.downscale, 1)
         _whole("seed", self.seed, 0)
         _whole("size", self.size, 8)
         _whole("num_views", self.num_views, 1)
-        for name in ("azimuth_deg", "elevation_deg", "distance", "fov_deg", "similarity"):
+        for name in ("azimuth_deg", "elevation_deg", "similarity"):
             _numbers(name, getattr(self, name))
+        for name in ("distance", "fov_deg", "input_elevation_deg"):
+            _numbers(name, () if getattr(self, name) is None else getattr(self, name))
         if not 0.0 <= self.pixel_center <= 1.0:
             raise ValueError(f"pixel_center must lie within [0, 1], got {self.pixel_center}")
         for index in self.views:
@@ -114,12 +120,14 @@ class DataSpec:
         background_color(self.background)
 
 
-def background_color(background: str | Sequence[float]) -> np.ndarray:
-    """[3] float32 colour of 'white' or (r, g, b); ValueError outside [0, 1]."""
+def background_color(background: str | Sequence[float]) -> np.ndarray | None:
+    """[3] float32 colour of 'white' or (r, g, b), None for 'auto'; ValueError outside [0, 1]."""
     _numbers("background", () if isinstance(background, str) else background)
     if isinstance(background, str):
-        _require("background", background, ("white",), "or (r, g, b) in [0, 1]")
-        return np.ones(3, np.float32)
+        _require("background", background, ("auto", "white"), "or (r, g, b) in [0, 1]")
+        return None if background == "auto" else np.ones(3, np.float32)
+    if not len(background):
+        return None
     color = np.asarray(background, np.float32)
     if color.shape != (3,) or not np.all((color >= 0) & (color <= 1)):
         raise ValueError(

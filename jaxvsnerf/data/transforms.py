@@ -20,7 +20,7 @@ from jaxvsnerf.data.views import PosedPictures, check_sizes
 from jaxvsnerf.types import Cameras
 
 MAX_JSON_BYTES = 100_000_000
-CAMERA_MODELS = (None, "", "OPENCV", "PINHOLE")
+CAMERA_MODELS = (None, "", "OPENCV", "PINHOLE", "SIMPLE_PINHOLE")
 DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
 UNSUPPORTED = (
     "is_fisheye",
@@ -161,8 +161,8 @@ def _frame(
     if mask is not None and not isinstance(mask, str):
         raise ValueError(f"{where} has mask_path {mask!r}, expected a text")
     return Frame(
-        picture=_inside(path.parent, name, where),
-        mask=_inside(path.parent, mask, where) if mask else None,
+        picture=inside_folder(path.parent, name, where),
+        mask=inside_folder(path.parent, mask, where) if mask else None,
         c2w=parse_pose(entry.get("transform_matrix"), f"transform_matrix of {where}"),
         fields=fields,
         # Where there are lists, a frame that is in none of them is not used.
@@ -189,7 +189,7 @@ def _refuse_unsupported(fields: dict[str, Any], where: str) -> None:
             raise ValueError(f"{where} has {name}={fields[name]!r}, which is not supported")
 
 
-def _inside(folder: Path, name: str, where: str) -> Path:
+def inside_folder(folder: Path, name: str, where: str) -> Path:
     """The existing file `name` inside `folder`, links followed."""
     root = folder.resolve()
     # NeRF-synthetic leaves the extension out.

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxvsnerf.data.images import Picture, composite, shrink
-from jaxvsnerf.data.masks import THRESHOLD, choose_mask_source, object_masks
+from jaxvsnerf.data.masks import (
+    THRESHOLD,
+    choose_mask_source,
+    find_backgrounds,
+    object_masks,
+)
 from jaxvsnerf.geometry.cameras import take
 from jaxvsnerf.types import Cameras, ViewSet
 
@@ -74,7 +79,7 @@ def check_sizes(pictures: Sequence[Picture], names: Sequence[str]) -> tuple[int,
 
 def make_view_set(
     posed: PosedPictures,
-    background: np.ndarray,
+    background: np.ndarray | None,
     mask: str = "auto",
     mask_threshold: float = THRESHOLD,
     downscale: int = 1,
@@ -84,7 +89,8 @@ def make_view_set(
 
     Args:
       posed: the pictures and their cameras.
-      background: [3] colour behind the object, in [0, 1].
+      background: [3] colour behind the object, in [0, 1], or None to find it in the borders,
+        picture by picture.
       mask: 'auto', 'alpha', 'background' or 'none'.
       mask_threshold: see `masks.mask_from_background`.
       downscale: whole factor by which width and height shrink (box filter).
@@ -99,18 +105,28 @@ def make_view_set(
     """
     width, height = check_sizes(posed.pictures, posed.names)
     alphas = [picture.alpha for picture in posed.pictures]
+    if background is None:
+        own = find_backgrounds([p.rgb for p in posed.pictures], alphas, mask_threshold)
+        background = np.median(own, axis=0)
+    else:
+        own = np.broadcast_to(background, (len(posed.names), 3))
     rgbs = [
         picture.rgb if picture.alpha is None else composite(picture.rgb, picture.alpha, background)
         for picture in posed.pictures
     ]
-    source = choose_mask_source(mask, rgbs, alphas, background, mask_threshold)
+    source = choose_mask_source(mask, rgbs, alphas, own, mask_threshold)
     if mask == "auto" and source == "none" and need_masks:
         raise ValueError(
             f"no masks can be made for {posed.names[0]} ...: not every picture has alpha, and not "
-            f"every border has the background colour {background.round(3).tolist()}; set "
+            f"every border has the background colour {np.round(background, 3).tolist()}; set "
             "background, give RGBA pictures, or use mask='none'"
         )
-    masks = object_masks(source, rgbs, alphas, background, posed.names, mask_threshold)
+    masks = object_masks(source, rgbs, alphas, own, posed.names, mask_threshold)
+    if source == "background" and np.abs(own - background).max() > mask_threshold:
+        # One background for all, since a run composites on one.
+        rgbs = [
+            np.where(m[..., None] > 0, rgb, background) for m, rgb in zip(masks, rgbs, strict=True)
+        ]
     images = np.empty((len(rgbs), height // downscale, width // downscale, 3), np.float32)
     for index, rgb in enumerate(rgbs):
         images[index] = shrink(rgb, downscale)

@@ -1,4 +1,7 @@
-"""Pinhole cameras: orbits, projection, rays, changes of frame. All float32."""
+"""Perspective and orthographic cameras: orbits, projection, rays, changes of frame.
+
+All float32. `Cameras` says how K tells the two kinds apart.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ def orbit_cameras(
     focal_px: float,
     width: int,
     height: int,
+    orthographic: bool = False,
 ) -> Cameras:
     """Cameras on a sphere that look at the origin, z up.
 
@@ -33,9 +37,10 @@ def orbit_cameras(
       azimuth_deg: V angles, counter-clockwise seen from +z, 0 on +x.
       elevation_deg: one angle or V of them above the horizon.
       distance: camera centre to origin.
-      focal_px: focal length in pixels.
+      focal_px: focal length in pixels; orthographic: pixels per unit of length.
       width: picture width in pixels.
       height: picture height in pixels.
+      orthographic: parallel rays; `distance` then only says where they start.
 
     Returns:
       V cameras with the principal point in the middle of the picture.
@@ -55,6 +60,7 @@ def orbit_cameras(
     translation = np.broadcast_to(np.array([0.0, 0.0, distance]), (len(azimuth), 3))
     w2c = np.concatenate([rotation, translation[..., None]], -1).astype(np.float32)
     k = np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1]], np.float32)
+    k[2, 2] = not orthographic
     return Cameras(np.broadcast_to(k, (len(azimuth), 3, 3)).copy(), w2c, width, height)
 
 
@@ -102,9 +108,27 @@ def project(intrinsics: Array, w2c: Array, points: Array) -> tuple[Array, Array]
       depth [...] along the optical axis.
     """
     camera = jnp.einsum("ij,...j->...i", w2c[:, :3], points, precision=HIGHEST) + w2c[:, 3]
-    depth = camera[..., 2]
+    depth, perspective = camera[..., 2], intrinsics[2, 2]
+    divisor = perspective * depth + (1.0 - perspective)
+    camera = camera.at[..., 2].set(divisor)
     image = jnp.einsum("ij,...j->...i", intrinsics, camera, precision=HIGHEST)
-    return image[..., :2] / jnp.maximum(depth, 1e-9)[..., None], depth
+    return image[..., :2] / jnp.maximum(divisor, 1e-9)[..., None], depth
+
+
+def magnification(cameras: Cameras, depth: np.ndarray) -> np.ndarray:
+    """Pixels per unit of length across the optical axis.
+
+    Args:
+      cameras: V cameras.
+      depth: [V] of what is looked at; positive.
+
+    Returns:
+      [V, 2] along the picture's x and y.
+    """
+    k = np.asarray(cameras.intrinsics, np.float64)
+    perspective = k[:, 2, 2]
+    divisor = perspective * depth + (1.0 - perspective)
+    return np.stack([k[:, 0, 0], k[:, 1, 1]], -1) / divisor[:, None]
 
 
 def cube_interval(origins: Array, directions: Array, half_extent: float) -> tuple[Array, Array]:
@@ -146,10 +170,14 @@ def pixel_rays(
     k, w2c = jnp.asarray(cameras.intrinsics)[view_index], jnp.asarray(cameras.w2c)[view_index]
     y = (pixels[..., 1] - k[..., 1, 2]) / k[..., 1, 1]
     x = (pixels[..., 0] - k[..., 0, 2] - k[..., 0, 1] * y) / k[..., 0, 0]
-    camera_dirs = jnp.stack([x, y, jnp.ones_like(x)], -1)
+    # Perspective rays start at the centre and fan out, orthographic ones start side by side.
+    perspective = k[..., 2, 2]
+    camera_dirs = jnp.stack([perspective * x, perspective * y, jnp.ones_like(x)], -1)
+    parallel = 1.0 - perspective
+    starts = jnp.stack([parallel * x, parallel * y, jnp.zeros_like(x)], -1) - w2c[..., 3]
     rotation = w2c[..., :3]
     directions = jnp.einsum("...ji,...j->...i", rotation, camera_dirs, precision=HIGHEST)
-    origins = -jnp.einsum("...ji,...j->...i", rotation, w2c[..., 3], precision=HIGHEST)
+    origins = jnp.einsum("...ji,...j->...i", rotation, starts, precision=HIGHEST)
     near, far = cube_interval(origins, directions, half_extent)
     norm = jnp.linalg.norm(directions, axis=-1, keepdims=True)
     # Radius of the disc with the variance of a pixel's square: side / sqrt(12) per axis,
@@ -177,7 +205,7 @@ def transform_cameras(cameras: Cameras, similarity: Similarity) -> Cameras:
     """The same cameras in the frame that `similarity` maps to.
 
     Pictures do not change: w2c' = [R Q^T | s t - R Q^T b] for x' = s Q x + b, up to the
-    common factor s in depth.
+    common factor s in depth; an orthographic camera has 1 / s as many pixels per unit.
     """
     w2c = np.asarray(cameras.w2c, np.float64)
     turn = np.asarray(similarity.rotation, np.float64)
@@ -186,7 +214,9 @@ def transform_cameras(cameras: Cameras, similarity: Similarity) -> Cameras:
         similarity.translation, np.float64
     )
     moved = np.concatenate([rotation, translation[..., None]], -1)
-    return cameras.replace(w2c=moved.astype(np.float32))
+    intrinsics = np.array(cameras.intrinsics, np.float32)
+    intrinsics[..., :2, :2] *= np.where(intrinsics[..., 2:, 2:] == 0, 1.0 / similarity.scale, 1.0)
+    return cameras.replace(intrinsics=intrinsics, w2c=moved.astype(np.float32))
 
 
 def transform_points(points: Array, similarity: Similarity) -> Array:

@@ -82,12 +82,22 @@ def hull_points(cameras: Cameras, masks: np.ndarray, resolution: int = 96) -> np
     """
     cells = grid_centers(resolution, HALF_EXTENT)
     occupied = visual_hull(cells, cameras, masks, extend=True)
-    return np.stack([_first_hits(occupied, cameras, view) for view in range(len(masks))])
+    return np.stack([first_hits(occupied, cameras, view)[0] for view in range(len(masks))])
 
 
 @jax.jit
-def _first_hits(occupied: Array, cameras: Cameras, view: Array) -> Array:
-    """[height, width, 3] of one view, see `hull_points`."""
+def first_hits(occupied: Array, cameras: Cameras, view: Array) -> tuple[Array, Array]:
+    """Where the rays of one view meet occupied cells first.
+
+    Args:
+      occupied: [G, G, G] bool, cells of the sampled cube.
+      cameras: V cameras.
+      view: which of them.
+
+    Returns:
+      points [height, width, 3], on the plane through the origin that faces the camera where a
+      ray misses, and hit [height, width] bool.
+    """
     rays, resolution = image_rays(cameras, view), len(occupied)
     steps = 2 * resolution
 
@@ -101,7 +111,7 @@ def _first_hits(occupied: Array, cameras: Cameras, view: Array) -> Array:
         return jnp.where(hit[..., None], places, points), found | hit
 
     start = facing_plane(cameras, view), jnp.zeros(rays.view_index.shape, bool)
-    return jax.lax.fori_loop(0, steps, march, start)[0]
+    return jax.lax.fori_loop(0, steps, march, start)
 
 
 def facing_plane(cameras: Cameras, view: int) -> Array:

@@ -1,0 +1,70 @@
+"""Frames of a video file that nobody has checked yet."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from jaxvsnerf.data.images import MAX_PIXELS
+from jaxvsnerf.extras import require
+
+SUFFIXES = (".mp4", ".m4v", ".mov")
+
+
+def read_frames(path: str | Path, limit: int) -> list[np.ndarray]:
+    """Decodes the first frames of an MP4 file.
+
+    Choice: the program that imageio-ffmpeg brings is started here, as for writing videos:
+    imageio_ffmpeg.read_frames runs Python code in a forked child.
+
+    Args:
+      path: the file.
+      limit: most frames decoded.
+
+    Returns:
+      At most `limit` frames [height, width, 3] float32 in [0, 1].
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: it is no MP4 file, too large, or damaged.
+      ImportError: imageio-ffmpeg is missing.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no video at {path}; give an existing MP4 file")
+    program = require("imageio_ffmpeg", "reading a video").get_ffmpeg_exe()
+    # A demuxer and a protocol of our choosing: a file cannot make ffmpeg open others.
+    source = ["-v", "error", "-protocol_whitelist", "file,pipe", "-f", "mov", "-i", str(path)]
+    target = ["-an", "-frames:v", str(limit), "-f", "image2pipe", "-c:v", "ppm", "-"]
+    with tempfile.TemporaryFile() as pictures:
+        done = subprocess.run(
+            [program, "-nostdin", *source, *target], stdout=pictures, stderr=subprocess.PIPE
+        )
+        words = done.stderr.decode(errors="replace").strip()[-300:]
+        if done.returncode:
+            raise ValueError(f"{path} cannot be decoded as an MP4 video: {words}")
+        pictures.seek(0)
+        frames = _read_ppms(pictures, path)
+    if not frames:
+        raise ValueError(f"{path} holds no picture: {words or 'no video stream'}")
+    return frames
+
+
+def _read_ppms(stream: io.BufferedIOBase, path: Path) -> list[np.ndarray]:
+    """Pictures as ffmpeg writes them: 'P6', size and 255, a line each, then the bytes."""
+    frames = []
+    while stream.readline() == b"P6\n":
+        width, height = map(int, stream.readline().split())
+        stream.readline()
+        if width * height * (len(frames) + 1) > MAX_PIXELS:
+            raise ValueError(
+                f"{path} is too large: {len(frames) + 1} frames of {width} x {height}, at most "
+                f"{MAX_PIXELS} pixels are read; scale it down"
+            )
+        pixels = np.frombuffer(stream.read(width * height * 3), np.uint8)
+        frames.append(pixels.reshape(height, width, 3).astype(np.float32) / np.float32(255.0))
+    return frames

@@ -1,0 +1,210 @@
+"""How well posed pictures agree with each other: no truth, no training."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.ndimage import map_coordinates
+from scipy.ndimage import binary_erosion
+
+from jaxvsnerf.geometry.cameras import HALF_EXTENT, optical_axes, project
+from jaxvsnerf.geometry.hull import first_hits, grid_centers, visual_hull
+from jaxvsnerf.types import Array, Cameras
+
+# Pictures are compared at this height and the hull has so many cells along an axis: finer
+# takes longer and orders sets alike.
+SIZE = 64
+CELLS = 64
+NEIGHBOURS = 2
+# Two cells: how far from a neighbour's surface a point may lie and still be seen there.
+DEPTH_TOLERANCE = 2 * (2 * HALF_EXTENT) / CELLS
+# Opacity from which a pixel's colour is the object's alone.
+SOLID = 0.9
+# Share of the object's pixels that count as unlike from the start, so that a handful of
+# lucky pixels prove nothing.
+PRIOR = 0.02
+# Colours of an object that vary less than this are all alike.
+MIN_CONTRAST = 0.02
+
+
+class Consistency(NamedTuple):
+    """How well V pictures agree; every number at most 1, which is perfect.
+
+    Attributes:
+      score: `silhouettes` times `colors`, at least 0.
+      silhouettes: mean IoU of each mask with what the common hull shows there.
+      colors: 1 - error / what two pixels of the object picked at random differ by; 0 is no
+        better than chance.
+      view_silhouettes: [V] the IoU of each view.
+      view_colors: [V] as `colors`, of the pixels of each view.
+      covered: [V, SIZE, width] share of the neighbours that see the same surface.
+      errors: [V, SIZE, width] mean absolute difference to them where covered, else 0.
+      hull: [V, SIZE, width] bool, what the common hull shows.
+    """
+
+    score: float
+    silhouettes: float
+    colors: float
+    view_silhouettes: np.ndarray
+    view_colors: np.ndarray
+    covered: np.ndarray
+    errors: np.ndarray
+    hull: np.ndarray
+
+
+def consistency(images: np.ndarray, masks: np.ndarray, cameras: Cameras) -> Consistency:
+    """Scores posed pictures against each other.
+
+    Silhouettes: the visual hull that all masks share, looked at from each camera, against the
+    mask there. Colours: each pixel's point on that hull, in the two neighbouring views (by the
+    angle between optical axes) that see it too; the mean absolute difference, over that of
+    random pairs of pixels of the object.
+
+    A rotation of the world, and the scale of an orthographic set, change nothing. An object
+    outside the sampled cube is not seen. Of one colour it has no `colors` to go by, and of
+    views far apart little of it is covered.
+
+    Args:
+      images: [V, height, width, 3] in [0, 1], V >= 2.
+      masks: [V, height, width] opacity.
+      cameras: V cameras, in the object's cube.
+
+    Returns:
+      The scores, the same for the same input.
+
+    Raises:
+      ValueError: fewer than two views, or shapes that do not fit.
+
+    Source: silhouettes after Hernandez, Schmitt and Cipolla (2007), "Silhouette coherence for
+    camera calibration under circular motion".
+    """
+    if len(images) < 2 or images.shape[:3] != masks.shape or len(images) != len(cameras.w2c):
+        raise ValueError(
+            "expected at least two pictures [V, H, W, 3] with masks [V, H, W] and V cameras, got "
+            f"{images.shape}, {masks.shape} and {len(cameras.w2c)}"
+        )
+    images, masks, cameras = reduced(images, masks, cameras)
+    contrast = _contrast(images, masks)
+    parts = jax.device_get(_compare(images, masks, cameras))
+    errors, seen, hull = (np.asarray(part) for part in parts)
+    solid = (masks > SOLID).sum((1, 2))
+    mask = masks > 0.5
+    ious = (mask & hull).sum((1, 2)) / np.maximum((mask | hull).sum((1, 2)), 1)
+    prior = PRIOR * NEIGHBOURS * np.maximum(solid, 1)
+    sums, counts = errors.sum((1, 2)), seen.sum((1, 2))
+    view_colors = 1.0 - (sums / contrast + prior) / (counts + prior)
+    colors = 1.0 - (sums.sum() / contrast + prior.sum()) / (counts.sum() + prior.sum())
+    return Consistency(
+        score=float(ious.mean() * max(colors, 0.0)),
+        silhouettes=float(ious.mean()),
+        colors=float(colors),
+        view_silhouettes=ious,
+        view_colors=view_colors,
+        covered=seen / min(NEIGHBOURS, len(images) - 1),
+        errors=errors / np.maximum(seen, 1),
+        hull=hull,
+    )
+
+
+def surface_coverage(masks: np.ndarray, cameras: Cameras) -> np.ndarray:
+    """Which of the hull's surface cells each view sees.
+
+    Args:
+      masks: [V, height, width] opacity, see `reduced`.
+      cameras: V cameras, in the object's cube.
+
+    Returns:
+      [V, N] bool of the hull's N outermost cells; one unseen cell where there is no hull.
+    """
+    occupied, visible = jax.device_get(_visible(jnp.asarray(masks), cameras))
+    surface = occupied & ~binary_erosion(occupied)
+    return visible[:, surface] if surface.any() else np.zeros((len(masks), 1), bool)
+
+
+@jax.jit
+def _visible(masks: Array, cameras: Cameras) -> tuple[Array, Array]:
+    """[G, G, G] the hull and [V, G, G, G] which cells lie on what a view sees of it."""
+    cells = jnp.asarray(grid_centers(CELLS, HALF_EXTENT))
+    occupied = visual_hull(cells, cameras, masks, extend=True)
+
+    def one(view: Array) -> Array:
+        points, hit = first_hits(occupied, cameras, view)
+        depth = points @ cameras.w2c[view, 2, :3] + cameras.w2c[view, 2, 3]
+        pixels, far = project(cameras.intrinsics[view], cameras.w2c[view], cells)
+        x, y = jnp.floor(pixels[..., 0]).astype(int), jnp.floor(pixels[..., 1]).astype(int)
+        inside = (x >= 0) & (x < cameras.width) & (y >= 0) & (y < cameras.height) & (far > 0)
+        x, y = x.clip(0, cameras.width - 1), y.clip(0, cameras.height - 1)
+        return inside & hit[y, x] & (jnp.abs(depth[y, x] - far) < DEPTH_TOLERANCE)
+
+    return occupied, jax.lax.map(one, jnp.arange(len(masks)))
+
+
+def reduced(
+    images: np.ndarray, masks: np.ndarray, cameras: Cameras
+) -> tuple[np.ndarray, np.ndarray, Cameras]:
+    """Pictures, masks and cameras at a height of SIZE pixels, which is how they are scored."""
+    height, width = masks.shape[1:]
+    if height == SIZE:
+        return np.asarray(images, np.float32), np.asarray(masks, np.float32), cameras
+    new_width = max(round(width * SIZE / height), 1)
+    scale = np.array([new_width / width, SIZE / height, 1.0])
+    resize = partial(jax.image.resize, method="linear", antialias=True)
+    shape = (len(masks), SIZE, new_width)
+    intrinsics = np.asarray(cameras.intrinsics, np.float64) * scale[:, None]
+    cameras = cameras.replace(
+        intrinsics=intrinsics.astype(np.float32), width=new_width, height=SIZE
+    )
+    smaller = resize(jnp.asarray(images), (*shape, 3)), resize(jnp.asarray(masks), shape)
+    return *(np.asarray(one, np.float32) for one in smaller), cameras
+
+
+def _contrast(images: np.ndarray, masks: np.ndarray) -> float:
+    """Mean absolute difference of two pixels of the object, over all pairs.
+
+    Of N sorted numbers the mean over pairs is 2 / N^2 times the sum of (2 k - N + 1) x_k.
+    """
+    pixels = np.sort(images[masks > SOLID].astype(np.float64), axis=0)
+    if not len(pixels):
+        return MIN_CONTRAST
+    count = len(pixels)
+    weights = 2.0 * np.arange(count) - count + 1.0
+    pairs = 2.0 / count**2 * (weights[:, None] * pixels).sum(0)
+    return max(float(pairs.mean()), MIN_CONTRAST)
+
+
+@jax.jit
+def _compare(images: Array, masks: Array, cameras: Cameras) -> tuple[Array, Array, Array]:
+    """[V, H, W] sums of differences to neighbours, how many of these see it, and the hull."""
+    num_views = len(images)
+    cells = jnp.asarray(grid_centers(CELLS, HALF_EXTENT))
+    occupied = visual_hull(cells, cameras, masks, extend=True)
+    points, hull = jax.lax.map(partial(first_hits, occupied, cameras), jnp.arange(num_views))
+    axes = optical_axes(cameras)
+    depth = jnp.einsum("vhwi,vi->vhw", points, axes) + cameras.w2c[:, 2, 3, None, None]
+    alike = axes @ axes.T - 4.0 * jnp.eye(num_views)
+    count = min(NEIGHBOURS, num_views - 1)
+    neighbours = jax.lax.top_k(alike, count)[1]
+    solid = (masks > SOLID) & hull
+
+    def against(view: Array, other: Array) -> tuple[Array, Array]:
+        pixels, far = project(cameras.intrinsics[other], cameras.w2c[other], points[view])
+        x, y = jnp.floor(pixels[..., 0]).astype(int), jnp.floor(pixels[..., 1]).astype(int)
+        inside = (x >= 0) & (x < cameras.width) & (y >= 0) & (y < cameras.height) & (far > 0)
+        x, y = x.clip(0, cameras.width - 1), y.clip(0, cameras.height - 1)
+        surface = jnp.abs(depth[other][y, x] - far) < DEPTH_TOLERANCE
+        seen = inside & surface & solid[view] & solid[other][y, x]
+        places = [pixels[..., 1] - 0.5, pixels[..., 0] - 0.5]
+        look = partial(map_coordinates, coordinates=places, order=1, mode="nearest")
+        shown = jax.vmap(look, -1, -1)(images[other])
+        return jnp.where(seen, jnp.abs(shown - images[view]).mean(-1), 0.0), seen
+
+    def one(view: Array) -> tuple[Array, Array]:
+        errors, seen = jax.vmap(partial(against, view))(neighbours[view])
+        return errors.sum(0), seen.sum(0)
+
+    errors, seen = jax.lax.map(one, jnp.arange(num_views))
+    return errors, seen, hull

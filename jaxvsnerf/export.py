@@ -27,7 +27,13 @@ from jaxvsnerf.config import load_config
 from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.extras import check_extras
 from jaxvsnerf.files import write_text
-from jaxvsnerf.geometry.cameras import HALF_EXTENT, inverse_similarity, take, transform_points
+from jaxvsnerf.geometry.cameras import (
+    HALF_EXTENT,
+    camera_centers,
+    inverse_similarity,
+    take,
+    transform_points,
+)
 from jaxvsnerf.metrics.geometry import score_geometry
 from jaxvsnerf.outputs.bake import PaintFn, bake_texture, check_texture_size, paint_vertices
 from jaxvsnerf.outputs.facts import mesh_facts
@@ -77,7 +83,13 @@ def field_mesh(
         half_extent=HALF_EXTENT,
         occupied=occupied,
     )
-    return extract_mesh(density, half_extent=HALF_EXTENT, level=level or "auto", max_faces=max_faces)
+    return extract_mesh(
+        density,
+        half_extent=HALF_EXTENT,
+        level=level or "auto",
+        max_faces=max_faces,
+        viewpoints=camera_centers(field.cameras),
+    )
 
 
 def field_paint(field: TrainedField, mesh: Mesh) -> PaintFn:
@@ -158,8 +170,9 @@ def export_run(
         "texture": size,
         **mesh_facts(_moved(found.mesh, source)),
         "level": found.level,
-        "parts_removed": found.parts_removed,
-        "holes_filled": found.holes_filled,
+        "floaters_removed": found.floaters,
+        "hollow_volume_filled": found.hollow,
+        "holes_filled": found.holes,
         "seconds": {phase: round(spent, 3) for phase, spent in seconds.items()},
     }
     write_text(folder / "eval" / "mesh.json", json.dumps(facts, indent=2) + "\n")
@@ -198,7 +211,8 @@ def _summary(facts: dict[str, Any], path: Path) -> str:
     colours = f"texture {facts['texture']}" if facts["texture"] else "vertex colours"
     return (
         f"mesh: {facts['faces']} faces, {closed}, {colours}, at density {facts['level']:.3g}; "
-        f"{facts['parts_removed']} loose parts removed, {facts['holes_filled']} holes filled: "
+        f"{facts['floaters_removed']} floaters removed, hollows of "
+        f"{100 * facts['hollow_volume_filled'] / facts['volume']:.1f} % filled: "
         f"{path} ({facts['bytes'] / 1e6:.1f} MB)"
     )
 

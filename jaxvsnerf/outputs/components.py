@@ -1,4 +1,4 @@
-"""The connected parts of a surface."""
+"""The connected parts of a surface: the body, floaters, walls of hollows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 
-def largest_part(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def largest_part(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     """The connected part that encloses most volume, its vertices renumbered.
 
     Choice: by volume and not by area or faces, so that a ragged haze does not beat the
@@ -16,30 +16,22 @@ def largest_part(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, n
 
     Args:
       vertices: [N, 3].
-      faces: [M, 3].
+      faces: [M, 3], at least one.
 
     Returns:
-      Vertices [N', 3] and faces [M', 3] int32, counter-clockwise seen from outside.
+      Vertices [N', 3] and faces [M', 3] int32, counter-clockwise seen from outside; and how
+      many other parts face outward, which are floaters and no walls of hollows.
     """
-    labels, volumes = _labelled(vertices, faces)
-    largest = np.abs(volumes).argmax()
-    kept = faces[labels == largest]
-    kept = kept if volumes[largest] > 0 else kept[:, ::-1]
-    used, renumbered = np.unique(kept, return_inverse=True)
-    return vertices[used], renumbered.reshape(kept.shape).astype(np.int32)
-
-
-def part_volumes(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """The signed volume of each connected part, that of a hollow's wall being negative."""
-    return _labelled(vertices, faces)[1]
-
-
-def _labelled(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[M] the part of each face, and the parts' volumes."""
     edges = np.concatenate([faces[:, :2], faces[:, 1:]]).T
     graph = coo_array((np.ones(edges.shape[1], np.int8), edges), shape=(len(vertices),) * 2)
     _, of_vertices = connected_components(graph, directed=False)
     # Vertices of no face are parts too; only those of faces count.
     _, labels = np.unique(of_vertices[faces[:, 0]], return_inverse=True)
     a, b, c = (vertices[faces[:, corner]].astype(np.float64) for corner in range(3))
-    return labels, np.bincount(labels, np.einsum("ij,ij->i", a, np.cross(b, c)) / 6.0)
+    volumes = np.bincount(labels, np.einsum("ij,ij->i", a, np.cross(b, c)) / 6.0)
+    largest = np.abs(volumes).argmax()
+    kept = faces[labels == largest]
+    kept = kept if volumes[largest] > 0 else kept[:, ::-1]
+    used, renumbered = np.unique(kept, return_inverse=True)
+    others = int((np.sign(volumes) == np.sign(volumes[largest])).sum()) - 1
+    return vertices[used], renumbered.reshape(kept.shape).astype(np.int32), others

@@ -48,8 +48,10 @@ def decimate(
             agg=_AGGRESSION,
         )
         *closed, filled = close_surface(*fewer)
-        reduced = largest_part(*closed) if len(closed[1]) else closed
-        if 4 <= len(reduced[1]) <= max_faces:
+        if not len(closed[1]):
+            break
+        *reduced, _ = largest_part(*closed)
+        if len(reduced[1]) <= max_faces:
             return *reduced, filled
         target -= max(len(reduced[1]) - max_faces, 1)
     raise ValueError(

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from jaxvsnerf.extras import require
-from jaxvsnerf.outputs.components import largest_part, part_volumes
+from jaxvsnerf.outputs.components import largest_part
 from jaxvsnerf.outputs.decimate import decimate
+from jaxvsnerf.outputs.hollows import hidden_hollows
 from jaxvsnerf.outputs.lattice import lattice_spacing
 from jaxvsnerf.outputs.level import auto_level
 
@@ -43,14 +44,16 @@ class Extraction(NamedTuple):
     Attributes:
       mesh: one closed part, without colours.
       level: the density at which it was drawn.
-      parts_removed: floaters and walls of inner hollows that were left out.
-      holes_filled: what fewer faces had torn and was closed again.
+      floaters: bodies beside it that were left out.
+      hollow: volume inside it that was filled, see `hidden_hollows`.
+      holes: what fewer faces had torn and was closed again.
     """
 
     mesh: Mesh
     level: float
-    parts_removed: int
-    holes_filled: int
+    floaters: int
+    hollow: float
+    holes: int
 
 
 def extract_mesh(
@@ -60,6 +63,7 @@ def extract_mesh(
     level: float | str = "auto",
     occupied: np.ndarray | None = None,
     max_faces: int | None = None,
+    viewpoints: np.ndarray | None = None,
 ) -> Extraction:
     """Marching cubes, the largest part kept, with fewer faces where a budget says so.
 
@@ -72,6 +76,8 @@ def extract_mesh(
       level: density of the surface, or "auto" (`level.auto_level`).
       occupied: [G, G, G] bool; where False the density counts as 0. None keeps all.
       max_faces: most faces, see `decimate`; None keeps all.
+      viewpoints: [V, 3] camera centres; hollows that none of them looks into are filled. None
+        fills none that has an opening.
 
     Returns:
       The mesh in world coordinates and how it came about.
@@ -85,16 +91,18 @@ def extract_mesh(
     density = _checked(density, occupied)
     spacing = lattice_spacing(len(density), half_extent)
     level = _checked_level(density, level)
-    vertices, faces = _march(density, level)
+    hollow = np.zeros(density.shape, bool)
+    if viewpoints is not None:
+        hollow = hidden_hollows(density > level, half_extent, viewpoints)
+    vertices, faces = _march(np.where(hollow, density.max(), density), level)
     # One point of padding: index 1 is the lattice's first point.
     vertices = ((vertices - 1.0) * spacing - half_extent).astype(np.float32)
-    parts = len(part_volumes(vertices, faces))
-    vertices, faces = largest_part(vertices, faces)
-    filled = 0
+    vertices, faces, floaters = largest_part(vertices, faces)
+    holes = 0
     if max_faces is not None:
-        vertices, faces, filled = decimate(vertices, faces, max_faces)
+        vertices, faces, holes = decimate(vertices, faces, max_faces)
     mesh = Mesh(vertices, faces, vertex_normals(vertices, faces))
-    return Extraction(mesh, level, parts - 1, filled)
+    return Extraction(mesh, level, floaters, float(hollow.sum() * spacing**3), holes)
 
 
 def _checked(density: np.ndarray, occupied: np.ndarray | None) -> np.ndarray:

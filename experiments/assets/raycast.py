@@ -44,7 +44,7 @@ def picture(
         origins, directions, multiple_hits=False, return_locations=True
     )
     colors = np.broadcast_to(np.asarray(background, np.float64), origins.shape).copy()
-    colors[rays] = _colors(mesh, faces, places)
+    colors[rays] = colors_at(mesh, faces, places)
     return colors.reshape(height, side, width, side, 3).mean((1, 3))
 
 
@@ -59,7 +59,7 @@ def _rays(cameras: Cameras, view: int, side: int) -> tuple[np.ndarray, np.ndarra
     return np.broadcast_to(center, directions.shape), directions
 
 
-def _colors(mesh: trimesh.Trimesh, faces: np.ndarray, places: np.ndarray) -> np.ndarray:
+def colors_at(mesh: trimesh.Trimesh, faces: np.ndarray, places: np.ndarray) -> np.ndarray:
     """[N, 3] colours at points on faces."""
     corners = mesh.faces[faces]
     weights = trimesh.triangles.points_to_barycentric(mesh.vertices[corners], places)

@@ -20,8 +20,6 @@ from jaxvsnerf.types import Cameras
 _BLOCK = 16384
 # Cosine of the steepest look that counts.
 _GRAZING = 0.15
-# Opacity under which a picture's colour says nothing.
-_THIN = 0.05
 # What the vertices' colours weigh beside a picture that looks straight at the surface.
 _OWN_WEIGHT = 0.02
 # The depth of a pixel is the least of its neighbourhood of this side.
@@ -77,7 +75,7 @@ class _View(NamedTuple):
     """One picture and its camera.
 
     Attributes:
-      picture: [H, W, 4] colour without the background's share, and opacity.
+      picture: [H, W, 4] colour times opacity, without the background's share, and opacity.
       depth: [H, W] of the mesh, see `_depth`.
       intrinsics: [3, 3]; its last entry is 0 where rays are parallel, otherwise 1.
       w2c: [3, 4].
@@ -93,7 +91,7 @@ class _View(NamedTuple):
     @classmethod
     def of(cls, mesh, rgb, acc, cameras: Cameras, view: int, background: np.ndarray) -> _View:
         acc = np.asarray(acc, np.float32)[..., None]
-        own = np.clip((rgb - (1.0 - acc) * background) / np.maximum(acc, _THIN), 0.0, 1.0)
+        own = rgb - (1.0 - acc) * background
         k, w2c = (np.asarray(a[view], np.float32) for a in (cameras.intrinsics, cameras.w2c))
         center = camera_centers(cameras)[view].astype(np.float32)
         empty = cls(np.concatenate([own, acc], -1).astype(np.float32), acc, k, w2c, center)
@@ -130,16 +128,14 @@ def _mean_color(mesh: Mesh, views: Sequence[_View], at: Fragments) -> np.ndarray
     total = _OWN_WEIGHT * interpolate(mesh.colors, mesh, at)
     weight = np.full(len(points), _OWN_WEIGHT, np.float32)
     for view in views:
-        index, weights, colors = _seen(view, points, normals)
-        total[index] += weights[:, None] * colors
-        weight[index] += weights
-    return total / weight[:, None]
+        index, seen = _seen(view, points, normals)
+        total[index] += seen[:, :3]
+        weight[index] += seen[:, 3]
+    return np.clip(total / weight[:, None], 0.0, 1.0)
 
 
-def _seen(
-    view: _View, points: np.ndarray, normals: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which points a picture sees, with what weight and in what colour."""
+def _seen(view: _View, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which points a picture sees; for each its colour times its weight, and its weight."""
     looks = view.looks(points)
     cosine = np.einsum("ij,ij->i", looks, normals) / np.linalg.norm(looks, axis=-1)
     index = np.flatnonzero(cosine > _GRAZING)
@@ -152,8 +148,7 @@ def _seen(
     # A slope's depth differs that much from one side of the neighbourhood to the other.
     reach = 0.5 * (_NEIGHBOURHOOD + 1) * np.sqrt(1.0 - cosine**2) / cosine
     chosen = inside & (depth < nearest + pixel * (1.0 + reach))
-    colors = _bilinear(view.picture, pixels[chosen])
-    return index[chosen], cosine[chosen] * colors[:, 3], colors[:, :3]
+    return index[chosen], cosine[chosen, None] * _bilinear(view.picture, pixels[chosen])
 
 
 def _bilinear(picture: np.ndarray, pixels: np.ndarray) -> np.ndarray:

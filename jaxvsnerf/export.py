@@ -54,7 +54,7 @@ WRITERS = {"glb": write_glb, "obj": write_obj, "ply": write_ply}
 MAX_PICTURES = 32
 # Where light that meets the surface head on is looked for, in sides of the cube: from before it
 # to behind it, in so many intervals.
-_BEFORE, _BEHIND, _INTERVALS = 0.03, 0.1, 12
+_BEFORE, _BEHIND, _INTERVALS = 0.02, 0.08, 6
 
 
 def field_mesh(
@@ -92,6 +92,27 @@ def field_mesh(
     )
 
 
+def head_on_colors(field: TrainedField, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """What is seen on looking at a surface against its normals.
+
+    Args:
+      field: the field.
+      points: [N, 3] on its surface, in the cube.
+      normals: [N, 3] unit length, outward.
+
+    Returns:
+      [N, 3] rgb, composited along a short ray through each point.
+    """
+    edges = np.linspace(-_BEFORE, _BEHIND, _INTERVALS + 1, dtype=np.float32)
+    depths = 0.5 * (edges[1:] + edges[:-1])
+    along = points[:, None] - depths[:, None] * normals[:, None]
+    directions = np.repeat(-normals, _INTERVALS, axis=0)
+    density, rgb = field.query(along.reshape(-1, 3), directions)
+    weights = np.asarray(alpha_weights(density.reshape(-1, _INTERVALS) * np.diff(edges)))
+    weights = weights[..., None] + 1e-6  # nothing is met at all: the mean of what is there
+    return (weights * rgb.reshape(-1, _INTERVALS, 3)).sum(1) / weights.sum(1)
+
+
 def field_paint(field: TrainedField, mesh: Mesh) -> PaintFn:
     """The colours of the field on a surface: of its pictures, from the input views' cameras.
 
@@ -109,7 +130,7 @@ def field_paint(field: TrainedField, mesh: Mesh) -> PaintFn:
         views = np.linspace(0, count - 1, MAX_PICTURES).round().astype(int)
     cameras = take(field.cameras, views)
     picture = field.render(cameras)
-    mesh = mesh._replace(colors=_head_on(field, mesh))
+    mesh = mesh._replace(colors=head_on_colors(field, mesh.vertices, mesh.normals))
     return paint_from_pictures(mesh, picture.rgb, picture.acc, cameras, field.background)
 
 
@@ -215,18 +236,6 @@ def _summary(facts: dict[str, Any], path: Path) -> str:
         f"{100 * facts['hollow_volume_filled'] / facts['volume']:.1f} % filled: "
         f"{path} ({facts['bytes'] / 1e6:.1f} MB)"
     )
-
-
-def _head_on(field: TrainedField, mesh: Mesh) -> np.ndarray:
-    """[N, 3] what light is seen on looking at each vertex against its normal."""
-    edges = np.linspace(-_BEFORE, _BEHIND, _INTERVALS + 1, dtype=np.float32)
-    depths = 0.5 * (edges[1:] + edges[:-1])
-    points = mesh.vertices[:, None] - depths[:, None] * mesh.normals[:, None]
-    directions = np.repeat(-mesh.normals, _INTERVALS, axis=0)
-    density, rgb = field.query(points.reshape(-1, 3), directions)
-    weights = np.asarray(alpha_weights(density.reshape(-1, _INTERVALS) * np.diff(edges)))
-    weights = weights[..., None] + 1e-6  # nothing is met at all: the mean of what is there
-    return (weights * rgb.reshape(-1, _INTERVALS, 3)).sum(1) / weights.sum(1)
 
 
 def _occupied(support: np.ndarray, resolution: int) -> np.ndarray:

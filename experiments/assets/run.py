@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 
 from experiments.assets import raycast
 from jaxvsnerf import assemble
@@ -131,6 +131,7 @@ def main() -> None:
     out = flags.DEFINE_string("out", "", "Folder for the files and results.csv.")
 
     def command(_) -> None:
+        logging.set_verbosity(logging.WARNING)
         configure(os.environ)
         if not workdir.value or not out.value:
             raise app.UsageError("--workdir and --out are needed")

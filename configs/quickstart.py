@@ -34,5 +34,5 @@ def get_config():
     config.render.turntable_frames = 24
     config.render.turntable_fps = 12
     config.render.turntable_size = 96
-    config.mesh.resolution = 96
+    config.mesh.update(resolution=96, faces=10000, texture=512)
     return config

@@ -32,5 +32,5 @@ def get_config():
         config[stage].update(steps=6, rays=64, warmup=2)
     config.loop.update(report_every=2, checkpoint_every=2)
     config.render.update(num_intervals=8, turntable_frames=2, turntable_size=16)
-    config.mesh.update(resolution=24)
+    config.mesh.update(resolution=24, faces=500, texture=64)
     return config

@@ -19,6 +19,7 @@ from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
 from jaxvsnerf.metrics.lpips import Lpips
 from jaxvsnerf.metrics.scores import score_views
+from jaxvsnerf.outputs.bake import check_texture_size
 from jaxvsnerf.references import References, read_perceptual, read_true_surface
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
 from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel
@@ -135,6 +136,9 @@ def check_outputs(config: ConfigDict) -> None:
             "mesh: expected resolution of at least 2 and level of at least 0 (0 finds it), got "
             f"{config.mesh.resolution} and {config.mesh.level}"
         )
+    if config.mesh.faces < 4:
+        raise ValueError(f"mesh.faces: expected at least 4, got {config.mesh.faces}")
+    check_texture_size(config.mesh.texture)
 
 
 def loss_spec(config: ConfigDict, num_views: int) -> LossSpec:

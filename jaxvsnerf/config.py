@@ -64,8 +64,8 @@ def default_config() -> ConfigDict:
             ),
             # File of LPIPS weights, see metrics/lpips.py; '' leaves that score out.
             metrics=dict(lpips=""),
-            # level 0 finds the level of the surface by itself.
-            mesh=dict(resolution=192, level=0.0),
+            # level 0 finds the level of the surface by itself; texture 0 is vertex colours.
+            mesh=dict(resolution=192, level=0.0, faces=20000, texture=1024),
         )
     )
     return config.lock()

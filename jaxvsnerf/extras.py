@@ -9,7 +9,9 @@ PIP_LINE = "pip install 'jaxvsnerf[export]'"
 # Module to import -> what it is needed for. Their distributions are the extra `export`.
 EXPORT_MODULES = {
     "skimage.measure": "the mesh's marching cubes",
-    "trimesh": "the mesh's components and normals",
+    "trimesh": "the mesh's normals and facts",
+    "fast_simplification": "the mesh's faces, as few as asked for",
+    "xatlas": "the mesh's texture",
     "imageio_ffmpeg": "the turntable video",
     "jinja2": "the report",
 }

@@ -29,7 +29,8 @@ from jaxvsnerf.usage import Usage, load_usage, usage_facts
 from jaxvsnerf.workdir import MetricsLog, locked, open_run
 
 FILES = {
-    "mesh.glb": "the object as a mesh with vertex colours",
+    "mesh.glb": "the object as a mesh with a texture",
+    "eval/mesh.json": "what the mesh is like: faces, closed or not, size",
     "renders/turntable.mp4": "a full turn around it",
     "eval/metrics.json": "scores of every stage, per view",
     "eval/geometry.json": "Chamfer distance and volume IoU of the mesh",

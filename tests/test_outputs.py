@@ -35,17 +35,13 @@ def ball(center, radius, density=100.0):
     return density * np.clip(distance / (2 * HALF / SIDE) + 0.5, 0, 1)
 
 
-def red(vertices, normals):
-    return np.broadcast_to([1.0, 0.0, 0.5], vertices.shape)
-
-
 def as_trimesh(mesh):
     return trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
 
 
 def test_a_ball_has_a_balls_area_and_volume_and_faces_outward():
     solid = np.where(ball((0.05, 0, -0.1), 0.3) >= 50, 1e3, 0.0)
-    mesh = extract_mesh(solid, red, half_extent=HALF)
+    mesh = extract_mesh(solid, half_extent=HALF).mesh
     body = as_trimesh(mesh)
     assert body.is_watertight and body.euler_number == 2
     # 4 pi r^2 and 4/3 pi r^3; the lattice has 0.02 between points.
@@ -62,17 +58,17 @@ def test_a_ring_keeps_its_hole():
     distance = 0.1 - np.hypot(across, POINTS[..., 2])
     density = 50 * np.clip(distance / 0.02 + 0.5, 0, 1)
     # Euler's number of a torus is 0.
-    assert as_trimesh(extract_mesh(density, red, half_extent=HALF)).euler_number == 0
+    assert as_trimesh(extract_mesh(density, half_extent=HALF).mesh).euler_number == 0
 
 
 def test_the_larger_of_two_bodies_stays():
     density = np.maximum(ball((-0.2, 0, 0), 0.2), ball((0.3, 0.1, 0), 0.1, 900.0))
-    mesh = extract_mesh(density, red, half_extent=HALF)
+    mesh = extract_mesh(density, half_extent=HALF).mesh
     assert mesh.vertices[:, 0].max() < 0.05
 
 
 def test_a_body_that_leaves_the_cube_is_closed_at_its_border():
-    mesh = extract_mesh(ball((0.5, 0, 0), 0.3), red, half_extent=HALF)
+    mesh = extract_mesh(ball((0.5, 0, 0), 0.3), half_extent=HALF).mesh
     assert as_trimesh(mesh).is_watertight
     assert mesh.vertices[:, 0].max() < HALF + 2 * HALF / (SIDE - 1)
 
@@ -80,13 +76,13 @@ def test_a_body_that_leaves_the_cube_is_closed_at_its_border():
 def test_an_empty_surface_says_which_level_would_give_one():
     density = ball((0, 0, 0), 0.3, 40.0)
     with pytest.raises(ValueError, match=r"ranges from 0 to 40; level=(\S+) gives one") as error:
-        extract_mesh(density, red, half_extent=HALF, level=1e3)
+        extract_mesh(density, half_extent=HALF, level=1e3)
     level = float(str(error.value).split("level=")[1].split()[0])
-    assert len(extract_mesh(density, red, half_extent=HALF, level=level).faces)
+    assert len(extract_mesh(density, half_extent=HALF, level=level).mesh.faces)
     with pytest.raises(ValueError, match="no surface at any level"):
-        extract_mesh(np.zeros((8, 8, 8)), red, half_extent=HALF)
+        extract_mesh(np.zeros((8, 8, 8)), half_extent=HALF)
     with pytest.raises(ValueError, match="NaN"):
-        extract_mesh(np.full((8, 8, 8), np.nan), red, half_extent=HALF)
+        extract_mesh(np.full((8, 8, 8), np.nan), half_extent=HALF)
 
 
 def test_the_lattice_is_asked_only_where_it_is_occupied():
@@ -115,7 +111,8 @@ def glb_attribute(data, name):
 
 
 def test_a_glb_opens_elsewhere_y_up_with_linear_colours(tmp_path):
-    mesh = extract_mesh(ball((0.1, 0.0, 0.15), 0.2), red, half_extent=HALF)
+    mesh = extract_mesh(ball((0.1, 0.0, 0.15), 0.2), half_extent=HALF).mesh
+    mesh = mesh._replace(colors=np.broadcast_to(np.float32([1.0, 0.0, 0.5]), mesh.vertices.shape))
     write_glb(tmp_path / "mesh.glb", mesh)
     loaded = trimesh.load(tmp_path / "mesh.glb", force="mesh", process=False)
     assert len(loaded.faces) == len(mesh.faces) and loaded.volume > 0
@@ -212,7 +209,7 @@ def test_a_missing_extra_names_the_pip_line():
 def test_a_mesh_goes_back_to_the_frame_its_poses_came_in():
     turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], np.float32)
     to_cube = Similarity(np.float32(0.25), turn, np.array([0.1, -0.2, 0.05], np.float32))
-    mesh = extract_mesh(ball((0.1, 0.0, 0.15), 0.2), red, half_extent=HALF)
+    mesh = extract_mesh(ball((0.1, 0.0, 0.15), 0.2), half_extent=HALF).mesh
     back = export._moved(mesh, inverse_similarity(to_cube))
     # x_cube = 0.25 Q x_source + b takes every vertex where it was, four times smaller.
     again = 0.25 * back.vertices @ turn.T + np.array([0.1, -0.2, 0.05])

@@ -13,9 +13,8 @@ from jaxvsnerf.outputs.mesh import Mesh
 @pytest.fixture
 def triangle():
     vertices = np.float32([[0, 0, 0], [1, 0, 0], [0, 2, 0]])
-    return Mesh(
-        vertices, np.int32([[0, 1, 2]]), np.float32([[0, 0, 1]] * 3), np.ones((3, 3)) * 0.5, 1.0
-    )
+    normals, grey = np.float32([[0, 0, 1]] * 3), np.full((3, 3), 0.5, np.float32)
+    return Mesh(vertices, np.int32([[0, 1, 2]]), normals, grey)
 
 
 def chunks(data):

@@ -73,8 +73,8 @@ class Reconstruction:
         return self.field.render(cameras).rgb
 
     def surface(self) -> Surface:
-        """As `python -m jaxvsnerf.export` writes it."""
-        mesh = field_mesh(self.field, 0.0, self.resolution)
+        """As `python -m jaxvsnerf.export` draws it, with all its faces."""
+        mesh = field_mesh(self.field, 0.0, self.resolution).mesh
         return Surface(mesh.vertices, mesh.faces)
 
 

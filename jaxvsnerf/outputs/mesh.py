@@ -1,82 +1,108 @@
-"""A density on a lattice to one closed, coloured surface."""
+"""A density on a lattice to one closed surface."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from jaxvsnerf.extras import require
-from jaxvsnerf.outputs.lattice import CHUNK, in_chunks, lattice_spacing
+from jaxvsnerf.outputs.components import largest_part
+from jaxvsnerf.outputs.decimate import decimate
+from jaxvsnerf.outputs.hollows import hidden_hollows
+from jaxvsnerf.outputs.lattice import lattice_spacing
 from jaxvsnerf.outputs.level import auto_level
 
 # Standard deviation of the smoothing, in cells: a wall one cell thick just survives it.
 SMOOTH_CELLS = 0.75
 
-ColorFn = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
 
 class Mesh(NamedTuple):
-    """A triangle mesh with a colour per vertex.
+    """A triangle mesh, with a colour per vertex or a texture or neither.
 
     Attributes:
       vertices: [N, 3] float32, world frame (z up).
       faces: [M, 3] int32, counter-clockwise seen from outside.
       normals: [N, 3] float32, unit length, outward.
-      colors: [N, 3] float32 in [0, 1], sRGB as in pictures.
-      level: the density at which the surface was drawn.
+      colors: [N, 3] float32 in [0, 1], sRGB as in pictures, or None.
+      uv: [N, 2] float32 places in the texture, (0, 0) its upper left corner, or None.
+      texture: [S, S, 3] float32 in [0, 1], sRGB, or None.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     normals: np.ndarray
-    colors: np.ndarray
+    colors: np.ndarray | None = None
+    uv: np.ndarray | None = None
+    texture: np.ndarray | None = None
+
+
+class Extraction(NamedTuple):
+    """What `extract_mesh` found.
+
+    Attributes:
+      mesh: one closed part, without colours.
+      level: the density at which it was drawn.
+      floaters: bodies beside it that were left out.
+      hollow: volume inside it that was filled, see `hidden_hollows`.
+      holes: what fewer faces had torn and was closed again.
+    """
+
+    mesh: Mesh
     level: float
+    floaters: int
+    hollow: float
+    holes: int
 
 
 def extract_mesh(
     density: np.ndarray,
-    color_fn: ColorFn,
     *,
     half_extent: float,
     level: float | str = "auto",
     occupied: np.ndarray | None = None,
-    chunk: int = CHUNK,
-) -> Mesh:
-    """Marching cubes, the largest part kept, coloured by a callable.
+    max_faces: int | None = None,
+    viewpoints: np.ndarray | None = None,
+) -> Extraction:
+    """Marching cubes, the largest part kept, with fewer faces where a budget says so.
 
     Beyond the cube the density counts as 0, so a body that reaches the border is closed
     there by a cap that lies up to one cell outside.
 
     Args:
       density: [G, G, G] values at `mesh_points(G, half_extent)`, indexed x, y, z.
-      color_fn: ([chunk, 3] vertices, [chunk, 3] outward normals) -> [chunk, 3] rgb in
-        [0, 1]; always called with the same shapes.
       half_extent: half the side of the cube.
       level: density of the surface, or "auto" (`level.auto_level`).
       occupied: [G, G, G] bool; where False the density counts as 0. None keeps all.
-      chunk: vertices per call of `color_fn`.
+      max_faces: most faces, see `decimate`; None keeps all.
+      viewpoints: [V, 3] camera centres; hollows that none of them looks into are filled. None
+        fills none that has an opening.
 
     Returns:
-      The mesh in world coordinates.
+      The mesh in world coordinates and how it came about.
 
     Raises:
       ValueError: shapes, a density that is not finite, a level that is no positive
-        number, or one that gives no surface; then the message says which would.
-      ImportError: scikit-image or trimesh is missing.
+        number, or one that gives no surface; then the message says which would. Or
+        `max_faces` cannot close the surface.
+      ImportError: scikit-image, trimesh or fast-simplification is missing.
     """
     density = _checked(density, occupied)
     spacing = lattice_spacing(len(density), half_extent)
     level = _checked_level(density, level)
-    vertices, faces = _march(density, level)
+    hollow = np.zeros(density.shape, bool)
+    if viewpoints is not None:
+        hollow = hidden_hollows(density > level, half_extent, viewpoints)
+    vertices, faces = _march(np.where(hollow, density.max(), density), level)
     # One point of padding: index 1 is the lattice's first point.
     vertices = ((vertices - 1.0) * spacing - half_extent).astype(np.float32)
-    vertices, faces = largest_component(vertices, faces)
-    normals = _vertex_normals(vertices, faces)
-    colors = np.clip(in_chunks(color_fn, (vertices, normals), chunk, (3,)), 0.0, 1.0)
-    return Mesh(vertices, faces, normals, colors, level)
+    vertices, faces, floaters = largest_part(vertices, faces)
+    holes = 0
+    if max_faces is not None:
+        vertices, faces, holes = decimate(vertices, faces, max_faces)
+    mesh = Mesh(vertices, faces, vertex_normals(vertices, faces))
+    return Extraction(mesh, level, floaters, float(hollow.sum() * spacing**3), holes)
 
 
 def _checked(density: np.ndarray, occupied: np.ndarray | None) -> np.ndarray:
@@ -132,34 +158,7 @@ def _march(density: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     return vertices, faces
 
 
-def largest_component(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The connected part that encloses most volume, its vertices renumbered.
-
-    Choice: by volume and not by area or faces, so that a ragged haze does not beat the
-    body; the walls of a body's inner hollows are parts of their own and go as well. The
-    part kept is therefore an outer wall: it is turned so that its volume is positive.
-
-    Args:
-      vertices: [N, 3].
-      faces: [M, 3].
-
-    Returns:
-      Vertices [N', 3] and faces [M', 3] int32, counter-clockwise seen from outside.
-    """
-    graph = require("trimesh").graph
-    edges = np.concatenate([faces[:, :2], faces[:, 1:]])
-    labels = graph.connected_component_labels(edges, node_count=len(vertices))
-    face_labels = labels[faces[:, 0]]
-    a, b, c = (vertices[faces[:, corner]].astype(np.float64) for corner in range(3))
-    volumes = np.bincount(face_labels, np.einsum("ij,ij->i", a, np.cross(b, c)) / 6.0)
-    largest = np.abs(volumes).argmax()
-    kept = faces[face_labels == largest]
-    kept = kept if volumes[largest] > 0 else kept[:, ::-1]
-    used, renumbered = np.unique(kept, return_inverse=True)
-    return vertices[used], renumbered.reshape(kept.shape).astype(np.int32)
-
-
-def _vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """[N, 3] unit normals, the faces' weighted by their angle at the vertex."""
     trimesh = require("trimesh")
     normals = np.array(trimesh.Trimesh(vertices, faces, process=False).vertex_normals, np.float32)

@@ -12,6 +12,9 @@ version = next(
 )
 # Marching cubes; mesh components and normals; an H.264 encoder in a wheel; the page.
 export = ["scikit-image", "trimesh", "imageio-ffmpeg", "jinja2"]
+# Reading downloaded weights: PyTorch for its own archives (2.6: which objects an archive holds
+# is told without building them), safetensors for the others.
+safetensors = "safetensors>=0.4.5"
 # Scores of the geometry: winding numbers (libigl) and first hits of rays (embreex).
 geometry = ["trimesh", "libigl>=2.5", "embreex"]
 
@@ -43,11 +46,14 @@ setup(
     extras_require={
         "export": export,
         "geometry": geometry,
+        # PyTorch is heavy (gigabytes with its CUDA libraries) and only read with, once a model:
+        # the tests read safetensors, and PyTorch's archives where PyTorch is installed.
+        "convert": ["torch>=2.6", safetensors],
         # Only for studies over several machines, and heavy (over 100 MB with what it brings),
         # so neither an ordinary install nor the tests ask for it.
         "cluster": ["ray>=2.9"],
         "gpu": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
-        "test": [*export, *geometry, "pytest>=8", "pytest-xdist>=3"],
+        "test": [*export, *geometry, safetensors, "pytest>=8", "pytest-xdist>=3"],
     },
 )

@@ -85,6 +85,13 @@ def draw_noise(key: Array, count: int) -> Noise:
     )
 
 
+def embed_step(params: Params, steps: Array, spec: GeneratorSpec) -> Array:
+    """The volumes' embedding [N, 256] of diffusion steps [N]."""
+    net = networks(spec)["time_embed"]
+    time = net.apply({"params": params["time_embed"]}, sinusoid(steps, TIME_DIM))
+    return time.astype(weights_dtype(params))
+
+
 def spatial_volume(
     params: Params, x: Array, time: Array, viewpoint: Array, pixels: Array, spec: GeneratorSpec
 ) -> Array:
@@ -101,10 +108,9 @@ def spatial_volume(
     Returns:
       [32, 32, 32, C].
     """
-    nets = networks(spec)
-    features = nets["target_encoder"].apply(
-        {"params": params["target_encoder"]}, x, time, viewpoint
-    )
+    nets, variables = networks(spec), {"params": params["target_encoder"]}
+    x, viewpoint = x.astype(time.dtype), viewpoint.astype(time.dtype)
+    features = nets["target_encoder"].apply(variables, x, time, viewpoint)
     volume = unproject(features, pixels)[None]
     return nets["spatial_net"].apply({"params": params["spatial_net"]}, volume, time)[0]
 
@@ -127,60 +133,73 @@ def view_frusta(
     return net.apply({"params": params["frustum_net"]}, samples, time, viewpoint)
 
 
+def predict_views(
+    params: Params,
+    volume: Array,
+    x: Array,
+    step: Array,
+    condition: Condition,
+    voxels: Array,
+    guidance: Array | None,
+    spec: GeneratorSpec,
+) -> Array:
+    """The noise in V views.
+
+    Args:
+      params: of the model.
+      volume: [32, 32, 32, C] of all views at this step.
+      x: [V, 32, 32, 4] noisy latents.
+      step: [] diffusion step.
+      condition: what these views are made from.
+      voxels: [V, 48, 32, 32, 3] of `Views`.
+      guidance: how far to go from the unconditional noise to the conditional and beyond;
+        None is 1, without the unconditional.
+      spec: widths.
+
+    Returns:
+      [V, 32, 32, 4] float32.
+    """
+    step, dtype = jnp.reshape(step, (1,)), weights_dtype(params)
+    x, condition = x.astype(dtype), jax.tree.map(lambda y: y.astype(dtype), condition)
+    time = embed_step(params, step, spec)
+    frusta = view_frusta(params, volume, time, condition.viewpoint, voxels, spec)
+    photo = jnp.broadcast_to(condition.latent, x.shape)
+    given, context = jnp.concatenate([x, photo], -1), condition.context[:, None]
+    if guidance is not None:
+        # Frusta are of the first half alone: those of the second are zero.
+        given = jnp.concatenate([given, jnp.concatenate([x, jnp.zeros_like(photo)], -1)])
+        context = jnp.concatenate([context, jnp.zeros_like(context)])
+    unet = networks(spec)["unet"]
+    noise = unet.apply({"params": params["unet"]}, given, step, context, frusta)
+    noise = noise.astype(jnp.float32)
+    if guidance is None:
+        return noise
+    conditional, unconditional = jnp.split(noise, 2)
+    return unconditional + guidance * (conditional - unconditional)
+
+
 def predict_noise(
     params: Params,
     x: Array,
     step: Array,
     condition: Condition,
-    guidance: Array | None,
     views: Views,
-    *,
-    spec: GeneratorSpec,
+    guidance: Array | None,
     view_batch: int,
+    spec: GeneratorSpec,
 ) -> Array:
-    """The noise in all views.
-
-    Args:
-      params: of the model.
-      x: [16, 32, 32, 4] noisy latents.
-      step: [] diffusion step.
-      condition: what the views are made from.
-      guidance: how far to go from the unconditional noise to the conditional and beyond;
-        None is 1, without the unconditional.
-      views: where they sample the volume.
-      spec: widths.
-      view_batch: views that run at a time; the result does not depend on it.
-
-    Returns:
-      [16, 32, 32, 4] float32.
-    """
-    nets, dtype = networks(spec), weights_dtype(params)
-    embedding = {"params": params["time_embed"]}
-    step = jnp.reshape(step, (1,))
-    time = nets["time_embed"].apply(embedding, sinusoid(step, TIME_DIM)).astype(dtype)
-    x, condition = x.astype(dtype), jax.tree.map(lambda y: y.astype(dtype), condition)
+    """The noise in all views [16, 32, 32, 4] float32, so many at a time; see `predict_views`."""
+    time = embed_step(params, jnp.reshape(step, (1,)), spec)
     volume = spatial_volume(params, x, time, condition.viewpoint, views.pixels, spec)
 
-    def some_views(given: tuple) -> Array:
-        latents, context, viewpoint, voxels = given
-        frusta = view_frusta(params, volume, time, viewpoint, voxels, spec)
-        photo = jnp.broadcast_to(condition.latent, latents.shape)
-        given, context = jnp.concatenate([latents, photo], -1), context[:, None]
-        if guidance is not None:
-            # Frusta are of the first half alone: those of the second are zero.
-            nothing = jnp.concatenate([latents, jnp.zeros_like(photo)], -1)
-            given = jnp.concatenate([given, nothing])
-            context = jnp.concatenate([context, jnp.zeros_like(context)])
-        noise = nets["unet"].apply({"params": params["unet"]}, given, step, context, frusta)
-        noise = noise.astype(jnp.float32)
-        if guidance is None:
-            return noise
-        conditional, unconditional = jnp.split(noise, 2)
-        return unconditional + guidance * (conditional - unconditional)
+    def some(given: tuple[Array, Array, Array, Array]) -> Array:
+        x, context, viewpoint, voxels = given
+        theirs = Condition(condition.latent, context, viewpoint)
+        return predict_views(params, volume, x, step, theirs, voxels, guidance, spec)
 
     given = (x, condition.context, condition.viewpoint, views.voxels)
     batches = jax.tree.map(lambda y: y.reshape(-1, view_batch, *y.shape[1:]), given)
-    return jax.lax.map(some_views, batches).reshape(x.shape)
+    return jax.lax.map(some, batches).reshape(x.shape)
 
 
 class Programs(NamedTuple):
@@ -221,16 +240,8 @@ def programs(
     ) -> Array:
         def body(x: Array, given: tuple[Steps, Array]) -> tuple[Array, None]:
             step, added = given
-            found = predict_noise(
-                params,
-                x,
-                step.index,
-                condition,
-                guidance if guided else None,
-                views,
-                spec=spec,
-                view_batch=view_batch,
-            )
+            scale = guidance if guided else None
+            found = predict_noise(params, x, step.index, condition, views, scale, view_batch, spec)
             return ddim_update(x, found, added, step, FLOOR), None
 
         with precise(params):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxvsnerf.generation.spec import NUM_VIEWS
 from jaxvsnerf.types import Array
@@ -22,7 +23,7 @@ def sinusoid(steps: Array, dim: int) -> Array:
       [..., dim] float32: cosines, then sines, of steps * MAX_PERIOD ** (-i / (dim / 2)).
     """
     half = dim // 2
-    rates = jnp.exp(-jnp.log(MAX_PERIOD) * jnp.arange(half, dtype=jnp.float32) / half)
+    rates = np.exp(-np.log(MAX_PERIOD) * np.arange(half) / half).astype(np.float32)
     angles = jnp.asarray(steps, jnp.float32)[..., None] * rates
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], -1)
 

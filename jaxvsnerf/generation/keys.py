@@ -16,7 +16,7 @@ What a checkpoint holds beside the networks' parameters:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -106,7 +106,7 @@ def state_from_params(
     check_model(model)
     unused = _unused_shapes(spec, model)
     state = {name: np.zeros(shape, np.float32) for name, shape in unused.items()}
-    state |= _buffers(model)
+    state |= constants(model)
     for path, value in jax.tree_util.tree_leaves_with_path(params):
         names, value = _names(path), np.asarray(value)
         value = np.transpose(value, _axes(names[-1], value.ndim))
@@ -119,11 +119,18 @@ def expected_shapes(spec: GeneratorSpec, model: Model = "syncdreamer") -> dict[s
     """All keys of a model's checkpoint with the original's shapes."""
     check_model(model)
     shapes = _unused_shapes(spec, model)
-    shapes |= {name: value.shape for name, value in _buffers(model).items()}
+    shapes |= {name: value.shape for name, value in constants(model).items()}
     for names, shape in _leaves(spec, model):
         original = tuple(shape[axis] for axis in _axes(names[-1], len(shape)))
         shapes[_key(names, model)] = shapes[_sampled_key(names, model)] = original
     return shapes
+
+
+def module_keys(names: Sequence[str]) -> list[str]:
+    """The original's names of nested modules."""
+    return [
+        name if KEPT.fullmatch(name) else re.sub(r"_(?=\d)|(?<=\d)_", ".", name) for name in names
+    ]
 
 
 def _leaves(spec: GeneratorSpec, model: Model) -> Iterator[tuple[list[str], Shape]]:
@@ -139,12 +146,10 @@ def _key(names: list[str], model: Model) -> str:
     """The original's key of a parameter."""
     network, *modules, leaf = names
     clip = model == "zero123" and network == "clip"
-    parts = [ZERO123_CLIP if clip else PREFIXES[network]]
-    parts += [
-        name if KEPT.fullmatch(name) else re.sub(r"_(?=\d)|(?<=\d)_", ".", name) for name in modules
-    ]
+    prefix = ZERO123_CLIP if clip else PREFIXES[network]
     # PyTorch's attention has its three projections as arrays of its own, not as a layer.
-    return ".".join([*parts, LEAVES.get(leaf, leaf)]).replace(".in_proj.", ".in_proj_")
+    key = ".".join([prefix, *module_keys(modules), LEAVES.get(leaf, leaf)])
+    return key.replace(".in_proj.", ".in_proj_")
 
 
 def _sampled_key(names: list[str], model: Model) -> str:
@@ -183,7 +188,7 @@ def _unused_shapes(spec: GeneratorSpec, model: Model) -> dict[str, Shape]:
     return shapes
 
 
-def _buffers(model: Model) -> dict[str, np.ndarray]:
+def constants(model: Model) -> dict[str, np.ndarray]:
     """Constants that a checkpoint holds and sampling depends on."""
     buffers = {"betas": betas(), "alphas_cumprod": alphas_cumprod()}
     if model == "zero123":
@@ -223,7 +228,7 @@ def _some(names: list[str]) -> str:
 
 
 def _check_buffers(state: Mapping[str, np.ndarray], model: Model) -> None:
-    for name, expected in _buffers(model).items():
+    for name, expected in constants(model).items():
         error = np.abs(np.asarray(state[name], np.float64) - expected).max()
         if not error <= BUFFER_TOLERANCE * np.abs(expected).max():
             raise ValueError(

@@ -43,7 +43,9 @@ def betas() -> np.ndarray:
 @functools.cache
 def alphas_cumprod() -> np.ndarray:
     """The signal's share of the variance [1000] float32 after each diffusion step."""
-    return np.cumprod(np.float32(1.0) - betas(), dtype=np.float32)
+    # Factors as float32 holds them, multiplied exactly: as the original's are.
+    kept = np.float32(1.0) - betas()
+    return np.cumprod(kept, dtype=np.float64).astype(np.float32)
 
 
 def ddim_steps(count: int, eta: float) -> Steps:

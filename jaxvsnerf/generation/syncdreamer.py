@@ -315,7 +315,7 @@ def sample(
     mean, deviation = posterior(moments)
 
     found, done = [], 0
-    call = max(n for n in range(1, MAX_CALL_STEPS + 1) if count % n == 0)
+    call = steps_per_call(count)
     total = count * -(-num_samples // len(devices))
     for first in range(0, num_samples, len(devices)):
         # The last round's idle devices repeat a sample.
@@ -332,6 +332,11 @@ def sample(
                 on_step(done, total)
         found.append(run.decode(params, x))
     return np.concatenate([np.asarray(pictures) for pictures in found])[:num_samples]
+
+
+def steps_per_call(count: int) -> int:
+    """Of so many steps, those that one call takes: calls are alike, so that one program serves."""
+    return max(n for n in range(1, MAX_CALL_STEPS + 1) if count % n == 0)
 
 
 def place(tree: Any, devices: tuple[jax.Device, ...]) -> Any:

@@ -95,6 +95,7 @@ def main() -> None:
     overwrite = flags.DEFINE_bool("overwrite", False, "Replace weights that are there already.")
 
     def command(_) -> None:
+        jax.config.update("jax_platforms", "cpu")  # the host's work, and the host's memory
         if not source.value or not target.value:
             raise ValueError("expected --from=CHECKPOINT and --to=FOLDER")
         convert_file(

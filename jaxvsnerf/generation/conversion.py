@@ -79,7 +79,7 @@ def convert_state(state: State, model: Model, spec: GeneratorSpec, dtype: str) -
       dtype: of the parameters returned, `float32` or `bfloat16`.
 
     Returns:
-      Host arrays.
+      Arrays on JAX's default device; see `convert`, which makes that the host.
 
     Raises:
       ValueError: arrays are missing, unknown, of another shape, or not finite.
@@ -95,7 +95,8 @@ def convert_state(state: State, model: Model, spec: GeneratorSpec, dtype: str) -
                 f"the parameter {name} holds values that are not finite: the checkpoint is "
                 "damaged; download it again"
             )
-        leaves[index] = leaves[index].astype(jnp.dtype(dtype), copy=False)
+        # Of NumPy's arrays orbax makes a copy before it writes, of JAX's it does not.
+        leaves[index] = jnp.asarray(leaves[index].astype(jnp.dtype(dtype), copy=False))
     return jax.tree.unflatten(structure, leaves)
 
 

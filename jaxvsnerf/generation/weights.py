@@ -7,13 +7,14 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxvsnerf.files import check_room, write_text
 from jaxvsnerf.generation.networks import MODELS, Model, param_shapes
@@ -74,7 +75,7 @@ def save_weights(folder: Path, info: WeightsInfo, params: Params, overwrite: boo
     Args:
       folder: made; its parent exists or is made.
       info: what they are; their leaves have its dtype.
-      params: host arrays.
+      params: JAX arrays, best on the host: of NumPy's orbax makes a copy first.
       overwrite: whether weights that are there already are replaced.
 
     Raises:
@@ -149,14 +150,16 @@ def missing_message(model: Model | None, folder: Path) -> str:
     )
 
 
-def load_weights(folder: Path, info: WeightsInfo, dtype: str, sharding: Any = None) -> Params:
+def load_weights(
+    folder: Path, info: WeightsInfo, dtype: str, devices: Sequence[jax.Device] | None = None
+) -> Params:
     """Reads the parameters straight to where they are used.
 
     Args:
       folder: of `save_weights`.
       info: what `read_info` says of it.
       dtype: of the parameters returned, `float32` or `bfloat16`.
-      sharding: a jax.sharding.Sharding, None for JAX's default device.
+      devices: each gets a copy; None is the first local one.
 
     Returns:
       The parameters as device arrays.
@@ -166,9 +169,10 @@ def load_weights(folder: Path, info: WeightsInfo, dtype: str, sharding: Any = No
     """
     import orbax.checkpoint as ocp
 
-    sharding = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    mesh = jax.sharding.Mesh(np.asarray(devices or jax.local_devices()[:1]), ("samples",))
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     target = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(dtype), sharding=sharding),
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(dtype), sharding=everywhere),
         param_shapes(info.spec, info.model),
     )
     try:

@@ -39,6 +39,10 @@ class Check(NamedTuple):
             raise ValueError(f"{self.name}: expected {expected.shape}, got {found.shape}")
         return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
 
+    def passes(self) -> bool:
+        """Whether the error is finite and within the limit."""
+        return self.error() <= self.limit
+
 
 class Fixtures:
     """The files of a folder of fixtures, each read once.

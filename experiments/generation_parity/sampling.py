@@ -27,7 +27,7 @@ from jaxvsnerf.generation.depth_attention import DepthTransformer
 from jaxvsnerf.generation.embeddings import viewpoints
 from jaxvsnerf.generation.geometry import target_views
 from jaxvsnerf.generation.keys import PREFIXES, module_keys
-from jaxvsnerf.generation.layers import conv, group_norm, layer_norm
+from jaxvsnerf.generation.layers import GroupNorm, conv, layer_norm
 from jaxvsnerf.generation.pictures import decode
 from jaxvsnerf.generation.schedule import Steps, ddim_steps, ddim_update
 from jaxvsnerf.generation.spec import LATENT_SCALE, NUM_VIEWS, TINY
@@ -52,7 +52,7 @@ class _Head(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        return conv(self.channels, self.conv)(nn.silu(group_norm(self.groups, self.norm)(x)))
+        return conv(self.channels, self.conv)(nn.silu(GroupNorm(self.groups, name=self.norm)(x)))
 
 
 # The module of each probe; its parameters are found by the original's path.
@@ -73,10 +73,10 @@ PROBES: dict[str, nn.Module] = {
     "target_encoder_block": EncoderBlock(),
     "spatial_block_stride2": VolumeBlock(WIDTHS[1], stride=2),
     "spatial_up_block": VolumeBlock(WIDTHS[1], up=True),
-    "spatial_gn": group_norm(8, None),
+    "spatial_gn": GroupNorm(8),
     "frustum_block_stride2": VolumeBlock(WIDTHS[2], stride=2),
     "frustum_up_block": VolumeBlock(WIDTHS[1], up=True),
-    "frustum_gn": group_norm(8, None),
+    "frustum_gn": GroupNorm(8),
 }
 # These take their layers from the module around them.
 HEADS = ("unet_out_head", "target_encoder_final")

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvsnerf.generation.layers import conv, group_norm, layer_norm
+from jaxvsnerf.generation.layers import GroupNorm, conv, layer_norm
 from jaxvsnerf.generation.spec import UNET_HEADS
 from jaxvsnerf.types import Array
 
@@ -85,7 +85,7 @@ class SpatialTransformer(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, context: Array) -> Array:
-        y = conv(x.shape[-1], "proj_in", size=1)(group_norm(32, "norm", epsilon=1e-6)(x))
+        y = conv(x.shape[-1], "proj_in", size=1)(GroupNorm(32, 1e-6, name="norm")(x))
         y = y.reshape(len(x), -1, x.shape[-1])
         y = TransformerBlock(name="transformer_blocks_0")(y, context).reshape(x.shape)
         return x + conv(x.shape[-1], "proj_out", size=1)(y)

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvsnerf.generation.layers import Upsample, conv, group_norm
+from jaxvsnerf.generation.layers import GroupNorm, Upsample, conv
 from jaxvsnerf.generation.spec import LATENT_CHANNELS, LEVELS
 from jaxvsnerf.types import Array
 
@@ -17,8 +17,8 @@ BLOCKS = 2  # residual blocks a level of the encoder; the decoder has one more
 LOG_VARIANCE = (-30.0, 20.0)
 
 
-def _norm(name: str) -> nn.GroupNorm:
-    return group_norm(32, name, epsilon=1e-6)
+def _norm(name: str) -> GroupNorm:
+    return GroupNorm(32, 1e-6, name=name)
 
 
 class ResnetBlock(nn.Module):

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvsnerf.generation.layers import conv, group_norm
+from jaxvsnerf.generation.layers import GroupNorm, conv
 from jaxvsnerf.generation.spec import DEPTH_HEADS
 from jaxvsnerf.types import Array
 
@@ -66,9 +66,9 @@ class DepthTransformer(nn.Module):
     def __call__(self, x: Array, volume: Array) -> Array:
         given, width = volume.shape[-1], 2 * volume.shape[-1]
         seen = x[: len(volume)]
-        queries = nn.silu(group_norm(8, "proj_in_1")(conv(width, "proj_in_0", size=1)(seen)))
+        queries = nn.silu(GroupNorm(8, name="proj_in_1")(conv(width, "proj_in_0", size=1)(seen)))
         volume = conv(given, "proj_context_0", ndim=3, size=1, bias=False)(volume)
-        norm = group_norm(8, "proj_context_1")
+        norm = GroupNorm(8, name="proj_context_1")
         volume = nn.relu(norm(volume))
         constant = nn.relu(norm.variables["params"]["bias"]).astype(volume.dtype)
         attended, same = DepthAttention(name="depth_attn")(queries, volume, constant)
@@ -76,8 +76,8 @@ class DepthTransformer(nn.Module):
         if len(x) > len(seen):
             parts.append(jnp.broadcast_to(same, (1, *attended.shape[1:])))
         y = jnp.concatenate(parts)
-        y = conv(width, "proj_out_2", bias=False)(nn.relu(group_norm(8, "proj_out_0")(y)))
-        y = conv(x.shape[-1], "proj_out_5", bias=False)(nn.relu(group_norm(8, "proj_out_3")(y)))
+        y = conv(width, "proj_out_2", bias=False)(nn.relu(GroupNorm(8, name="proj_out_0")(y)))
+        y = conv(x.shape[-1], "proj_out_5", bias=False)(nn.relu(GroupNorm(8, name="proj_out_3")(y)))
         if len(x) == len(seen):
             return x + y
         others = jnp.broadcast_to(y[-1:], (len(x) - len(seen), *y.shape[1:]))

@@ -23,7 +23,9 @@ def sinusoid(steps: Array, dim: int) -> Array:
       [..., dim] float32: cosines, then sines, of steps * MAX_PERIOD ** (-i / (dim / 2)).
     """
     half = dim // 2
-    rates = np.exp(-np.log(MAX_PERIOD) * np.arange(half) / half).astype(np.float32)
+    # Exponents are float32 as in the original: a step of 981 magnifies the last bit of a rate.
+    exponents = np.arange(half, dtype=np.float32) * np.float32(-np.log(MAX_PERIOD)) / half
+    rates = np.exp(exponents.astype(np.float64)).astype(np.float32)
     angles = jnp.asarray(steps, jnp.float32)[..., None] * rates
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], -1)
 

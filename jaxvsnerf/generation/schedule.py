@@ -35,9 +35,17 @@ class Steps(NamedTuple):
 
 @functools.cache
 def betas() -> np.ndarray:
-    """Variances [1000] float32 that the diffusion's steps add: roots on a line."""
-    start, end = np.sqrt(np.asarray(BETA_RANGE, np.float64))
-    return np.square(np.linspace(start, end, NUM_STEPS)).astype(np.float32)
+    """Variances [1000] float32 that the diffusion's steps add: roots on a line.
+
+    Bit for bit those of SyncDreamer's checkpoint: ends and spacing of the line are float32, and
+    each half is counted from its end.
+    """
+    start, end = np.sqrt(BETA_RANGE).astype(np.float32)
+    spacing = (end - start) / np.float32(NUM_STEPS - 1)
+    start, end, spacing = np.asarray([start, end, spacing], np.float64)
+    index = np.arange(NUM_STEPS)
+    up, down = start + spacing * index, end - spacing * (NUM_STEPS - 1 - index)
+    return np.square(np.where(2 * index < NUM_STEPS, up, down).astype(np.float32))
 
 
 @functools.cache

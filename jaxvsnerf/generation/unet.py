@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxvsnerf.generation.attention import SpatialTransformer
 from jaxvsnerf.generation.depth_attention import DepthTransformer
 from jaxvsnerf.generation.embeddings import sinusoid
-from jaxvsnerf.generation.layers import TimeMlp, Upsample, conv, group_norm
+from jaxvsnerf.generation.layers import GroupNorm, TimeMlp, Upsample, conv
 from jaxvsnerf.generation.spec import LATENT_CHANNELS, LEVELS
 from jaxvsnerf.types import Array
 
@@ -28,9 +28,9 @@ class ResBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, time: Array) -> Array:
-        y = conv(self.channels, "in_layers_2")(nn.silu(group_norm(32, "in_layers_0")(x)))
+        y = conv(self.channels, "in_layers_2")(nn.silu(GroupNorm(32, name="in_layers_0")(x)))
         y = y + nn.Dense(self.channels, name="emb_layers_1")(nn.silu(time))[:, None, None]
-        y = conv(self.channels, "out_layers_3")(nn.silu(group_norm(32, "out_layers_0")(y)))
+        y = conv(self.channels, "out_layers_3")(nn.silu(GroupNorm(32, name="out_layers_0")(y)))
         if x.shape[-1] != self.channels:
             x = conv(self.channels, "skip_connection", size=1)(x)
         return x + y
@@ -109,5 +109,5 @@ class UNet(nn.Module):
                 x = Upsample(name=f"{name}_{2 if level else 1}")(x)
             if level:
                 x = condition(x, f"output_conditions_{index - BLOCKS - 1}")
-        x = nn.silu(group_norm(32, "out_0")(x))
+        x = nn.silu(GroupNorm(32, name="out_0")(x))
         return conv(LATENT_CHANNELS, "out_2")(x)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvsnerf.generation.geometry import interpolate
-from jaxvsnerf.generation.layers import UpConv3d, conv, group_norm
+from jaxvsnerf.generation.layers import GroupNorm, UpConv3d, conv
 from jaxvsnerf.generation.spec import ENCODER_WIDTH
 from jaxvsnerf.types import Array
 
@@ -26,8 +26,8 @@ class EncoderBlock(nn.Module):
             + conv(width, "time_embed", size=1)(time)
             + conv(width, "view_embed", size=1)(viewpoint)
         )
-        y = conv(width, "conv_2")(nn.silu(group_norm(8, "conv_0")(y)))
-        y = conv(width, "conv_5")(nn.silu(group_norm(8, "conv_3")(y)))
+        y = conv(width, "conv_2")(nn.silu(GroupNorm(8, name="conv_0")(y)))
+        y = conv(width, "conv_5")(nn.silu(GroupNorm(8, name="conv_3")(y)))
         return x + y
 
 
@@ -43,7 +43,7 @@ class TargetEncoder(nn.Module):
         x = conv(ENCODER_WIDTH, "init_conv")(x)
         for index in range(3):
             x = EncoderBlock(name=f"out_conv{index}")(x, time, viewpoint)
-        return conv(ENCODER_WIDTH, "final_out_2")(nn.silu(group_norm(8, "final_out_0")(x)))
+        return conv(ENCODER_WIDTH, "final_out_2")(nn.silu(GroupNorm(8, name="final_out_0")(x)))
 
 
 def unproject(features: Array, pixels: Array) -> Array:
@@ -79,7 +79,7 @@ class VolumeBlock(nn.Module):
         x = x + conv(width, "t_conv", ndim=3, size=1)(time)
         if viewpoint is not None:
             x = x + conv(width, "v_conv", ndim=3, size=1)(viewpoint)
-        x = nn.silu(group_norm(8, "norm" if self.up else "bn")(x))
+        x = nn.silu(GroupNorm(8, name="norm" if self.up else "bn")(x))
         if self.up:
             return UpConv3d(self.channels, name="conv")(x)
         return conv(self.channels, "conv", ndim=3, stride=self.stride)(x)

@@ -21,6 +21,9 @@ export = [
     "imageio-ffmpeg",
     "jinja2",
 ]
+# Reading downloaded weights: PyTorch for its own archives (2.6: which objects an archive holds
+# is told without building them), safetensors for the others.
+safetensors = "safetensors>=0.4.5"
 # Scores of the geometry: winding numbers (libigl) and first hits of rays (embreex).
 geometry = ["trimesh", "libigl>=2.5", "embreex"]
 # COLMAP's own reader of its models, 38 MB; only sources of that kind need it.
@@ -55,11 +58,14 @@ setup(
         "export": export,
         "geometry": geometry,
         "colmap": colmap,
+        # PyTorch is heavy (gigabytes with its CUDA libraries) and only read with, once a model:
+        # the tests read safetensors, and PyTorch's archives where PyTorch is installed.
+        "convert": ["torch>=2.6", safetensors],
         # Only for studies over several machines, and heavy (over 100 MB with what it brings),
         # so neither an ordinary install nor the tests ask for it.
         "cluster": ["ray>=2.9"],
         "gpu": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
-        "test": [*export, *geometry, *colmap, "pytest>=8", "pytest-xdist>=3"],
+        "test": [*export, *geometry, *colmap, safetensors, "pytest>=8", "pytest-xdist>=3"],
     },
 )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ import jax
 import numpy as np
 from absl import logging
 
+from jaxvsnerf.files import check_room
 from jaxvsnerf.types import TrainState
 
 FORMAT_VERSION = 3
@@ -91,7 +90,7 @@ class Checkpoints:
         args = ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave(meta))
         try:
             # First, since a disk that fills up halfway is reported by several threads.
-            _check_room(self.folder.parent, sum(leaf.nbytes for leaf in jax.tree.leaves(host)))
+            check_room(self.folder.parent, sum(leaf.nbytes for leaf in jax.tree.leaves(host)))
             with _without_thread_logs():
                 self._manager(stage).save(step, args=args)
         except Exception as error:  # noqa: BLE001 - storage raises what it likes
@@ -203,19 +202,6 @@ class Checkpoints:
         for manager in self._managers.values():
             manager.close()
         self._managers.clear()
-
-
-def _check_room(folder: Path, size: int) -> None:
-    """Raises OSError where `size` bytes cannot be written in `folder`."""
-    probe = folder / ".room"
-    try:
-        with probe.open("wb") as file:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, max(size, 1))
-            elif shutil.disk_usage(folder).free < size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    finally:
-        probe.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,91 @@
+"""Attention of the UNet: among its pixels, and to what it is conditioned on."""
+
+from __future__ import annotations
+
+import re
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxvsnerf.generation.layers import GroupNorm, conv, layer_norm
+from jaxvsnerf.generation.spec import UNET_HEADS
+from jaxvsnerf.types import Array
+
+# cuDNN's fused attention takes heads up to here on every GPU that has it; what has longer heads
+# here has few tokens.
+FUSED_HEAD_DIM = 128
+FUSED_CAPABILITY = 8.0
+# Logits that are held at a time without it. On a CPU a picture at a time takes an eighth of the
+# time of a batch at once, whose logits are fresh memory.
+MAX_LOGITS = 2**23
+
+
+def attend(q: Array, k: Array, v: Array) -> Array:
+    """softmax(q k^T / sqrt(D)) v of [N, T, H, D], [N, S, H, D] twice; fused where that is there."""
+    fused = q.dtype in (jnp.bfloat16, jnp.float16) and q.shape[-1] <= FUSED_HEAD_DIM
+    if fused and q.shape[-1] % 8 == 0 and _has_fused_attention():
+        return jax.nn.dot_product_attention(q, k, v, implementation="cudnn")
+    pictures = max(1, MAX_LOGITS // (q.shape[1] * q.shape[2] * k.shape[1]))
+    return jax.lax.map(_attend, (q, k, v), batch_size=min(pictures, len(q)))
+
+
+def _attend(given: tuple[Array, Array, Array]) -> Array:
+    """Attention of one picture's tokens [T, H, D]."""
+    q, k, v = given
+    logits = jnp.einsum("thd,shd->hts", q, k, preferred_element_type=jnp.float32)
+    weights = jax.nn.softmax(logits * q.shape[-1] ** -0.5)
+    return jnp.einsum("hts,shd->thd", weights.astype(v.dtype), v)
+
+
+def _has_fused_attention() -> bool:
+    """Whether the first device is one of NVIDIA's from Ampere on; others name no number."""
+    capability = str(getattr(jax.local_devices()[0], "compute_capability", ""))
+    return bool(re.fullmatch(r"\d+\.\d+", capability)) and float(capability) >= FUSED_CAPABILITY
+
+
+class CrossAttention(nn.Module):
+    """Attention of tokens [N, T, C] to a context [N, S, c]; of one token, that is its value."""
+
+    @nn.compact
+    def __call__(self, x: Array, context: Array) -> Array:
+        width = x.shape[-1]
+        values = nn.Dense(width, use_bias=False, name="to_v")(context)
+        if context.shape[1] > 1:
+            queries = nn.Dense(width, use_bias=False, name="to_q")(x)
+            keys = nn.Dense(width, use_bias=False, name="to_k")(context)
+            heads = (y.reshape(*y.shape[:-1], UNET_HEADS, -1) for y in (queries, keys, values))
+            values = attend(*heads).reshape(x.shape)
+        return nn.Dense(width, name="to_out_0")(values)
+
+
+class FeedForward(nn.Module):
+    """A gated layer and one back; GELU is the exact one."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        width = x.shape[-1]
+        y, gate = jnp.split(nn.Dense(8 * width, name="net_0_proj")(x), 2, -1)
+        return nn.Dense(width, name="net_2")(y * nn.gelu(gate, approximate=False))
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, attention to the context, feed-forward: each normed, beside an identity."""
+
+    @nn.compact
+    def __call__(self, x: Array, context: Array) -> Array:
+        normed = layer_norm("norm1")(x)
+        x = x + CrossAttention(name="attn1")(normed, normed)
+        x = x + CrossAttention(name="attn2")(layer_norm("norm2")(x), context)
+        return x + FeedForward(name="ff")(layer_norm("norm3")(x))
+
+
+class SpatialTransformer(nn.Module):
+    """A transformer block among the pixels of [N, h, w, C], given a context [N, S, c]."""
+
+    @nn.compact
+    def __call__(self, x: Array, context: Array) -> Array:
+        y = conv(x.shape[-1], "proj_in", size=1)(GroupNorm(32, 1e-6, name="norm")(x))
+        y = y.reshape(len(x), -1, x.shape[-1])
+        y = TransformerBlock(name="transformer_blocks_0")(y, context).reshape(x.shape)
+        return x + conv(x.shape[-1], "proj_out", size=1)(y)

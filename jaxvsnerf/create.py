@@ -19,7 +19,7 @@ from jaxvsnerf import assemble, cli
 from jaxvsnerf.data.load import find_path
 from jaxvsnerf.extras import check_extras
 from jaxvsnerf.generate import Score, define_request, output_paths, write_samples
-from jaxvsnerf.photo_views import Plan, Request, plan_request, sample_views
+from jaxvsnerf.photo_views import Plan, Request, plan_request, sample_views, strip_consistency
 from jaxvsnerf.train import train_run
 from jaxvsnerf.usage import process_age
 from jaxvsnerf.workdir import keep_settings, locked, open_workdir
@@ -30,7 +30,7 @@ def create_run(
     workdir: str,
     request: Request,
     *,
-    score: Score | None = None,
+    score: Score = strip_consistency,
     say: Callable[..., None] = cli.say,
     started: float | None = None,
 ) -> dict[str, float]:
@@ -40,7 +40,7 @@ def create_run(
       config: of the run, whose pictures will be the generated ones.
       workdir: folder of the run; holds the views as strip.png too.
       request: what is made of which photo.
-      score: ranks several samples; the best, or the first, is trained on.
+      score: ranks several samples; the best is trained on.
       say: takes the lines to show.
       started: see `train_run`.
 
@@ -69,7 +69,10 @@ def create_run(
 
 
 def keep_strip(
-    folder: Path, plan: Plan, score: Score | None = None, say: Callable[..., None] = cli.say
+    folder: Path,
+    plan: Plan,
+    score: Score = strip_consistency,
+    say: Callable[..., None] = cli.say,
 ) -> Path:
     """The best strip of a folder, generated where it is not there.
 

@@ -21,7 +21,7 @@ from jaxvsnerf.generation.spec import NUM_VIEWS
 from jaxvsnerf.generation.strip import join_views, rank_samples
 from jaxvsnerf.generation.weights import DTYPES
 from jaxvsnerf.outputs.images import write_png
-from jaxvsnerf.photo_views import Request, plan_request, sample_views
+from jaxvsnerf.photo_views import Request, plan_request, sample_views, strip_consistency
 
 # Of a set of views [V, H, W, 3] uint8: the larger, the better its views agree.
 Score = Callable[[np.ndarray], float]
@@ -100,7 +100,9 @@ def main() -> None:
         for one in paths:
             if one.exists():
                 raise ValueError(f"--out: {one} exists already")
-        write_samples(paths, sample_views(plan))
+        # One view alone has none to agree with.
+        score = strip_consistency if plan.info.model == "syncdreamer" else None
+        write_samples(paths, sample_views(plan), score)
 
     cli.run(command)
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from jaxvsnerf import cli
 from jaxvsnerf.data.load import find_path
+from jaxvsnerf.data.masks import mask_from_background
+from jaxvsnerf.data.rigs import SYNCDREAMER, rig_cameras
 from jaxvsnerf.generation import syncdreamer, zero123
 from jaxvsnerf.generation.networks import param_shapes
 from jaxvsnerf.generation.photo import (
@@ -25,6 +27,7 @@ from jaxvsnerf.generation.photo import (
 )
 from jaxvsnerf.generation.spec import NUM_VIEWS
 from jaxvsnerf.generation.weights import WeightsInfo, load_weights, read_info
+from jaxvsnerf.metrics.consistency import consistency
 from jaxvsnerf.types import Params
 from jaxvsnerf.usage import peak_memory
 
@@ -173,6 +176,23 @@ def sample_views(plan: Plan, say: Callable[..., None] = cli.say) -> np.ndarray:
     used = f", peak memory of the {memory.of} {memory.bytes / 1e9:.1f} GB" if memory else ""
     say(f"sampled in {time.perf_counter() - started:.0f} s{used}")
     return views
+
+
+def strip_consistency(views: np.ndarray) -> float:
+    """How well SyncDreamer's views of one sample agree, 0 to 1; see `metrics.consistency`.
+
+    Args:
+      views: [16, H, W, 3] uint8 on white.
+
+    Returns:
+      The score; 0 where a view shows nothing.
+    """
+    images = views / np.float32(255.0)
+    masks = np.stack([mask_from_background(one, np.ones(3, np.float32)) for one in images])
+    if not masks.any((1, 2)).all():
+        return 0.0
+    cameras = rig_cameras(SYNCDREAMER, views.shape[2], views.shape[1])
+    return consistency(images, masks, cameras).score
 
 
 def _with_camera(request: Request, model: str, say: Callable[..., None]) -> Request:

@@ -15,7 +15,7 @@ from jaxvsnerf import create
 from jaxvsnerf.generate import output_paths, write_samples
 from jaxvsnerf.generation.spec import TINY
 from jaxvsnerf.generation.weights import WeightsInfo
-from jaxvsnerf.photo_views import Request, fitting_view_batch, plan_request
+from jaxvsnerf.photo_views import Request, fitting_view_batch, plan_request, strip_consistency
 from tests import commands
 from tests.generator_weights import save_tiny
 
@@ -115,6 +115,17 @@ def test_zero123_makes_single_views_from_another_camera(photo, other_weights, tm
     assert first.shape == second.shape == (256, 256, 3) and (first != second).any()
     done = commands.run("generate", *arguments, *camera)
     assert done.returncode == 1 and "side_0.png exists already" in done.stderr
+
+
+def test_views_that_show_nothing_agree_with_nothing():
+    assert strip_consistency(np.full((16, 32, 32, 3), 255, np.uint8)) == 0.0
+
+
+def test_real_views_agree_better_than_the_same_in_another_order(data_folder):
+    strip = np.asarray(Image.open(data_folder / "syncdreamer" / "chicken" / "strip.png"))
+    views = np.stack(np.split(strip[..., :3], 16, axis=1))
+    order = np.random.default_rng(0).permutation(16)
+    assert strip_consistency(views) > 1.2 * strip_consistency(views[order]) > 0.0
 
 
 def test_the_most_consistent_sample_comes_first(tmp_path):

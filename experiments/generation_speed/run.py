@@ -78,6 +78,7 @@ def measure(weights: Params, dtype, view_batch: int, devices: tuple[jax.Device, 
     keys = jax.random.split(jax.random.key(0), len(devices))
     count = len(table.index)
     noise = jax.jit(jax.vmap(lambda key: syncdreamer.draw_noise(key, count)))(keys)
+    moments, context, viewpoint = jax.device_get((moments, context, viewpoint))
     mean, deviation = posterior(moments)
     condition = syncdreamer.Condition(mean + deviation * noise.posterior, context, viewpoint)
     call = syncdreamer.steps_per_call(count)

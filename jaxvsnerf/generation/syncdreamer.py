@@ -311,7 +311,9 @@ def sample(
         noise = jax.jit(jax.vmap(lambda key: draw_noise(key, count)))(keys)
     run = programs(spec, view_batch, guidance != 1.0, devices)
     params, views = place((cast(params, dtype), target_views()), devices)
-    moments, context, viewpoint = run.embed(params, photo, np.float32(elevation_rad))
+    # By way of the host: every device makes the same of the photo, and each has its own sample.
+    embedded = run.embed(params, photo, np.float32(elevation_rad))
+    moments, context, viewpoint = jax.device_get(embedded)
     mean, deviation = posterior(moments)
 
     found, done = [], 0

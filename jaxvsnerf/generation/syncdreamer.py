@@ -278,7 +278,8 @@ def sample(
 ) -> np.ndarray:
     """Sets of 16 views of the object in a photo: azimuth 22.5 degrees k, elevation 30.
 
-    A sample depends on the key and its number alone, not on how many there are or where they run.
+    A sample depends on the key and its number alone, up to rounding: not on how many there are or
+    where they run.
 
     Args:
       params: of the model, see `keys.params_from_state`.

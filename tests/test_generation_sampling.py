@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvsnerf.generation import syncdreamer, zero123
+from jaxvsnerf.generation import denoising, syncdreamer, zero123
 from jaxvsnerf.generation.geometry import target_views
 from jaxvsnerf.generation.networks import param_shapes
 from jaxvsnerf.generation.spec import FULL, TINY
@@ -78,10 +78,10 @@ def test_every_product_of_a_bfloat16_step_is_of_bfloat16_but_for_the_time_embedd
     )
 
     def step(params, x, index, condition, views):
-        return syncdreamer.predict_noise(params, x, index, condition, views, 2.0, 8, FULL)
+        return denoising.predict_noise(params, x, index, condition, views, 2.0, 8, FULL)
 
-    shape = syncdreamer.Condition((32, 32, 4), (16, 768), (16, 4))
-    condition = syncdreamer.Condition(*(np.zeros(s, np.float32) for s in shape))
+    shape = denoising.Condition((32, 32, 4), (16, 768), (16, 4))
+    condition = denoising.Condition(*(np.zeros(s, np.float32) for s in shape))
     traced = jax.make_jaxpr(step)(
         shapes, np.zeros((16, 32, 32, 4), np.float32), jnp.array(1), condition, target_views()
     )

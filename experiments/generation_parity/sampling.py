@@ -23,6 +23,12 @@ from experiments.generation_parity.fixtures import (
 from jaxvsnerf.generation import autoencoder, unet
 from jaxvsnerf.generation.attention import SpatialTransformer, TransformerBlock
 from jaxvsnerf.generation.clip import Block
+from jaxvsnerf.generation.denoising import (
+    Condition,
+    embed_step,
+    predict_views,
+    spatial_volume,
+)
 from jaxvsnerf.generation.depth_attention import DepthTransformer
 from jaxvsnerf.generation.embeddings import viewpoints
 from jaxvsnerf.generation.geometry import target_views
@@ -31,13 +37,7 @@ from jaxvsnerf.generation.layers import GroupNorm, conv, layer_norm
 from jaxvsnerf.generation.pictures import decode
 from jaxvsnerf.generation.schedule import Steps, ddim_steps, ddim_update
 from jaxvsnerf.generation.spec import LATENT_SCALE, NUM_VIEWS, TINY
-from jaxvsnerf.generation.syncdreamer import (
-    FLOOR,
-    Condition,
-    embed_step,
-    predict_views,
-    spatial_volume,
-)
+from jaxvsnerf.generation.syncdreamer import FLOOR
 from jaxvsnerf.generation.volume import EncoderBlock, VolumeBlock
 from jaxvsnerf.types import Array, Params
 

@@ -21,6 +21,7 @@ from jaxvsnerf.compilation import configure
 from jaxvsnerf.files import write_text
 from jaxvsnerf.generation import syncdreamer
 from jaxvsnerf.generation.autoencoder import posterior
+from jaxvsnerf.generation.denoising import Condition
 from jaxvsnerf.generation.geometry import target_views
 from jaxvsnerf.generation.networks import cast
 from jaxvsnerf.generation.schedule import Steps, ddim_steps
@@ -78,8 +79,9 @@ def measure(weights: Params, dtype, view_batch: int, devices: tuple[jax.Device, 
     keys = jax.random.split(jax.random.key(0), len(devices))
     count = len(table.index)
     noise = jax.jit(jax.vmap(lambda key: syncdreamer.draw_noise(key, count)))(keys)
+    moments, context, viewpoint = jax.device_get((moments, context, viewpoint))
     mean, deviation = posterior(moments)
-    condition = syncdreamer.Condition(mean + deviation * noise.posterior, context, viewpoint)
+    condition = Condition(mean + deviation * noise.posterior, context, viewpoint)
     call = syncdreamer.steps_per_call(count)
 
     def arguments(start: int, x: Any) -> tuple:

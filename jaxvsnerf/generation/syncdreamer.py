@@ -14,14 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvsnerf.generation.autoencoder import posterior
-from jaxvsnerf.generation.embeddings import sinusoid, viewpoints
-from jaxvsnerf.generation.geometry import Views, interpolate, target_views
+from jaxvsnerf.generation.denoising import Condition, predict_noise
+from jaxvsnerf.generation.embeddings import viewpoints
+from jaxvsnerf.generation.geometry import Views, target_views
 from jaxvsnerf.generation.networks import (
     cast,
-    networks,
     precise,
     random_params,
-    weights_dtype,
 )
 from jaxvsnerf.generation.pictures import check_photo, decode, embed_photo
 from jaxvsnerf.generation.schedule import Steps, ddim_steps, ddim_update
@@ -29,10 +28,8 @@ from jaxvsnerf.generation.spec import (
     LATENT_CHANNELS,
     LATENT_SIZE,
     NUM_VIEWS,
-    TIME_DIM,
     GeneratorSpec,
 )
-from jaxvsnerf.generation.volume import unproject
 from jaxvsnerf.types import Array, Params
 
 # Least variance that DDIM leaves to the predicted noise.
@@ -56,20 +53,6 @@ class Noise(NamedTuple):
     steps: Array
 
 
-class Condition(NamedTuple):
-    """What the views are made from.
-
-    Attributes:
-      latent: [32, 32, 4] of the photo, unscaled; a random sample of the autoencoder's posterior.
-      context: [16, 768] the photo's embedding with each target view.
-      viewpoint: [16, 4] target views relative to the photo's.
-    """
-
-    latent: Array
-    context: Array
-    viewpoint: Array
-
-
 def init_params(key: Array, spec: GeneratorSpec, dtype=jnp.float32) -> Params:
     """Untrained weights, see `networks.random_params`."""
     return random_params(key, spec, "syncdreamer", dtype)
@@ -83,123 +66,6 @@ def draw_noise(key: Array, count: int) -> Noise:
         jax.random.normal(initial_key, (NUM_VIEWS, *LATENT)),
         jax.random.normal(steps_key, (count, NUM_VIEWS, *LATENT)),
     )
-
-
-def embed_step(params: Params, steps: Array, spec: GeneratorSpec) -> Array:
-    """The volumes' embedding [N, 256] of diffusion steps [N]."""
-    net = networks(spec)["time_embed"]
-    time = net.apply({"params": params["time_embed"]}, sinusoid(steps, TIME_DIM))
-    return time.astype(weights_dtype(params))
-
-
-def spatial_volume(
-    params: Params, x: Array, time: Array, viewpoint: Array, pixels: Array, spec: GeneratorSpec
-) -> Array:
-    """What all views say about the space round the object.
-
-    Args:
-      params: of the model.
-      x: [16, 32, 32, 4] noisy latents.
-      time: [1, 256] embedding of the step.
-      viewpoint: [16, 4].
-      pixels: of `Views`.
-      spec: widths.
-
-    Returns:
-      [32, 32, 32, C].
-    """
-    nets, variables = networks(spec), {"params": params["target_encoder"]}
-    x, viewpoint = x.astype(time.dtype), viewpoint.astype(time.dtype)
-    features = nets["target_encoder"].apply(variables, x, time, viewpoint)
-    volume = unproject(features, pixels)[None]
-    return nets["spatial_net"].apply({"params": params["spatial_net"]}, volume, time)[0]
-
-
-def view_frusta(
-    params: Params, volume: Array, time: Array, viewpoint: Array, voxels: Array, spec: GeneratorSpec
-) -> dict[int, Array]:
-    """The volume as V views see it, see `FrustumNet`.
-
-    Args:
-      params: of the model.
-      volume: [32, 32, 32, C].
-      time: [1, 256] embedding of the step.
-      viewpoint: [V, 4].
-      voxels: [V, 48, 32, 32, 3] of `Views`.
-      spec: widths.
-    """
-    samples = interpolate(volume, voxels)
-    net = networks(spec)["frustum_net"]
-    return net.apply({"params": params["frustum_net"]}, samples, time, viewpoint)
-
-
-def predict_views(
-    params: Params,
-    volume: Array,
-    x: Array,
-    step: Array,
-    condition: Condition,
-    voxels: Array,
-    guidance: Array | None,
-    spec: GeneratorSpec,
-) -> Array:
-    """The noise in V views.
-
-    Args:
-      params: of the model.
-      volume: [32, 32, 32, C] of all views at this step.
-      x: [V, 32, 32, 4] noisy latents.
-      step: [] diffusion step.
-      condition: what these views are made from.
-      voxels: [V, 48, 32, 32, 3] of `Views`.
-      guidance: how far to go from the unconditional noise to the conditional and beyond;
-        None is 1, without the unconditional.
-      spec: widths.
-
-    Returns:
-      [V, 32, 32, 4] float32.
-    """
-    step, dtype = jnp.reshape(step, (1,)), weights_dtype(params)
-    x, condition = x.astype(dtype), jax.tree.map(lambda y: y.astype(dtype), condition)
-    time = embed_step(params, step, spec)
-    frusta = view_frusta(params, volume, time, condition.viewpoint, voxels, spec)
-    photo = jnp.broadcast_to(condition.latent, x.shape)
-    given, context = jnp.concatenate([x, photo], -1), condition.context[:, None]
-    if guidance is not None:
-        # Frusta are of the first half alone: those of the second are zero.
-        given = jnp.concatenate([given, jnp.concatenate([x, jnp.zeros_like(photo)], -1)])
-        context = jnp.concatenate([context, jnp.zeros_like(context)])
-    unet = networks(spec)["unet"]
-    noise = unet.apply({"params": params["unet"]}, given, step, context, frusta)
-    noise = noise.astype(jnp.float32)
-    if guidance is None:
-        return noise
-    conditional, unconditional = jnp.split(noise, 2)
-    return unconditional + guidance * (conditional - unconditional)
-
-
-def predict_noise(
-    params: Params,
-    x: Array,
-    step: Array,
-    condition: Condition,
-    views: Views,
-    guidance: Array | None,
-    view_batch: int,
-    spec: GeneratorSpec,
-) -> Array:
-    """The noise in all views [16, 32, 32, 4] float32, so many at a time; see `predict_views`."""
-    time = embed_step(params, jnp.reshape(step, (1,)), spec)
-    volume = spatial_volume(params, x, time, condition.viewpoint, views.pixels, spec)
-
-    def some(given: tuple[Array, Array, Array, Array]) -> Array:
-        x, context, viewpoint, voxels = given
-        theirs = Condition(condition.latent, context, viewpoint)
-        return predict_views(params, volume, x, step, theirs, voxels, guidance, spec)
-
-    given = (x, condition.context, condition.viewpoint, views.voxels)
-    batches = jax.tree.map(lambda y: y.reshape(-1, view_batch, *y.shape[1:]), given)
-    return jax.lax.map(some, batches).reshape(x.shape)
 
 
 class Programs(NamedTuple):
@@ -278,7 +144,8 @@ def sample(
 ) -> np.ndarray:
     """Sets of 16 views of the object in a photo: azimuth 22.5 degrees k, elevation 30.
 
-    A sample depends on the key and its number alone, not on how many there are or where they run.
+    A sample depends on the key and its number alone, up to rounding: not on how many there are or
+    where they run.
 
     Args:
       params: of the model, see `keys.params_from_state`.
@@ -311,7 +178,9 @@ def sample(
         noise = jax.jit(jax.vmap(lambda key: draw_noise(key, count)))(keys)
     run = programs(spec, view_batch, guidance != 1.0, devices)
     params, views = place((cast(params, dtype), target_views()), devices)
-    moments, context, viewpoint = run.embed(params, photo, np.float32(elevation_rad))
+    # By way of the host: every device makes the same of the photo, and each has its own sample.
+    embedded = run.embed(params, photo, np.float32(elevation_rad))
+    moments, context, viewpoint = jax.device_get(embedded)
     mean, deviation = posterior(moments)
 
     found, done = [], 0

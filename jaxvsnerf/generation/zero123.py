@@ -62,7 +62,7 @@ def predict_noise(
       step: [] diffusion step.
       latent: [32, 32, 4] of the photo, unscaled: the mode of the autoencoder's posterior.
       context: [768] the photo's embedding with the novel camera.
-      guidance: as in `syncdreamer.predict_views`.
+      guidance: as in `denoising.predict_views`.
       spec: widths.
 
     Returns:

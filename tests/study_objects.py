@@ -14,6 +14,9 @@ from tests import commands
 # through, at its smallest.
 OVERRIDES = (
     "--config.data.rig=orbit",
+    "--config.data.elevation_deg=(30.0,)",
+    "--config.data.distance=1.5",
+    "--config.data.fov_deg=49.13",
     "--config.data.azimuth_deg=(0,90,180,270)",
     "--config.stage1.steps=60",
     "--config.loop.checkpoint_every=4",

@@ -23,6 +23,9 @@ SMALL = (
     "--config.render.turntable_size=8",
     "--config.data.kind=strip",
     "--config.data.rig=orbit",
+    "--config.data.elevation_deg=(30.0,)",
+    "--config.data.distance=1.5",
+    "--config.data.fov_deg=49.13",
     "--config.data.azimuth_deg=(0.0,90.0,180.0,270.0)",
 )
 

@@ -33,7 +33,8 @@ def test_truth_that_stands_alone_is_damaged_and_given_inputs_are_not(tmp_path):
     write_pictures(tmp_path / "given" / "gt", pictures)
     write_pictures(tmp_path / "given" / "inputs", pictures)
     config = default_config()
-    config.data.update(rig="orbit", azimuth_deg=(0.0, 90.0, 180.0, 270.0))
+    config.data.update(rig="orbit", azimuth_deg=(0.0, 90.0, 180.0, 270.0), elevation_deg=(30.0,))
+    config.data.update(distance=1.5, fov_deg=49.13)
     for item in find_objects([tmp_path])[0]:
         dataset = dataset_of(item, config)
         same = np.array_equal(dataset.inputs.images, dataset.truth.images)

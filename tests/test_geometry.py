@@ -69,8 +69,9 @@ def test_z_up_is_up_in_the_picture_and_azimuth_turns_counter_clockwise():
     np.testing.assert_allclose(depth, [2, 2], atol=1e-6)
 
 
-def test_rays_pass_through_the_points_they_were_projected_from():
-    cameras = _rig(96, 64)
+@pytest.mark.parametrize("parallel", [False, True])
+def test_rays_pass_through_the_points_they_were_projected_from(parallel):
+    cameras = _parallel() if parallel else _rig(96, 64)
     points = np.random.default_rng(0).uniform(-0.4, 0.4, (16, 50, 3)).astype(np.float32)
     for view in range(16):
         pixels, depth = project(cameras.intrinsics[view], cameras.w2c[view], points[view])
@@ -114,18 +115,13 @@ def test_an_orthographic_camera_sees_lengths_alike_at_every_depth():
     np.testing.assert_allclose(depth, [1.5, 2.5], atol=1e-6)
 
 
-def test_orthographic_rays_are_parallel_and_pass_through_what_they_were_projected_from():
+def test_orthographic_rays_are_parallel_to_the_optical_axis():
     cameras = _parallel()
-    points = np.random.default_rng(0).uniform(-0.4, 0.4, (16, 50, 3)).astype(np.float32)
     for view in range(16):
-        pixels, depth = project(cameras.intrinsics[view], cameras.w2c[view], points[view])
-        rays = pixel_rays(cameras, jnp.full(50, view), pixels)
-        reached = rays.origins + depth[:, None] * rays.directions
-        np.testing.assert_allclose(reached, points[view], atol=2e-5)
-        np.testing.assert_allclose(rays.directions, rays.viewdirs, atol=1e-6)
-        axis = np.broadcast_to(optical_axes(cameras)[view], (50, 3))
+        rays = pixel_rays(cameras, jnp.full(2, view), jnp.array([[0.5, 0.5], [90.0, 12.0]]))
+        axis = np.broadcast_to(optical_axes(cameras)[view], (2, 3))
         np.testing.assert_allclose(rays.directions, axis, atol=1e-6)
-        assert np.all(rays.near[:, 0] <= depth) and np.all(depth <= rays.far[:, 0])
+        np.testing.assert_allclose(rays.viewdirs, axis, atol=1e-6)
 
 
 def test_magnification_is_what_projection_does_to_a_small_step():

@@ -166,8 +166,7 @@ def build_field(spec: FieldSpec) -> Field:
         return attention.init(key, tokens, mask, None)["params"]
 
     def tokens_of(params: Params, samples: Samples, mode: str, context: Context) -> Array:
-        detail = None if context is None else context.detail
-        encoding = encoder.apply(params.get("encoding"), samples.means, detail)
+        encoding = encoder.apply(params.get("encoding"), samples.means, context.detail)
         hidden = common.apply({"params": params["shared"]}, encoding)
         if mode in ("single", "nearest", "average"):
             if mode == "average":

@@ -117,6 +117,7 @@ def programs(
         with precise(params):
             return decode(params, x, view_batch, spec)
 
+    # Choice: pmap as in training, here without a message between devices: a sample has one each.
     axes = (None, None, Condition(0, None, None), 0, None, 0, None)
     return Programs(
         jax.jit(embed),

@@ -249,11 +249,9 @@ def _finish(
     say: Callable[..., None],
 ) -> None:
     """Everything after training, from the saved stages, as the other commands do it."""
-    finishing: dict[str, float] = {}
-    with _timed(finishing, "evaluate"):
-        stages = assemble.load_stages(folder)
-        pictures = evaluate_run(folder, dataset, stages, say, references.perceptual)
+    stages = assemble.load_stages(folder)
     field = list(stages.values())[-1]
+    finishing: dict[str, float] = {}
 
     def export() -> None:
         with _timed(finishing, "export"):
@@ -261,15 +259,19 @@ def _finish(
             if references.surface is not None:
                 score_surface(folder, mesh, references.surface, dataset, say)
 
-    with ThreadPoolExecutor(1) as pool:  # the mesh is the host's work, a rendering the device's
+    # The mesh is the host's work, and longer than the pictures, which are the device's.
+    with ThreadPoolExecutor(1) as pool:
         exported = pool.submit(on_this_device(export))
+        with _timed(finishing, "evaluate"):
+            pictures = evaluate_run(folder, dataset, stages, say, references.perceptual)
         with _timed(finishing, "render"):
             shown = look(dataset, field, list(pictures.values())[-1] if pictures else None)
             render_run(folder, dataset, field, shown)
     try:
         exported.result()
     finally:  # a field without a surface still has a page
-        seconds.update(finishing)
+        order = ("evaluate", "render", "export")
+        seconds.update({phase: finishing[phase] for phase in order})
         with _timed(seconds, "report"):
             report_run(folder, dataset, stages, pictures, shown, finishing)
 

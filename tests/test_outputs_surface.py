@@ -114,3 +114,12 @@ def test_an_extraction_counts_what_it_removed_and_filled():
     assert found.floaters == 2 and len(body.faces) <= 800 and body.is_watertight
     assert body.volume == pytest.approx(4 / 3 * np.pi * 0.3**3, rel=0.06)
     assert found.hollow == pytest.approx(4 / 3 * np.pi * 0.15**3, rel=0.4)
+
+
+def test_a_head_that_came_off_its_body_is_no_floater():
+    density = 100.0 * (np.linalg.norm(POINTS - (0, 0, -0.2), axis=-1) < 0.25)
+    density += 100.0 * (np.linalg.norm(POINTS - (0, 0, 0.3), axis=-1) < 0.12)
+    found = extract_mesh(density, half_extent=0.5, max_faces=800)
+    body = trimesh.Trimesh(found.mesh.vertices, found.mesh.faces, process=False)
+    assert found.floaters == 0 and body.is_watertight and body.body_count == 2
+    assert body.volume == pytest.approx(4 / 3 * np.pi * (0.25**3 + 0.12**3), rel=0.1)

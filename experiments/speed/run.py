@@ -73,6 +73,7 @@ def yardstick() -> ConfigDict:
     """NeRF's hierarchical sampling, one network for all views, stage 1 alone; frozen."""
     config = base("mlp")
     config.sampling.kind = "hierarchical"
+    config.loss.update(kind="charbonnier", smooth=0.0, trust=0.0)
     config.stage1.update(steps=1000, rays=RAYS, lr_init=1e-3, lr_final=1e-4, warmup=100)
     config.stage2.steps = config.stage3.steps = 0
     return measure.changed(config, TINY) if FLAGS.small else config

@@ -1,4 +1,4 @@
-"""The connected parts of a surface: the body, floaters, walls of hollows."""
+"""The connected parts of a surface: bodies, floaters, walls of hollows."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+# Of the largest body's volume; what is smaller floats. Pictures that contradict each other can
+# part a head from its body, and a plane's propellers hang in the air.
+FLOATER = 0.01
 
-def largest_part(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """The connected part that encloses most volume, its vertices renumbered.
 
-    Choice: by volume and not by area or faces, so that a ragged haze does not beat the
-    body; the walls of a body's inner hollows are parts of their own and go as well. The
-    part kept is therefore an outer wall: it is turned so that its volume is positive.
+def solid_parts(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """The outer walls of the bodies that are no floaters, their vertices renumbered.
+
+    Choice: by volume and not by area or faces, so that a ragged haze does not beat a body;
+    the walls of a body's inner hollows are parts of their own and go. What is kept is
+    therefore turned so that its volume is positive.
 
     Args:
       vertices: [N, 3].
@@ -20,7 +24,7 @@ def largest_part(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, n
 
     Returns:
       Vertices [N', 3] and faces [M', 3] int32, counter-clockwise seen from outside; and how
-      many other parts face outward, which are floaters and no walls of hollows.
+      many parts that face outward were left out.
     """
     edges = np.concatenate([faces[:, :2], faces[:, 1:]]).T
     graph = coo_array((np.ones(edges.shape[1], np.int8), edges), shape=(len(vertices),) * 2)
@@ -29,9 +33,12 @@ def largest_part(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, n
     _, labels = np.unique(of_vertices[faces[:, 0]], return_inverse=True)
     a, b, c = (vertices[faces[:, corner]].astype(np.float64) for corner in range(3))
     volumes = np.bincount(labels, np.einsum("ij,ij->i", a, np.cross(b, c)) / 6.0)
-    largest = np.abs(volumes).argmax()
-    kept = faces[labels == largest]
-    kept = kept if volumes[largest] > 0 else kept[:, ::-1]
+    largest = volumes[np.abs(volumes).argmax()]
+    # Relative to the largest: a hollow's wall is wound the other way and comes out negative.
+    shares = volumes / largest if largest else np.ones_like(volumes)
+    solid = shares >= FLOATER
+    kept = faces[solid[labels]]
+    kept = kept if largest >= 0 else kept[:, ::-1]
     used, renumbered = np.unique(kept, return_inverse=True)
-    others = int((np.sign(volumes) == np.sign(volumes[largest])).sum()) - 1
-    return vertices[used], renumbered.reshape(kept.shape).astype(np.int32), others
+    floaters = int(((shares > 0) & ~solid).sum())
+    return vertices[used], renumbered.reshape(kept.shape).astype(np.int32), floaters

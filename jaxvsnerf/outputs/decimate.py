@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxvsnerf.extras import require
-from jaxvsnerf.outputs.components import largest_part
+from jaxvsnerf.outputs.components import solid_parts
 from jaxvsnerf.outputs.repair import close_surface
 
 # How readily an edge goes in the first rounds: above 5 more faces end up folded.
@@ -27,7 +27,7 @@ def decimate(
       max_faces: most faces to leave.
 
     Returns:
-      vertices [N', 3] float32, faces [M', 3] int32 of one closed part, M' <= max_faces, and
+      vertices [N', 3] float32, faces [M', 3] int32 of a closed surface, M' <= max_faces, and
       how many holes were filled. A surface within the budget is returned as it is.
 
     Raises:
@@ -50,7 +50,7 @@ def decimate(
         *closed, filled = close_surface(*fewer)
         if not len(closed[1]):
             break
-        *reduced, _ = largest_part(*closed)
+        *reduced, _ = solid_parts(*closed)
         if len(reduced[1]) <= max_faces:
             return *reduced, filled
         target -= max(len(reduced[1]) - max_faces, 1)

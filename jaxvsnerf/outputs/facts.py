@@ -18,7 +18,7 @@ def mesh_facts(mesh: Mesh) -> dict[str, Any]:
 
     Returns:
       vertices, faces; watertight (every edge between two faces, all wound alike), euler
-      (2 less twice the handles, for one closed part), area, volume, and bounds [2][3].
+      (for each closed part 2, less twice its handles), area, volume, and bounds [2][3].
 
     Raises:
       ImportError: trimesh is missing.

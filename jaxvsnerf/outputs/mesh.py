@@ -1,4 +1,4 @@
-"""A density on a lattice to one closed surface."""
+"""A density on a lattice to a closed surface."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from jaxvsnerf.extras import require
-from jaxvsnerf.outputs.components import largest_part
+from jaxvsnerf.outputs.components import solid_parts
 from jaxvsnerf.outputs.decimate import decimate
 from jaxvsnerf.outputs.hollows import hidden_hollows
 from jaxvsnerf.outputs.lattice import lattice_spacing
@@ -42,7 +42,7 @@ class Extraction(NamedTuple):
     """What `extract_mesh` found.
 
     Attributes:
-      mesh: one closed part, without colours.
+      mesh: closed, without colours; of one part or several, see `solid_parts`.
       level: the density at which it was drawn.
       floaters: bodies beside it that were left out.
       hollow: volume inside it that was filled, see `hidden_hollows`.
@@ -65,7 +65,7 @@ def extract_mesh(
     max_faces: int | None = None,
     viewpoints: np.ndarray | None = None,
 ) -> Extraction:
-    """Marching cubes, the largest part kept, with fewer faces where a budget says so.
+    """Marching cubes without floaters, with fewer faces where a budget says so.
 
     Beyond the cube the density counts as 0, so a body that reaches the border is closed
     there by a cap that lies up to one cell outside.
@@ -97,7 +97,7 @@ def extract_mesh(
     vertices, faces = _march(np.where(hollow, density.max(), density), level)
     # One point of padding: index 1 is the lattice's first point.
     vertices = ((vertices - 1.0) * spacing - half_extent).astype(np.float32)
-    vertices, faces, floaters = largest_part(vertices, faces)
+    vertices, faces, floaters = solid_parts(vertices, faces)
     holes = 0
     if max_faces is not None:
         vertices, faces, holes = decimate(vertices, faces, max_faces)

@@ -96,7 +96,7 @@ class Browser:
         message, _, self._rest = self._rest.partition(b"\0")
         return json.loads(message)
 
-    def open(self, path, width=1000, height=800, scripts=True, **features):
+    def open(self, path, width=800, height=640, scripts=True, **features):
         """Loads a file in a window of that size; features are those of CSS media queries."""
         media = [{"name": k.replace("_", "-"), "value": v} for k, v in features.items()]
         phone = width < 600

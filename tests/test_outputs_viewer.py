@@ -11,6 +11,7 @@ from jaxvsnerf.outputs import report as page
 from jaxvsnerf.outputs.glb import write_glb
 from jaxvsnerf.outputs.mesh import Mesh
 from jaxvsnerf.outputs.report import Column, Comparison, Report, render_report, write_report
+from jaxvsnerf.outputs.video import write_mp4
 from jaxvsnerf.outputs.viewer import viewer_module
 from tests import browser
 
@@ -225,3 +226,21 @@ def test_without_scripts_the_pictures_lie_side_by_side(chromium, report_file):
     assert min(share(text, color) for color in (RED, GREEN, BLUE)) > 0.01
     shown = "document.querySelector({!r}).checkVisibility()"
     assert not chromium.ask(shown.format(".compare")) and chromium.ask(shown.format(".views"))
+
+
+def test_the_turntable_rests_for_those_who_want_less_motion(chromium, tmp_path):
+    write_mp4(tmp_path / "turn.mp4", [plain(BLUE)] * 24)
+    write_report(tmp_path / "report.html", Report(title="x", video=tmp_path / "turn.mp4"))
+    chromium.open(tmp_path / "report.html")
+    chromium.wait("!document.querySelector('video').paused")
+    chromium.open(tmp_path / "report.html", prefers_reduced_motion="reduce")
+    assert chromium.ask("document.querySelector('video').paused")
+
+
+def test_a_browser_without_webgl_says_so(chromium, report_file):
+    none = "HTMLCanvasElement.prototype.getContext = () => null"
+    added = chromium.send("Page.addScriptToEvaluateOnNewDocument", source=none)
+    chromium.open(report_file)
+    chromium.send("Page.removeScriptToEvaluateOnNewDocument", **added)
+    assert "needs WebGL 2" in chromium.ask("document.querySelector('.hint').textContent")
+    assert not chromium.complaints()[0]

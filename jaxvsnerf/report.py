@@ -66,7 +66,8 @@ def report_run(
     log = MetricsLog(folder, tuple(stages)).read()
     metrics_file = folder / "eval" / "metrics.json"
     metrics = json.loads(metrics_file.read_text()) if scored and metrics_file.is_file() else None
-    video = folder / "renders" / "turntable.mp4"
+    video, mesh = folder / "renders" / "turntable.mp4", folder / "mesh.glb"
+    last = list(pictures)[-1]
     report = Report(
         title=" / ".join(Path(config.data.path).parts[-2:]) or config.data.kind,
         facts={**_facts(dataset, log, metrics, load_usage(folder)), **_geometry(folder)},
@@ -74,7 +75,10 @@ def report_run(
         input_names=list(dataset.inputs.names),
         comparisons=[
             Comparison(
-                "Views side by side", views.names, _columns(dataset, views, pictures, metrics)
+                "Views side by side",
+                views.names,
+                _columns(dataset, views, pictures, metrics),
+                pair=(last, "truth") if scored else ("input", last),
             ),
             _disagreement(dataset.inputs, shown),
         ],
@@ -83,6 +87,7 @@ def report_run(
         settings=to_plain(config),
         timing={**_stage_seconds(log), **timing},
         video=video if video.is_file() else None,
+        model=mesh if mesh.is_file() else None,
         files={name: text for name, text in FILES.items() if (folder / name).is_file()},
     )
     write_report(folder / "report.html", report)

@@ -32,9 +32,9 @@ from jaxvsnerf.types import Params
 from jaxvsnerf.usage import peak_memory
 
 GUIDANCE = {"syncdreamer": 2.0, "zero123": 3.0}
-# What sampling takes beside the weights for each of the views that run at a time, in bytes.
-# Choice: an estimate, about twice the decoder's largest features that live together.
-VIEW_BYTES = {"bfloat16": 0.5e9, "float32": 1e9}
+# What sampling takes beside the weights for each of the views that run at a time, in bytes, with
+# room to spare: 0.05e9 and 0.1e9 of them were measured over 2e9 (experiments/generation_speed).
+VIEW_BYTES = {"bfloat16": 0.2e9, "float32": 0.5e9}
 CPU_VIEW_BATCH = 4
 
 

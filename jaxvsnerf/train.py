@@ -88,6 +88,7 @@ class _Reporter:
         self.log.rewind(stage, step)
         if stage:
             self.say(f"going on from {stage} step {step}")
+        self.say("compiling ...", passing=True)
 
     def __call__(self, progress: Progress) -> None:
         self.first_step = self.first_step or time.perf_counter()
@@ -267,10 +268,12 @@ def _finish(
 ) -> None:
     """Everything after training, from the saved stages, as the other commands do it."""
     finishing: dict[str, float] = {}
+    say("evaluating ...", passing=True)
     with _timed(finishing, "evaluate"):
         stages = assemble.load_stages(folder)
         pictures = evaluate_run(folder, dataset, stages, say, references.perceptual)
     field = list(stages.values())[-1]
+    say("rendering and exporting ...", passing=True)
 
     def export() -> None:
         with _timed(finishing, "export"):

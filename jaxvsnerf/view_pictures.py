@@ -10,7 +10,12 @@ from scipy.spatial.transform import Rotation
 
 from jaxvsnerf.geometry.cameras import camera_centers, magnification, optical_axes, take
 from jaxvsnerf.metrics.disagreement import disagreement
-from jaxvsnerf.outputs.images import depth_picture, difference_picture, opacity_picture
+from jaxvsnerf.outputs.images import (
+    DIFFERENCE_SHOWN,
+    depth_picture,
+    difference_picture,
+    opacity_picture,
+)
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import Cameras
@@ -27,6 +32,9 @@ VIEW = "view "
 # serves every window; their pixels are square in a window of this shape.
 ASPECT = 1.5
 FAR_AWAY = 100.0
+# The spread of the views' branches that is shown brightest. Choice: a quarter of what pictures
+# may differ, since branches are copies of one that are held together while they train.
+SPREAD_SHOWN = DIFFERENCE_SHOWN / 4
 
 
 class Pose(NamedTuple):
@@ -130,7 +138,8 @@ def look_at_field(
     if shown == "opacity":
         return opacity_picture(acc), depth
     if shown == "disagreement":
-        return difference_picture(_spread(field, picture, camera), acc), depth
+        brighter = DIFFERENCE_SHOWN / SPREAD_SHOWN
+        return difference_picture(brighter * _spread(field, picture, camera), acc), depth
     return rgb, depth
 
 

@@ -136,7 +136,8 @@ class Viewer:
         if chosen == self.saved:
             return False
         field = self.run.load(chosen)
-        if field is None:  # gone meanwhile: a newer one is there at the next look
+        if field is None:  # gone meanwhile, mostly: a newer one is there at the next look
+            self._text.content = f"{chosen.stage}, step {chosen.step} cannot be read; waiting ..."
             return False
         self.saved, self.field = chosen, field
         if self._mode.options != modes_of(field):
@@ -237,6 +238,8 @@ class Viewer:
         height = max(full // COARSE, 1) if window.height == 0 else full
         window.height = height  # before the camera is read: a move meanwhile makes it 0 again
         began, camera = time.perf_counter(), window.client.camera
+        if not camera.image_width or not camera.image_height:  # hidden; it moves when it is not
+            return True
         self._show_inputs(window)
         rgb, depth = self.look(camera, camera.aspect, height)
         if window.client.client_id in self._windows:  # not closed meanwhile

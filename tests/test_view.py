@@ -146,6 +146,10 @@ def test_a_server_has_the_page_and_renders_what_is_chosen(live):
         viewer._stage.value = "stage1"
         assert viewer.refresh() and viewer.saved == ("stage1", 6)
         assert viewer._mode.options == ("single",)
+        with pytest.MonkeyPatch.context() as patch:  # deleted while it is read
+            patch.setattr(live, "load", lambda _: None)
+            viewer._stage.value = "stage2"
+            assert not viewer.refresh() and viewer.saved == ("stage1", 6)
         # Without a window to render for it only waits.
         asked = iter([True, False])
         viewer.serve(lambda: next(asked))

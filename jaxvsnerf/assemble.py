@@ -19,6 +19,7 @@ from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
 from jaxvsnerf.metrics.lpips import Lpips
 from jaxvsnerf.metrics.scores import score_views
+from jaxvsnerf.outputs import events
 from jaxvsnerf.outputs.bake import check_texture_size
 from jaxvsnerf.references import References, read_perceptual, read_true_surface
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
@@ -126,7 +127,7 @@ def render_levels(config: ConfigDict) -> tuple[Level, ...]:
 
 
 def check_outputs(config: ConfigDict) -> None:
-    """Raises ValueError where a setting of what follows training is out of range."""
+    """Raises ValueError, or ImportError, where what is set to be written cannot be."""
     render_levels(config)
     _positive("render", config.render, "turntable_frames", "turntable_fps", "turntable_size")
     if not 0 <= config.render.opaque < 1:
@@ -139,6 +140,8 @@ def check_outputs(config: ConfigDict) -> None:
     if config.mesh.faces < 4:
         raise ValueError(f"mesh.faces: expected at least 4, got {config.mesh.faces}")
     check_texture_size(config.mesh.texture)
+    if config.loop.tensorboard:
+        events.check_installed()
 
 
 def loss_spec(config: ConfigDict, num_views: int) -> LossSpec:
@@ -231,7 +234,7 @@ def make_trainer(
         field=make_field(config, num_views),
         stages=stage_specs(config, num_views),
         spec=step_spec(config, num_views),
-        loop=LoopSpec(**config.loop),
+        loop=LoopSpec(config.loop.report_every, config.loop.checkpoint_every),
         sampler=grid,
         seed=config.seed,
         devices=tuple(devices or all_devices()),
@@ -301,6 +304,14 @@ def later_programs(
     return jobs
 
 
+def open_saved(folder: Path) -> tuple[ConfigDict, Trainer, Cameras, np.ndarray]:
+    """What a run's checkpoints are read with: config, trainer, cameras, background."""
+    config = load_config(folder / "config.json")
+    cameras, background, _ = load_scene(folder)
+    trainer = make_trainer(config, len(cameras.w2c), make_grid(config, None))
+    return config, trainer, cameras, background
+
+
 def load_stages(
     folder: Path, *, mode: str = "", last_only: bool = False
 ) -> dict[str, TrainedField]:
@@ -315,12 +326,8 @@ def load_stages(
       FileNotFoundError: nothing was trained there.
     """
     folder = Path(folder)
-    config = load_config(folder / "config.json")
-    cameras, background, _ = load_scene(folder)
-    num_views = len(cameras.w2c)
-    trainer = make_trainer(config, num_views, make_grid(config, None))
-    names = tuple(stage.name for stage in trainer.stages)
-    checkpoints = Checkpoints(folder / "checkpoints", names)
+    config, trainer, cameras, background = open_saved(folder)
+    checkpoints = Checkpoints(folder / "checkpoints", tuple(s.name for s in trainer.stages))
     stages: dict[str, TrainedField] = {}
     finished = [s for s in trainer.stages if s.steps in checkpoints.steps(s.name)]
     for stage in finished[-1:] if last_only else finished:

@@ -54,7 +54,8 @@ def default_config() -> ConfigDict:
                 warmup=20,
                 combined=8,
             ),
-            loop=dict(report_every=50, checkpoint_every=500),
+            # tensorboard: also writes event files, see outputs/events.py.
+            loop=dict(report_every=50, checkpoint_every=500, tensorboard=False),
             render=dict(
                 num_intervals=48,
                 opaque=5e-4,

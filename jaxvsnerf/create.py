@@ -22,7 +22,7 @@ from jaxvsnerf.generate import Score, define_request, output_paths, write_sample
 from jaxvsnerf.photo_views import Plan, Request, plan_request, sample_views, strip_consistency
 from jaxvsnerf.train import train_run
 from jaxvsnerf.usage import process_age
-from jaxvsnerf.workdir import keep_settings, locked, open_workdir
+from jaxvsnerf.workdir import keep_settings, locked, logged, open_workdir
 
 
 def create_run(
@@ -60,8 +60,8 @@ def create_run(
             f"{plan.info.model}"
         )
     folder = open_workdir(workdir)
-    with locked(folder):
-        strip = keep_strip(folder, plan, score, say)
+    with locked(folder), logged(folder, say) as noted:
+        strip = keep_strip(folder, plan, score, noted)
     generated = time.perf_counter() - began
     rig = {"kind": "strip", "path": str(strip), "rig": "syncdreamer"}
     config = assemble.with_data(config, rig)

@@ -168,8 +168,7 @@ def sample_views(plan: Plan, say: Callable[..., None] = cli.say) -> np.ndarray:
     )
 
     def progress(done: int, total: int) -> None:
-        filled = 20 * done // total
-        say(f"step {done:4d}/{total}  [{'#' * filled}{'.' * (20 - filled)}]", passing=True)
+        say(f"step {done:4d}/{total}", done=done / total)
 
     views = _sample(params, plan, progress)
     memory = peak_memory(plan.devices)

@@ -35,6 +35,7 @@ FILES = {
     "eval/metrics.json": "scores of every stage, per view",
     "eval/geometry.json": "Chamfer distance and volume IoU of the mesh",
     "metrics.jsonl": "loss and PSNR while training",
+    "log.txt": "what the run had to say, with the time",
     "usage.json": "time to the first step, memory, seconds by phase",
     "config.json": "every setting",
 }

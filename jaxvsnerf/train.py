@@ -28,8 +28,11 @@ from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.evaluate import evaluate_run
 from jaxvsnerf.export import export_run, score_surface
 from jaxvsnerf.extras import check_extras
+from jaxvsnerf.metrics.scores import METRICS
+from jaxvsnerf.outputs.events import EventFiles
+from jaxvsnerf.outputs.images import side_by_side
 from jaxvsnerf.references import References
-from jaxvsnerf.render import look, render_run
+from jaxvsnerf.render import Shown, look, render_run
 from jaxvsnerf.rendering.program import on_this_device
 from jaxvsnerf.report import report_run
 from jaxvsnerf.scene_file import save_scene
@@ -40,7 +43,9 @@ from jaxvsnerf.training.processes import check_same, connected, is_first, join, 
 from jaxvsnerf.training.trainer import Trainer
 from jaxvsnerf.types import Dataset
 from jaxvsnerf.usage import Usage, peak_memory, process_age, save_usage, usage_facts
-from jaxvsnerf.workdir import MetricsLog, locked, open_workdir, save_config
+from jaxvsnerf.workdir import MetricsLog, locked, logged, open_workdir, save_config
+
+EVENT_PICTURES = 3  # input views that TensorBoard shows
 
 
 @contextlib.contextmanager
@@ -70,10 +75,11 @@ def stop_signal() -> Iterator[Callable[[], bool]]:
 
 
 class _Reporter:
-    """The progress line and metrics.jsonl."""
+    """The progress line, metrics.jsonl and, where they are wanted, TensorBoard's events."""
 
-    def __init__(self, log: MetricsLog, say: Callable[..., None]):
+    def __init__(self, log: MetricsLog, say: Callable[..., None], events: EventFiles | None):
         self.log = log
+        self.events = events
         self.first_step: float | None = None  # when the first dispatch ended
         self.say = say
 
@@ -82,6 +88,7 @@ class _Reporter:
         self.log.rewind(stage, step)
         if stage:
             self.say(f"going on from {stage} step {step}")
+        self.say("compiling ...", passing=True)
 
     def __call__(self, progress: Progress) -> None:
         self.first_step = self.first_step or time.perf_counter()
@@ -89,12 +96,15 @@ class _Reporter:
             name: getattr(progress, name) for name in ("stage", "step", "loss", "psnr", "seconds")
         }
         self.log.append(row)
+        if self.events:
+            shown = {name: getattr(progress, name) for name in ("loss", "psnr", "rays_per_s")}
+            self.events.report(progress.stage, progress.step, progress.report_steps, shown)
         line = (
             f"{progress.stage} {progress.step:5d}/{progress.steps}  loss {progress.loss:.4f}  "
             f"psnr {progress.psnr:5.2f}  {progress.rays_per_s / 1e3:7.1f} k rays/s  "
             f"{self._left(progress):.0f} s left"
         )
-        self.say(line, passing=progress.step < progress.steps)
+        self.say(line, done=progress.step / progress.steps)
 
     def _left(self, progress: Progress) -> float:
         """Seconds left of the stage, at the pace of its last report."""
@@ -156,11 +166,16 @@ def train_run(
                 held.enter_context(locked(open_workdir(workdir)))
                 save_config(folder, config)
                 save_scene(folder, dataset)
+                say = held.enter_context(logged(folder, say))
                 _describe(dataset, trainer, say)
+        events = None
+        if config.loop.tensorboard:
+            steps = {stage.name: stage.steps for stage in trainer.stages}
+            events = held.enter_context(contextlib.closing(EventFiles(folder, steps)))
         with _timed(seconds, "train"), connected():
             begin = held.enter_context(compiling_ahead())
             later = assemble.later_programs(config, trainer, dataset, references.perceptual)
-            first_step = _train(config, folder, dataset, trainer, begin, later, say, stop)
+            first_step = _train(config, folder, dataset, trainer, begin, later, say, stop, events)
         leave()  # what follows takes minutes, and the first process alone
         if not is_first():
             return seconds
@@ -171,13 +186,14 @@ def train_run(
             save_usage(folder, usage)
             took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
         trained = time.perf_counter()
-        _finish(folder, dataset, references, seconds, say)
+        _finish(folder, dataset, references, seconds, say, events)
         if usage:
             save_usage(folder, usage)
-    say(
-        f"trained in {seconds['load'] + seconds['train']:.0f} s{took and f' ({took})'}, evaluated "
-        f"and exported in {time.perf_counter() - trained:.0f} s: {folder / 'report.html'}"
-    )
+        say(
+            f"trained in {seconds['load'] + seconds['train']:.0f} s{took and f' ({took})'}, "
+            f"evaluated and exported in {time.perf_counter() - trained:.0f} s: "
+            f"{folder / 'report.html'}"
+        )
     return seconds
 
 
@@ -229,10 +245,11 @@ def _train(
     later: Sequence[Job],
     say: Callable[..., None],
     stop: Callable[[], bool] | None,
+    events: EventFiles | None,
 ) -> float | None:
     """Trains what is left to train; when the first dispatch ended, None without any."""
     names = tuple(stage.name for stage in trainer.stages)
-    reporter = _Reporter(MetricsLog(folder, names), say)
+    reporter = _Reporter(MetricsLog(folder, names), say, events)
     checkpoints = Checkpoints(folder / "checkpoints", names)
     scene = assemble.make_scene(config, dataset.inputs, trainer.devices)
     asked = contextlib.nullcontext(stop) if stop else stop_signal()
@@ -247,11 +264,13 @@ def _finish(
     references: References,
     seconds: dict[str, float],
     say: Callable[..., None],
+    events: EventFiles | None,
 ) -> None:
     """Everything after training, from the saved stages, as the other commands do it."""
     stages = assemble.load_stages(folder)
     field = list(stages.values())[-1]
     finishing: dict[str, float] = {}
+    say("evaluating, rendering and exporting ...", passing=True)
 
     def export() -> None:
         with _timed(finishing, "export"):
@@ -267,6 +286,8 @@ def _finish(
         with _timed(finishing, "render"):
             shown = look(dataset, field, list(pictures.values())[-1] if pictures else None)
             render_run(folder, dataset, field, shown)
+        if events:
+            _record(events, folder, dataset, shown)
     try:
         exported.result()
     finally:  # a field without a surface still has a page
@@ -274,6 +295,23 @@ def _finish(
         seconds.update({phase: finishing[phase] for phase in order})
         with _timed(seconds, "report"):
             report_run(folder, dataset, stages, pictures, shown, finishing)
+
+
+def _record(events: EventFiles, folder: Path, dataset: Dataset, shown: Shown) -> None:
+    """Adds mean scores of every stage, and the first views as they came, truth and rendering."""
+    if dataset.truth is not None:
+        metrics = json.loads((folder / "eval" / "metrics.json").read_text())
+        events.scores(
+            {
+                stage: {name: scores[name]["mean"] for name in METRICS if scores.get(name)}
+                for stage, scores in metrics["stages"].items()
+            }
+        )
+    given, clean = dataset.inputs, dataset.clean
+    kinds = [given.images, *([] if clean is None else [clean]), shown.inputs.rgb]
+    title = "input_rendering" if clean is None else "input_truth_rendering"
+    rows = zip(given.names[:EVENT_PICTURES], *kinds, strict=False)
+    events.pictures({f"{title}/{name}": side_by_side(row) for name, *row in rows})
 
 
 def main() -> None:

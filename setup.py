@@ -32,6 +32,9 @@ tensorboard = ["tensorboardX>=2.6"]
 viewer = ["viser>=1.1"]
 # COLMAP's own reader of its models, 38 MB; only sources of that kind need it.
 colmap = ["pycolmap>=3.12"]
+# Cutting the object out of a photo. Heavy (about 300 MB, most of it numba for the colours of soft
+# outlines and onnxruntime for the model) and only used with --cutout, so the tests do without.
+photo = ["rembg>=2.0.86", "onnxruntime>=1.20", "pymatting>=1.1.14"]
 
 setup(
     name="jaxvsnerf",
@@ -66,6 +69,7 @@ setup(
         "colmap": colmap,
         "tensorboard": tensorboard,
         "viewer": viewer,
+        "photo": photo,
         # PyTorch is heavy (gigabytes with its CUDA libraries) and only read with, once a model:
         # the tests read safetensors, and PyTorch's archives where PyTorch is installed.
         "convert": ["torch>=2.6", safetensors],

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf.config import load_config
 from jaxvsnerf.data.load import DataSpec, find_path
+from jaxvsnerf.data.photo_view import all_cameras
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
 from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
@@ -31,12 +32,12 @@ from jaxvsnerf.training.batch import Scene, StepSpec
 from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.losses import LossSpec
 from jaxvsnerf.training.processes import all_devices
-from jaxvsnerf.training.rays import build_ray_table
+from jaxvsnerf.training.rays import build_all_tables
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
 from jaxvsnerf.training.step import place
 from jaxvsnerf.training.trainer import LoopSpec, Trainer
 from jaxvsnerf.training.trust import view_trust
-from jaxvsnerf.types import Cameras, Context, Dataset, Surface, TrainState, ViewSet
+from jaxvsnerf.types import Cameras, Context, Dataset, Photo, Surface, TrainState, ViewSet
 
 STAGES = ("stage1", "stage2", "stage3")
 # Choice: with fewer views hardly a surface is seen by three, and nothing says which of two
@@ -57,7 +58,7 @@ def resolve_config(config: ConfigDict) -> ConfigDict:
       FileNotFoundError: a path does not exist.
     """
     config = config.copy_and_resolve_references()
-    for name in ("path", "truth", "mesh"):
+    for name in ("path", "truth", "mesh", "photo"):
         if config.data[name]:
             config.data[name] = str(find_path(config.data[name]).resolve())
     if config.metrics.lpips:
@@ -241,15 +242,19 @@ def make_trainer(
     )
 
 
-def make_scene(config: ConfigDict, views: ViewSet, devices: Sequence[jax.Device]) -> Scene:
-    """The training pixels and cameras, on the trainer's devices."""
-    context = make_context(views.cameras)
+def make_scene(
+    config: ConfigDict, views: ViewSet, devices: Sequence[jax.Device], photo: Photo | None = None
+) -> Scene:
+    """The training pixels and cameras, on the trainer's devices; the photo's are the last."""
+    cameras = all_cameras(views, photo)
+    context = make_context(cameras)
+    weight = photo.weight if photo else None
     scene = Scene(
-        table=build_ray_table(views, config.sampling.near_px),
-        cameras=views.cameras,
+        table=build_all_tables(views, photo.view if photo else None, config.sampling.near_px),
+        cameras=cameras,
         context=context,
         background=np.asarray(views.background, np.float32),
-        trust=view_trust(context.view_dirs, views.input_axis, config.loss.trust),
+        trust=view_trust(context.view_dirs, views.input_axis, config.loss.trust, weight),
     )
     return place(scene, tuple(devices))
 
@@ -282,7 +287,7 @@ def later_programs(
     config: ConfigDict, trainer: Trainer, dataset: Dataset, perceptual: Lpips | None
 ) -> list[Job]:
     """What traces the programs of the work that follows training, see `compiling_ahead`."""
-    views, cameras = dataset.truth or dataset.inputs, dataset.inputs.cameras
+    views, cameras = dataset.truth or dataset.inputs, all_cameras(dataset.inputs, dataset.photo)
     turntable = config.render.turntable_size
     sizes = [(views.cameras.width, views.cameras.height), (turntable, turntable)]
     jobs: list[Job] = []

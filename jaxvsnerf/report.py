@@ -21,7 +21,7 @@ from jaxvsnerf.geometry.cameras import match_cameras
 from jaxvsnerf.outputs.charts import Chart, Series
 from jaxvsnerf.outputs.images import depth_picture, depth_range, difference_picture
 from jaxvsnerf.outputs.report import Column, Comparison, Report, write_report
-from jaxvsnerf.render import Shown, look
+from jaxvsnerf.render import Shown, look, shown_photo
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import Dataset, ViewSet
@@ -82,6 +82,7 @@ def report_run(
                 pair=(last, "truth") if scored else ("input", last),
             ),
             _disagreement(dataset.inputs, shown),
+            *_photo(dataset, shown),
         ],
         charts=_charts(log, stages),
         metrics=metrics,
@@ -163,6 +164,24 @@ def _disagreement(inputs: ViewSet, shown: Shown) -> Comparison:
         "yellow a quarter of the range of colours and more; the number is the mean over the object."
     )
     return Comparison("Where views disagree", inputs.names, columns, note)
+
+
+def _photo(dataset: Dataset, shown: Shown) -> list[Comparison]:
+    """The photo beside its rendering, where it is one more view."""
+    if shown.photo is None:
+        return []
+    final, photo = shown.photo, shown_photo(dataset)
+    depth = depth_picture(final.distance[0], final.acc[0])
+    columns = [
+        Column("photo", list(photo.images)),
+        Column("rendering", list(final.rgb)),
+        Column("depth", [depth]),
+    ]
+    note = (
+        "The photo was one more view. Its outline overlaps with what the generated views show "
+        f"from there by {dataset.photo.overlap:.2f} (intersection over union)."
+    )
+    return [Comparison("The photo", photo.names, columns, note)]
 
 
 def _charts(log: list[dict], stages: dict[str, TrainedField]) -> list[Chart]:

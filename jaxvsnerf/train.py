@@ -25,6 +25,7 @@ from ml_collections import ConfigDict
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import to_plain
 from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.data.photo_view import all_cameras
 from jaxvsnerf.evaluate import evaluate_run
 from jaxvsnerf.export import export_run, score_surface
 from jaxvsnerf.extras import check_extras
@@ -211,7 +212,8 @@ def _prepare(
     references = assemble.load_references(config, dataset)
     awake.result()
     grid = assemble.make_grid(config, dataset.inputs)
-    trainer = assemble.make_trainer(config, len(dataset.inputs.images), grid, devices)
+    cameras = all_cameras(dataset.inputs, dataset.photo)
+    trainer = assemble.make_trainer(config, len(cameras.w2c), grid, devices)
     extras.result()
     return config, dataset, trainer, references
 
@@ -219,7 +221,7 @@ def _prepare(
 def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
     """What must be the same in all processes; the pictures may lie elsewhere."""
     settings = to_plain(config)
-    settings["data"].update(path="", truth="", mesh="")
+    settings["data"].update(path="", truth="", mesh="", photo="")
     settings["metrics"].update(lpips="")
     shape = dataset.inputs.images.shape
     return json.dumps([__version__, settings, shape], sort_keys=True)
@@ -234,6 +236,14 @@ def _describe(dataset: Dataset, trainer: Trainer, say: Callable[..., None]) -> N
         f"{len(trainer.devices)} {trainer.devices[0].platform} device(s){processes}, "
         f"{trainer.field.spec.dtype} products"
     )
+    if photo := dataset.photo:
+        size = f"{photo.view.cameras.width}x{photo.view.cameras.height}"
+        say(f"the photo, {size}, is one more view: outlines overlap by {photo.overlap:.2f}")
+        if photo.best_overlap > photo.overlap:
+            say(
+                f"an elevation of {photo.best_deg:g} degrees would fit better "
+                f"({photo.best_overlap:.2f}): is data.input_elevation_deg right?"
+            )
 
 
 def _train(
@@ -251,7 +261,7 @@ def _train(
     names = tuple(stage.name for stage in trainer.stages)
     reporter = _Reporter(MetricsLog(folder, names), say, events)
     checkpoints = Checkpoints(folder / "checkpoints", names)
-    scene = assemble.make_scene(config, dataset.inputs, trainer.devices)
+    scene = assemble.make_scene(config, dataset.inputs, trainer.devices, dataset.photo)
     asked = contextlib.nullcontext(stop) if stop else stop_signal()
     with asked as stop, contextlib.closing(checkpoints):
         run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed, begin, later)

@@ -10,7 +10,12 @@ import numpy as np
 NEAR = 0.25
 
 
-def view_trust(axes: np.ndarray, input_axis: np.ndarray | None, power: float) -> np.ndarray:
+def view_trust(
+    axes: np.ndarray,
+    input_axis: np.ndarray | None,
+    power: float,
+    photo_weight: float | None = None,
+) -> np.ndarray:
     """Weights of the views' rays in the loss: less for what a generator saw less of.
 
     Args:
@@ -18,6 +23,8 @@ def view_trust(axes: np.ndarray, input_axis: np.ndarray | None, power: float) ->
       input_axis: [3] that of the picture the generator was given, or None where unknown.
       power: at least 0, which trusts all views alike; 1 weighs by the inverse of the expected
         squared error.
+      photo_weight: of the photo itself as the last of the views, relative to a view that shows
+        just what the photo shows; None where the views are all generated.
 
     Returns:
       [V] float32, of mean 1.
@@ -29,4 +36,6 @@ def view_trust(axes: np.ndarray, input_axis: np.ndarray | None, power: float) ->
     # sin(angle / 2), from cos(angle) = 1 - 2 sin(angle / 2)^2.
     half_sine = np.sqrt(np.clip((1.0 - np.asarray(axes) @ np.asarray(input_axis)) / 2.0, 0.0, 1.0))
     weights = (NEAR + half_sine) ** -power
+    if photo_weight is not None:
+        weights[-1] = photo_weight * NEAR**-power
     return (weights / weights.mean()).astype(np.float32)

@@ -12,7 +12,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxvsnerf.config import load_config
-from jaxvsnerf.data.load import DataSpec, find_path
+from jaxvsnerf.data.load import DataSpec, find_path, load_dataset
+from jaxvsnerf.data.preprocess.prepare import Record, prepare_views
+from jaxvsnerf.data.preprocess.spec import PreprocessSpec
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
 from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
@@ -77,6 +79,18 @@ def with_data(config: ConfigDict, data: Mapping[str, str]) -> ConfigDict:
 def data_spec(config: ConfigDict) -> DataSpec:
     """The source of the pictures."""
     return DataSpec(**config.data)
+
+
+def load_pictures(config: ConfigDict) -> tuple[Dataset, Record]:
+    """The pictures of a run, its inputs as they are trained on, and what was done to these.
+
+    Raises:
+      FileNotFoundError, ValueError: see `load_dataset`; ValueError: see PreprocessSpec.
+    """
+    spec = PreprocessSpec(**config.preprocess)
+    dataset = load_dataset(data_spec(config))
+    inputs, record = prepare_views(dataset.inputs, spec)
+    return dataset.replace(inputs=inputs), record
 
 
 def stage_specs(config: ConfigDict, num_views: int) -> tuple[StageSpec, ...]:
@@ -192,6 +206,9 @@ def make_grid(config: ConfigDict, views: ViewSet | None) -> DensityGrid | None:
         points = grid_centers(s.grid_resolution, HALF_EXTENT)
         masks = dilate_masks(views.masks, s.hull_dilate_px)
         outside = int(s.hull_outside * len(masks))
+        if views.weights is not None:
+            masks = np.where(views.weights[:, None, None] > 0, masks, 1.0)
+            outside = int(s.hull_outside * np.sum(views.weights > 0))
         support = np.asarray(visual_hull(points, views.cameras, masks, outside, True))
     return init_grid(support, START_DENSITY, HALF_EXTENT)
 
@@ -246,7 +263,7 @@ def make_scene(config: ConfigDict, views: ViewSet, devices: Sequence[jax.Device]
         cameras=views.cameras,
         context=context,
         background=np.asarray(views.background, np.float32),
-        trust=view_trust(context.view_dirs, views.input_axis, config.loss.trust),
+        trust=view_trust(context.view_dirs, views.input_axis, config.loss.trust, views.weights),
     )
     return place(scene, tuple(devices))
 

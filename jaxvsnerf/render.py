@@ -19,7 +19,6 @@ from absl import flags
 
 from jaxvsnerf import assemble, cli
 from jaxvsnerf.config import load_config
-from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.geometry.cameras import camera_centers, match_cameras, orbit_cameras
 from jaxvsnerf.metrics.disagreement import disagreement
 from jaxvsnerf.outputs.images import (
@@ -143,7 +142,7 @@ def main() -> None:
     def command(_) -> None:
         folder = open_run(workdir.value)
         with locked(folder):
-            dataset = load_dataset(assemble.data_spec(load_config(folder / "config.json")))
+            dataset, _ = assemble.load_pictures(load_config(folder / "config.json"))
             stages = assemble.load_stages(folder, last_only=True, mode=mode.value)
             (field,) = stages.values()
             render_run(folder, dataset, field, look(dataset, field))

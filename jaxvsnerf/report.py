@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import load_config, to_plain
-from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.data.preprocess.prepare import load_record, record_facts
 from jaxvsnerf.extras import check_extras
 from jaxvsnerf.geometry.cameras import match_cameras
 from jaxvsnerf.outputs.charts import Chart, Series
@@ -35,6 +35,7 @@ FILES = {
     "eval/metrics.json": "scores of every stage, per view",
     "eval/geometry.json": "Chamfer distance and volume IoU of the mesh",
     "metrics.jsonl": "loss and PSNR while training",
+    "preprocess.json": "what was done to each input view before training",
     "usage.json": "time to the first step, memory, seconds by phase",
     "config.json": "every setting",
 }
@@ -69,7 +70,11 @@ def report_run(
     video = folder / "renders" / "turntable.mp4"
     report = Report(
         title=" / ".join(Path(config.data.path).parts[-2:]) or config.data.kind,
-        facts={**_facts(dataset, log, metrics, load_usage(folder)), **_geometry(folder)},
+        facts={
+            **_facts(dataset, log, metrics, load_usage(folder)),
+            **record_facts(load_record(folder), dataset.inputs.names),
+            **_geometry(folder),
+        },
         inputs=list(dataset.inputs.images),
         input_names=list(dataset.inputs.names),
         comparisons=[
@@ -184,7 +189,7 @@ def main() -> None:
         check_extras()
         folder = open_run(workdir.value)
         with locked(folder):
-            dataset = load_dataset(assemble.data_spec(load_config(folder / "config.json")))
+            dataset, _ = assemble.load_pictures(load_config(folder / "config.json"))
             stages = assemble.load_stages(folder)
             shown = look(dataset, list(stages.values())[-1])
             report_run(folder, dataset, stages, {}, shown, {})

@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import to_plain
-from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.data.preprocess.prepare import Record, save_record
 from jaxvsnerf.evaluate import evaluate_run
 from jaxvsnerf.export import export_run, score_surface
 from jaxvsnerf.extras import check_extras
@@ -149,13 +149,14 @@ def train_run(
     with contextlib.ExitStack() as held:
         with _timed(seconds, "load"):
             with together(), ThreadPoolExecutor() as pool:
-                config, dataset, trainer, references = _prepare(config, devices, pool)
+                config, dataset, record, trainer, references = _prepare(config, devices, pool)
             check_same(_fingerprint(config, dataset))
         with together():
             if is_first():
                 held.enter_context(locked(open_workdir(workdir)))
                 save_config(folder, config)
                 save_scene(folder, dataset)
+                save_record(folder, record)
                 _describe(dataset, trainer, say)
         with _timed(seconds, "train"), connected():
             begin = held.enter_context(compiling_ahead())
@@ -183,7 +184,7 @@ def train_run(
 
 def _prepare(
     config: ConfigDict, devices: Sequence[jax.Device] | None, pool: Executor
-) -> tuple[ConfigDict, Dataset, Trainer, References]:
+) -> tuple[ConfigDict, Dataset, Record, Trainer, References]:
     """Config, pictures, trainer and what scores take; whatever is wrong is found here."""
     # A device takes seconds to wake, and packages to load: meanwhile pictures are read.
     awake = pool.submit(jax.device_put, 0)
@@ -191,13 +192,13 @@ def _prepare(
     pool.submit(load_storage)
     config = assemble.resolve_config(config)
     assemble.check_outputs(config)
-    dataset = load_dataset(assemble.data_spec(config))
+    dataset, record = assemble.load_pictures(config)
     references = assemble.load_references(config, dataset)
     awake.result()
     grid = assemble.make_grid(config, dataset.inputs)
     trainer = assemble.make_trainer(config, len(dataset.inputs.images), grid, devices)
     extras.result()
-    return config, dataset, trainer, references
+    return config, dataset, record, trainer, references
 
 
 def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:

@@ -10,7 +10,12 @@ import numpy as np
 NEAR = 0.25
 
 
-def view_trust(axes: np.ndarray, input_axis: np.ndarray | None, power: float) -> np.ndarray:
+def view_trust(
+    axes: np.ndarray,
+    input_axis: np.ndarray | None,
+    power: float,
+    given: np.ndarray | None = None,
+) -> np.ndarray:
     """Weights of the views' rays in the loss: less for what a generator saw less of.
 
     Args:
@@ -18,15 +23,17 @@ def view_trust(axes: np.ndarray, input_axis: np.ndarray | None, power: float) ->
       input_axis: [3] that of the picture the generator was given, or None where unknown.
       power: at least 0, which trusts all views alike; 1 weighs by the inverse of the expected
         squared error.
+      given: [V] further weights, at least 0 and not all 0, or None.
 
     Returns:
       [V] float32, of mean 1.
 
     Choice: the paper trusts all views alike.
     """
-    if input_axis is None:
-        return np.ones(len(axes), np.float32)
-    # sin(angle / 2), from cos(angle) = 1 - 2 sin(angle / 2)^2.
-    half_sine = np.sqrt(np.clip((1.0 - np.asarray(axes) @ np.asarray(input_axis)) / 2.0, 0.0, 1.0))
-    weights = (NEAR + half_sine) ** -power
+    weights = np.ones(len(axes)) if given is None else np.asarray(given)
+    if input_axis is not None:
+        # sin(angle / 2), from cos(angle) = 1 - 2 sin(angle / 2)^2.
+        cosine = np.asarray(axes) @ np.asarray(input_axis)
+        half_sine = np.sqrt(np.clip((1.0 - cosine) / 2.0, 0.0, 1.0))
+        weights = weights * (NEAR + half_sine) ** -power
     return (weights / weights.mean()).astype(np.float32)

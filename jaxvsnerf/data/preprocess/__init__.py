@@ -1,1 +1,1 @@
-"""Input pictures made better before training: noise, colours that drift, views that fit no other."""
+"""Input pictures made better before training: noise, drifting colours, views that fit no other."""

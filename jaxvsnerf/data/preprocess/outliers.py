@@ -25,26 +25,26 @@ from jaxvsnerf.types import Array, Cameras
 NEIGHBOURS, AGREEING = 4, 2
 # With fewer views nothing says which is wrong; of more at most this share is.
 LEAST_VIEWS, MOST_WRONG = 6, 0.25
-# Choice: a view is wrong whose silhouette takes more than this from the others' (right sets, real
-# and badly damaged ones among them, stay below .016), or whose colours agree with its neighbours'
-# no better than chance.
-GAIN, CHANCE = 0.02, 0.0
+# Choice: a view is wrong whose silhouette is by this share more at fault than the median view's
+# (right sets, real and badly damaged ones among them, stay below .045), or whose colours agree
+# with its neighbours' no better than chance.
+FAULT, CHANCE = 0.025, 0.0
 # Either way it must also stand out: so many deviations (by the median) from the other views.
-DEVIATIONS = 5.0
+DEVIATIONS, COLOR_DEVIATIONS = 5.0, 3.0
 
 
 class Agreement(NamedTuple):
     """How each of V views fits those that are kept.
 
     Attributes:
-      gains: [V] by how much more of the others' masks, in the mean, the hull covers without it.
-      silhouettes: [V] IoU of its mask with the hull of the others.
+      faults: [V] share of the object that its mask takes from the other masks, alone or together
+        with few others, in the mean over these; plus the share of its own mask that more than a
+        few others do not show. Of views that agree both are nearly 0.
       colors: [V] 1 - error / what two pixels of the object picked at random differ by, against
         the second best of its neighbours.
     """
 
-    gains: np.ndarray
-    silhouettes: np.ndarray
+    faults: np.ndarray
     colors: np.ndarray
 
 
@@ -67,22 +67,23 @@ def find_outliers(images: np.ndarray, masks: np.ndarray, cameras: Cameras) -> np
     while (~kept).sum() < int(MOST_WRONG * count):
         found = view_agreement(images, masks, cameras, kept)
         # Silhouettes first: colours are compared where the hull says the surface is.
-        wrong = _stand_out(found.gains, GAIN, kept)
+        usual = np.median(found.faults[kept])
+        wrong = _stand_out(found.faults, usual + FAULT, DEVIATIONS, kept)
         if not wrong.any():
-            wrong = _stand_out(-found.colors, -CHANCE, kept)
+            wrong = _stand_out(-found.colors, -CHANCE, COLOR_DEVIATIONS, kept)
         if not wrong.any():
             break
         kept &= ~wrong
     return ~kept
 
 
-def _stand_out(values: np.ndarray, least: float, kept: np.ndarray) -> np.ndarray:
+def _stand_out(values: np.ndarray, least: float, deviations: float, kept: np.ndarray) -> np.ndarray:
     """[V] bool: the kept view of the largest value, if above `least` and far from the others."""
     worst = np.where(kept, values, -np.inf).argmax()
     others = values[kept & (np.arange(len(values)) != worst)]
     median = np.median(others)
     # 1.4826: of a normal distribution that is its deviation.
-    far = DEVIATIONS * 1.4826 * np.median(np.abs(others - median))
+    far = deviations * 1.4826 * np.median(np.abs(others - median))
     found = np.zeros(len(values), bool)
     found[worst] = values[worst] > max(least, median + far)
     return found
@@ -99,38 +100,40 @@ def view_agreement(
       cameras: V cameras, in the object's cube.
       kept: [V] bool, the views that count as evidence.
     """
-    gains, silhouettes = _silhouettes(masks, cameras, kept)
-    return Agreement(gains, silhouettes, _colors(images, masks, cameras, kept))
+    return Agreement(
+        _silhouette_faults(masks, cameras, kept), _colors(images, masks, cameras, kept)
+    )
 
 
-def _silhouettes(
-    masks: np.ndarray, cameras: Cameras, kept: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """`gains` and `silhouettes` of an Agreement."""
+def _silhouette_faults(masks: np.ndarray, cameras: Cameras, kept: np.ndarray) -> np.ndarray:
+    """`faults` of an Agreement.
+
+    A pixel of a mask whose ray meets no cell that all views show is at odds with the others. Of
+    the cells on its ray those count that the fewest views leave out: if they are few, they are to
+    blame in equal shares, else the mask itself is.
+    """
+    few = int(MOST_WRONG * kept.sum())
     carved, pixels = (np.asarray(one) for one in _carve(masks, cameras))
-    misses = (carved & kept[:, None]).sum(0)
-    near = misses <= 1  # others lie outside of the hull whichever view is left out
+    carved = carved & kept[:, None]
+    misses = carved.sum(0)
+    near = misses <= few
     carved, pixels, misses = carved[:, near], pixels[:, near], misses[near]
     solid = (masks > 0.5).reshape(len(masks), -1)
-
-    def shown(inside: np.ndarray) -> np.ndarray:
-        seen = np.zeros(solid.shape, bool)
-        for view, places in enumerate(pixels):
-            seen[view, places[inside]] = True
-        return seen
-
-    def cover(seen: np.ndarray) -> np.ndarray:
-        return (seen & solid).sum(1) / np.maximum(solid.sum(1), 1)
-
-    common = cover(shown(misses == 0))
-    gains, silhouettes = np.zeros(len(masks)), np.zeros(len(masks))
-    for view in range(len(masks)):
-        seen = shown(misses == (carved[view] & kept[view]))
-        others = kept & (np.arange(len(masks)) != view)
-        gains[view] = (cover(seen) - common)[others].mean()
-        either = (seen[view] | solid[view]).sum()
-        silhouettes[view] = (seen[view] & solid[view]).sum() / max(either, 1)
-    return gains, silhouettes
+    blamed, own = np.zeros(len(masks)), np.zeros(len(masks))
+    for view, (inside, places) in enumerate(zip(solid, pixels, strict=True)):
+        area = max(inside.sum(), 1)
+        least = np.full(len(inside), few + 1)
+        np.minimum.at(least, places, misses)
+        own[view] = (inside & (least > few)).sum() / area if inside.any() else 1.0
+        if not kept[view]:
+            continue
+        best = (misses == least[places]) & (misses > 0) & inside[places]
+        cells = np.bincount(places[best], minlength=len(inside))
+        share = 1.0 / (cells[places[best]] * misses[best] * area)
+        blame = carved[:, best] @ share
+        blame[view] = 0.0
+        blamed += blame
+    return blamed / max(kept.sum() - 1, 1) + own
 
 
 @jax.jit

@@ -236,7 +236,12 @@ def main() -> None:
         )
         train = None if inputs_only.value else METHODS[method.value].make({"length": length.value})
         for job, prepared in prepared_ahead(jobs, downscale.value, ahead.value):
-            for row in work(job, prepared, train):
+            try:
+                made = work(job, prepared, train)
+            except ValueError as error:  # the others are made all the same
+                cli.say(f"{job.item.name}, {job.case}, seed {job.seed}: {cli.error_text(error)}")
+                continue
+            for row in made:
                 rows[tuple(row[name] for name in KEY)] = row
                 cli.say(" ".join(f"{name}={value}" for name, value in row.items()))
             write_rows(path, list(rows.values()))

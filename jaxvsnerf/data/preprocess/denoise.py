@@ -12,8 +12,11 @@ LEAST_NOISE = 0.02
 # Immerkaer (1996), "Fast noise variance estimation": blind to what is linear; of white noise of
 # deviation 1 it makes 6.
 MASK = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6.0
-# Its deviation is taken in windows of this side, of which this share is the smoothest.
-WINDOW, SMOOTHEST = 9, 0.1
+# Its deviation is taken in windows of this side (at half the size, of the second), so far inside
+# the silhouette, and of these windows of the share that is the smoothest.
+WINDOWS, MARGINS, SMOOTHEST = (9, 5), (2, 1), 0.1
+# At half the size white noise is half as strong, and texture is not: up to this share it is noise.
+HALF = 0.75
 # Non-local means: sides of patches and of half the window searched; strength over the noise.
 PATCH, DISTANCE, STRENGTH = 5, 6, 0.8
 
@@ -21,21 +24,33 @@ PATCH, DISTANCE, STRENGTH = 5, 6, 0.8
 def noise_level(image: np.ndarray, mask: np.ndarray) -> float:
     """Standard deviation of white noise on the object, in the range of colours.
 
-    From where the picture is smoothest, so that texture is not taken for noise.
+    From where the picture is smoothest, and only what is weaker at half the size, so that texture
+    is not taken for noise.
 
     Args:
       image: [height, width, 3] in [0, 1].
       mask: [height, width] opacity.
 
     Returns:
-      At least 0; 0 where too little of the object is seen.
+      At least 0; 0 where too little of the object is seen, or what there is may be texture.
     """
-    inside = binary_erosion(mask > 0.9, iterations=2)
-    whole = uniform_filter(inside.astype(np.float64), WINDOW) > 0.999
+    level = _roughness(image, mask, WINDOWS[0], MARGINS[0])
+    height, width = (side // 2 for side in mask.shape)
+    quarters = (height, 2, width, 2)
+    smaller = image[: 2 * height, : 2 * width].reshape(*quarters, 3).mean((1, 3))
+    inside = mask[: 2 * height, : 2 * width].reshape(quarters).min((1, 3))
+    coarse = _roughness(smaller, inside, WINDOWS[1], MARGINS[1])
+    return level if 0.0 < coarse <= HALF * level else 0.0
+
+
+def _roughness(image: np.ndarray, mask: np.ndarray, window: int, margin: int) -> float:
+    """Deviation of the smoothest windows of the object, as white noise would have it."""
+    inside = binary_erosion(mask > 0.9, iterations=margin)
+    whole = uniform_filter(inside.astype(np.float64), window) > 0.999
     if not whole.any():
         return 0.0
     response = convolve(image.astype(np.float64), MASK[..., None], mode="nearest")
-    power = uniform_filter(response**2, (WINDOW, WINDOW, 0)).mean(-1)
+    power = uniform_filter(response**2, (window, window, 0)).mean(-1)
     return float(np.sqrt(np.quantile(power[whole], SMOOTHEST)))
 
 

@@ -21,7 +21,7 @@ STILL = 1e4
 # Huber's constant, and rounds of reweighting.
 HUBER, ROUNDS = 1.345, 10
 # Colours that no view would change by more than this, in the mean, stay as they are.
-LEAST_CHANGE = 0.01
+LEAST_CHANGE = 0.02
 
 
 def solve_colors(
@@ -47,8 +47,22 @@ def solve_colors(
     view, slot, y, x = np.nonzero(seen)
     other = found.neighbours[view, slot]
     own, shown = images[view, y, x].astype(np.float64), found.shown[seen].astype(np.float64)
-    gains, offsets = np.ones((len(images), 3)), np.zeros((len(images), 3))
-    weights = np.ones(len(own))
+    return fit_colors(own, shown, view, other, len(images))
+
+
+def fit_colors(
+    own: np.ndarray, shown: np.ndarray, view: np.ndarray, other: np.ndarray, num_views: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`solve_colors` of N pairs of pixels that see the same.
+
+    Args:
+      own: [N, 3] colours.
+      shown: [N, 3] colours of the same places in another view.
+      view: [N] which views `own` are of.
+      other: [N] which views `shown` are of.
+      num_views: V.
+    """
+    gains, offsets = np.ones((num_views, 3)), np.zeros((num_views, 3))
     for _ in range(ROUNDS if len(own) else 0):
         difference = gains[view] * own + offsets[view] - gains[other] * shown - offsets[other]
         size = np.linalg.norm(difference, axis=1)
@@ -56,7 +70,7 @@ def solve_colors(
         weights = np.minimum(HUBER * scale / np.maximum(size, 1e-9), 1.0)
         for channel in range(3):
             solved = _solve(
-                own[:, channel], shown[:, channel], view, other, weights, scale, len(images)
+                own[:, channel], shown[:, channel], view, other, weights, scale, num_views
             )
             gains[:, channel], offsets[:, channel] = 1.0 + solved[0], solved[1]
     return gains, offsets

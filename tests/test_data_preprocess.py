@@ -24,6 +24,7 @@ from jaxvsnerf.geometry.cameras import identity_similarity, optical_axes, orbit_
 from jaxvsnerf.types import Dataset, ViewSet
 
 EVERYTHING = PreprocessSpec(denoise=True, harmonize=True, outliers=True)
+NOTHING = PreprocessSpec(denoise=False, harmonize=False, outliers=False)
 VIEWS = 12
 
 
@@ -43,7 +44,7 @@ def planted(views):
     images, masks = views.images.copy(), views.masks.copy()
     images[7], masks[7] = np.roll(images[7], 8, 1), np.roll(masks[7], 8, 1)
     config = default_config()
-    config.preprocess.outliers = True
+    config.preprocess.denoise = False
     found, record = prepare_views(
         views.replace(images=images, masks=masks), PreprocessSpec(**config.preprocess)
     )
@@ -65,7 +66,7 @@ def test_clean_views_stay_the_same_to_the_last_bit(views):
 
 
 def test_nothing_is_done_unless_asked_for(views):
-    found, record = prepare_views(views, PreprocessSpec())
+    found, record = prepare_views(views, NOTHING)
     assert found is views and record == {}
 
 
@@ -182,6 +183,7 @@ def test_inputs_alone_are_changed_and_only_if_asked(views, monkeypatch):
     monkeypatch.setattr(assemble, "load_dataset", lambda spec: given)
     config = default_config()
     config.data.kind = "toy"
+    config.preprocess.update(denoise=False, harmonize=False, outliers=False)
     dataset, nothing = assemble.load_pictures(config)
     assert dataset.inputs is grainy and nothing == {}
     config.preprocess.denoise = True

@@ -41,7 +41,7 @@ class Agreement(NamedTuple):
         with few others, in the mean over these; plus the share of its own mask that more than a
         few others do not show. Of views that agree both are nearly 0.
       colors: [V] 1 - error / what two pixels of the object picked at random differ by, against
-        the second best of its neighbours.
+        the second best of its neighbours, whatever the colour cast between the two.
     """
 
     faults: np.ndarray
@@ -157,8 +157,11 @@ def _colors(
 ) -> np.ndarray:
     """`colors` of an Agreement."""
     found = jax.device_get(match_views(images, masks, cameras, jnp.asarray(kept), NEIGHBOURS))
-    errors = np.abs(found.shown - images[:, None]).mean(-1)
-    sums, counts = np.where(found.seen, errors, 0.0).sum((2, 3)), found.seen.sum((2, 3))
+    counts, seen = found.seen.sum((2, 3)), found.seen[..., None]
+    gaps = np.where(seen, found.shown - images[:, None], 0.0)
+    # A colour cast is drift, and no other object: what is left beside it counts.
+    cast = gaps.sum((2, 3), keepdims=True) / np.maximum(counts, 1)[..., None, None, None]
+    sums = np.where(seen, np.abs(gaps - cast), 0.0).mean(-1).sum((2, 3))
     prior = PRIOR * (masks > SOLID).sum((1, 2))[:, None] + 1e-9
     pairs = 1.0 - (sums / color_contrast(images, masks) + prior) / (counts + prior)
     return np.sort(pairs, 1)[:, -min(AGREEING, pairs.shape[1])]

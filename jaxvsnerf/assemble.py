@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxvsnerf.config import load_config
-from jaxvsnerf.data.load import DataSpec, find_path
+from jaxvsnerf.data.load import DataSpec, find_path, load_dataset
 from jaxvsnerf.data.photo_view import all_cameras
+from jaxvsnerf.data.preprocess.prepare import Record, prepare_views
+from jaxvsnerf.data.preprocess.spec import PreprocessSpec
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
 from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
@@ -25,11 +25,9 @@ from jaxvsnerf.outputs.bake import check_texture_size
 from jaxvsnerf.references import References, read_perceptual, read_true_surface
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
 from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel
-from jaxvsnerf.scene_file import load_scene
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.training.ahead import Job
 from jaxvsnerf.training.batch import Scene, StepSpec
-from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.losses import LossSpec
 from jaxvsnerf.training.processes import all_devices
 from jaxvsnerf.training.rays import build_all_tables
@@ -79,6 +77,18 @@ def with_data(config: ConfigDict, data: Mapping[str, str]) -> ConfigDict:
 def data_spec(config: ConfigDict) -> DataSpec:
     """The source of the pictures."""
     return DataSpec(**config.data)
+
+
+def load_pictures(config: ConfigDict) -> tuple[Dataset, Record]:
+    """The pictures of a run, its inputs as they are trained on, and what was done to these.
+
+    Raises:
+      FileNotFoundError, ValueError: see `load_dataset`; ValueError: see PreprocessSpec.
+    """
+    spec = PreprocessSpec(**config.preprocess)
+    dataset = load_dataset(data_spec(config))
+    inputs, record = prepare_views(dataset.inputs, spec)
+    return dataset.replace(inputs=inputs), record
 
 
 def stage_specs(config: ConfigDict, num_views: int) -> tuple[StageSpec, ...]:
@@ -196,6 +206,9 @@ def make_grid(config: ConfigDict, views: ViewSet | None) -> DensityGrid | None:
         points = grid_centers(s.grid_resolution, HALF_EXTENT)
         masks = dilate_masks(views.masks, s.hull_dilate_px)
         outside = int(s.hull_outside * len(masks))
+        if views.weights is not None:
+            masks = np.where(views.weights[:, None, None] > 0, masks, 1.0)
+            outside = int(s.hull_outside * np.sum(views.weights > 0))
         support = np.asarray(visual_hull(points, views.cameras, masks, outside, True))
     return init_grid(support, START_DENSITY, HALF_EXTENT)
 
@@ -248,13 +261,18 @@ def make_scene(
     """The training pixels and cameras, on the trainer's devices; the photo's are the last."""
     cameras = all_cameras(views, photo)
     context = make_context(cameras)
-    weight = photo.weight if photo else None
     scene = Scene(
         table=build_all_tables(views, photo.view if photo else None, config.sampling.near_px),
         cameras=cameras,
         context=context,
         background=np.asarray(views.background, np.float32),
-        trust=view_trust(context.view_dirs, views.input_axis, config.loss.trust, weight),
+        trust=view_trust(
+            np.asarray(optical_axes(views.cameras)),
+            views.input_axis,
+            config.loss.trust,
+            views.weights,
+            photo.weight if photo else None,
+        ),
     )
     return place(scene, tuple(devices))
 
@@ -307,46 +325,6 @@ def later_programs(
         one = views.images[:1], views.images[:1], views.names[:1], perceptual
         jobs.append(lambda: partial(score_views, *one))
     return jobs
-
-
-def open_saved(folder: Path) -> tuple[ConfigDict, Trainer, Cameras, np.ndarray]:
-    """What a run's checkpoints are read with: config, trainer, cameras, background."""
-    config = load_config(folder / "config.json")
-    cameras, background, _ = load_scene(folder)
-    trainer = make_trainer(config, len(cameras.w2c), make_grid(config, None))
-    return config, trainer, cameras, background
-
-
-def load_stages(
-    folder: Path, *, mode: str = "", last_only: bool = False
-) -> dict[str, TrainedField]:
-    """The trained field of every finished stage of a run, in order.
-
-    Args:
-      folder: the run's workdir.
-      last_only: only the last one.
-      mode: how views are combined; '' is each stage's own way.
-
-    Raises:
-      FileNotFoundError: nothing was trained there.
-    """
-    folder = Path(folder)
-    config, trainer, cameras, background = open_saved(folder)
-    checkpoints = Checkpoints(folder / "checkpoints", tuple(s.name for s in trainer.stages))
-    stages: dict[str, TrainedField] = {}
-    finished = [s for s in trainer.stages if s.steps in checkpoints.steps(s.name)]
-    for stage in finished[-1:] if last_only else finished:
-        state = checkpoints.restore(stage.name, stage.steps, trainer.template(stage.name))
-        stages[stage.name] = trained_field(
-            config, trainer, stage, jax.device_put(state), cameras, background, mode
-        )
-    checkpoints.close()
-    if not stages:
-        raise FileNotFoundError(
-            f"expected a finished stage in {folder / 'checkpoints'}, last checkpoint: none; "
-            "train there first"
-        )
-    return stages
 
 
 def _positive(section: str, values: ConfigDict, *names: str) -> None:

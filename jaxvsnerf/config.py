@@ -21,6 +21,8 @@ def default_config() -> ConfigDict:
         dict(
             seed=0,
             data=_data_config(),
+            # Each is done only where it is found to be needed, see PreprocessSpec.
+            preprocess=dict(denoise=True, harmonize=False, outliers=True),
             field=_field_config(),
             sampling=_sampling_config(),
             # auto and -1: by the number of views, see `assemble.loss_spec`; below 8 squared

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxvsnerf import assemble
+from jaxvsnerf.saved import open_saved
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.training.checkpoints import BrokenCheckpoint, Checkpoints
 from jaxvsnerf.training.step import stage_context
@@ -42,7 +43,7 @@ class LiveRun:
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        self.config, self.trainer, self.cameras, self.background = assemble.open_saved(self.folder)
+        self.config, self.trainer, self.cameras, self.background = open_saved(self.folder)
         self.stages = {stage.name: stage for stage in self.trainer.stages}
 
     def saved(self) -> list[Saved]:

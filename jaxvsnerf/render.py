@@ -20,7 +20,6 @@ from absl import flags
 
 from jaxvsnerf import assemble, cli
 from jaxvsnerf.config import load_config
-from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.data.photo_view import shrink_view
 from jaxvsnerf.geometry.cameras import camera_centers, match_cameras, orbit_cameras
 from jaxvsnerf.metrics.disagreement import disagreement
@@ -34,6 +33,7 @@ from jaxvsnerf.outputs.images import (
 )
 from jaxvsnerf.outputs.video import write_mp4
 from jaxvsnerf.rendering.images import Picture
+from jaxvsnerf.saved import load_stages
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import Cameras, Dataset, ViewSet
 from jaxvsnerf.workdir import locked, open_run
@@ -157,8 +157,8 @@ def main() -> None:
     def command(_) -> None:
         folder = open_run(workdir.value)
         with locked(folder):
-            dataset = load_dataset(assemble.data_spec(load_config(folder / "config.json")))
-            stages = assemble.load_stages(folder, last_only=True, mode=mode.value)
+            dataset, _ = assemble.load_pictures(load_config(folder / "config.json"))
+            stages = load_stages(folder, last_only=True, mode=mode.value)
             (field,) = stages.values()
             render_run(folder, dataset, field, look(dataset, field))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import load_config, to_plain
-from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.data.preprocess.prepare import load_record, record_facts
 from jaxvsnerf.extras import check_extras
 from jaxvsnerf.geometry.cameras import match_cameras
 from jaxvsnerf.outputs.charts import Chart, Series
@@ -23,6 +23,7 @@ from jaxvsnerf.outputs.images import depth_picture, depth_range, difference_pict
 from jaxvsnerf.outputs.report import Column, Comparison, Report, write_report
 from jaxvsnerf.render import Shown, look, shown_photo
 from jaxvsnerf.rendering.images import Picture
+from jaxvsnerf.saved import load_stages
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import Dataset, ViewSet
 from jaxvsnerf.usage import Usage, load_usage, usage_facts
@@ -36,6 +37,7 @@ FILES = {
     "eval/geometry.json": "Chamfer distance and volume IoU of the mesh",
     "metrics.jsonl": "loss and PSNR while training",
     "log.txt": "what the run had to say, with the time",
+    "preprocess.json": "what was done to each input view before training",
     "usage.json": "time to the first step, memory, seconds by phase",
     "config.json": "every setting",
 }
@@ -71,7 +73,11 @@ def report_run(
     last = list(pictures)[-1]
     report = Report(
         title=" / ".join(Path(config.data.path).parts[-2:]) or config.data.kind,
-        facts={**_facts(dataset, log, metrics, load_usage(folder)), **_geometry(folder)},
+        facts={
+            **_facts(dataset, log, metrics, load_usage(folder)),
+            **record_facts(load_record(folder), dataset.inputs.names),
+            **_geometry(folder),
+        },
         inputs=list(dataset.inputs.images),
         input_names=list(dataset.inputs.names),
         comparisons=[
@@ -209,8 +215,8 @@ def main() -> None:
         check_extras()
         folder = open_run(workdir.value)
         with locked(folder):
-            dataset = load_dataset(assemble.data_spec(load_config(folder / "config.json")))
-            stages = assemble.load_stages(folder)
+            dataset, _ = assemble.load_pictures(load_config(folder / "config.json"))
+            stages = load_stages(folder)
             shown = look(dataset, list(stages.values())[-1])
             report_run(folder, dataset, stages, {}, shown, {})
 

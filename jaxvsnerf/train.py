@@ -24,18 +24,12 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import to_plain
-from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.data.photo_view import all_cameras
-from jaxvsnerf.evaluate import evaluate_run
-from jaxvsnerf.export import export_run, score_surface
+from jaxvsnerf.data.preprocess.prepare import Record, save_record
 from jaxvsnerf.extras import check_extras
-from jaxvsnerf.metrics.scores import METRICS
+from jaxvsnerf.finish import finish_run
 from jaxvsnerf.outputs.events import EventFiles
-from jaxvsnerf.outputs.images import side_by_side
 from jaxvsnerf.references import References
-from jaxvsnerf.render import Shown, look, render_run
-from jaxvsnerf.rendering.program import on_this_device
-from jaxvsnerf.report import report_run
 from jaxvsnerf.scene_file import save_scene
 from jaxvsnerf.training.ahead import Begin, Job, compiling_ahead
 from jaxvsnerf.training.checkpoints import Checkpoints, load_storage
@@ -43,10 +37,8 @@ from jaxvsnerf.training.loop import Progress, run_stages
 from jaxvsnerf.training.processes import check_same, connected, is_first, join, leave, together
 from jaxvsnerf.training.trainer import Trainer
 from jaxvsnerf.types import Dataset
-from jaxvsnerf.usage import Usage, peak_memory, process_age, save_usage, usage_facts
+from jaxvsnerf.usage import Usage, peak_memory, process_age, save_usage, timed, usage_facts
 from jaxvsnerf.workdir import MetricsLog, locked, logged, open_workdir, save_config
-
-EVENT_PICTURES = 3  # input views that TensorBoard shows
 
 
 @contextlib.contextmanager
@@ -112,16 +104,6 @@ class _Reporter:
         return (progress.steps - progress.step) * progress.seconds / progress.report_steps
 
 
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    """Adds how long the block took, however it ends."""
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[phase] = time.perf_counter() - started
-
-
 def train_run(
     config: ConfigDict,
     workdir: str,
@@ -158,22 +140,23 @@ def train_run(
     started = time.perf_counter() if started is None else started
     folder, seconds = Path(workdir), {}
     with contextlib.ExitStack() as held:
-        with _timed(seconds, "load"):
+        with timed(seconds, "load"):
             with together(), ThreadPoolExecutor() as pool:
-                config, dataset, trainer, references = _prepare(config, devices, pool)
+                config, dataset, record, trainer, references = _prepare(config, devices, pool)
             check_same(_fingerprint(config, dataset))
         with together():
             if is_first():
                 held.enter_context(locked(open_workdir(workdir)))
                 save_config(folder, config)
                 save_scene(folder, dataset)
+                save_record(folder, record)
                 say = held.enter_context(logged(folder, say))
                 _describe(dataset, trainer, say)
         events = None
         if config.loop.tensorboard:
             steps = {stage.name: stage.steps for stage in trainer.stages}
             events = held.enter_context(contextlib.closing(EventFiles(folder, steps)))
-        with _timed(seconds, "train"), connected():
+        with timed(seconds, "train"), connected():
             begin = held.enter_context(compiling_ahead())
             later = assemble.later_programs(config, trainer, dataset, references.perceptual)
             first_step = _train(config, folder, dataset, trainer, begin, later, say, stop, events)
@@ -187,7 +170,7 @@ def train_run(
             save_usage(folder, usage)
             took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
         trained = time.perf_counter()
-        _finish(folder, dataset, references, seconds, say, events)
+        finish_run(folder, dataset, references, seconds, say, events)
         if usage:
             save_usage(folder, usage)
         say(
@@ -200,7 +183,7 @@ def train_run(
 
 def _prepare(
     config: ConfigDict, devices: Sequence[jax.Device] | None, pool: Executor
-) -> tuple[ConfigDict, Dataset, Trainer, References]:
+) -> tuple[ConfigDict, Dataset, Record, Trainer, References]:
     """Config, pictures, trainer and what scores take; whatever is wrong is found here."""
     # A device takes seconds to wake, and packages to load: meanwhile pictures are read.
     awake = pool.submit(jax.device_put, 0)
@@ -208,14 +191,14 @@ def _prepare(
     pool.submit(load_storage)
     config = assemble.resolve_config(config)
     assemble.check_outputs(config)
-    dataset = load_dataset(assemble.data_spec(config))
+    dataset, record = assemble.load_pictures(config)
     references = assemble.load_references(config, dataset)
     awake.result()
     grid = assemble.make_grid(config, dataset.inputs)
     cameras = all_cameras(dataset.inputs, dataset.photo)
     trainer = assemble.make_trainer(config, len(cameras.w2c), grid, devices)
     extras.result()
-    return config, dataset, trainer, references
+    return config, dataset, record, trainer, references
 
 
 def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
@@ -266,62 +249,6 @@ def _train(
     with asked as stop, contextlib.closing(checkpoints):
         run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed, begin, later)
     return reporter.first_step
-
-
-def _finish(
-    folder: Path,
-    dataset: Dataset,
-    references: References,
-    seconds: dict[str, float],
-    say: Callable[..., None],
-    events: EventFiles | None,
-) -> None:
-    """Everything after training, from the saved stages, as the other commands do it."""
-    stages = assemble.load_stages(folder)
-    field = list(stages.values())[-1]
-    finishing: dict[str, float] = {}
-    say("evaluating, rendering and exporting ...", passing=True)
-
-    def export() -> None:
-        with _timed(finishing, "export"):
-            mesh = export_run(folder, field, say=say)
-            if references.surface is not None:
-                score_surface(folder, mesh, references.surface, dataset, say)
-
-    # The mesh is the host's work, and longer than the pictures, which are the device's.
-    with ThreadPoolExecutor(1) as pool:
-        exported = pool.submit(on_this_device(export))
-        with _timed(finishing, "evaluate"):
-            pictures = evaluate_run(folder, dataset, stages, say, references.perceptual)
-        with _timed(finishing, "render"):
-            shown = look(dataset, field, list(pictures.values())[-1] if pictures else None)
-            render_run(folder, dataset, field, shown)
-        if events:
-            _record(events, folder, dataset, shown)
-    try:
-        exported.result()
-    finally:  # a field without a surface still has a page
-        order = ("evaluate", "render", "export")
-        seconds.update({phase: finishing[phase] for phase in order})
-        with _timed(seconds, "report"):
-            report_run(folder, dataset, stages, pictures, shown, finishing)
-
-
-def _record(events: EventFiles, folder: Path, dataset: Dataset, shown: Shown) -> None:
-    """Adds mean scores of every stage, and the first views as they came, truth and rendering."""
-    if dataset.truth is not None:
-        metrics = json.loads((folder / "eval" / "metrics.json").read_text())
-        events.scores(
-            {
-                stage: {name: scores[name]["mean"] for name in METRICS if scores.get(name)}
-                for stage, scores in metrics["stages"].items()
-            }
-        )
-    given, clean = dataset.inputs, dataset.clean
-    kinds = [given.images, *([] if clean is None else [clean]), shown.inputs.rgb]
-    title = "input_rendering" if clean is None else "input_truth_rendering"
-    rows = zip(given.names[:EVENT_PICTURES], *kinds, strict=False)
-    events.pictures({f"{title}/{name}": side_by_side(row) for name, *row in rows})
 
 
 def main() -> None:

@@ -70,6 +70,8 @@ class ViewSet:
       names: V names, static (file stem or view number), unique.
       input_axis: [3] unit optical axis of the picture that the views were generated from,
         or None where unknown.
+      weights: [V] of each view in the loss, at least 0, or None for all alike; a view of
+        weight 0 does not carve the hull either.
     """
 
     images: Array
@@ -78,6 +80,7 @@ class ViewSet:
     background: Array
     names: tuple[str, ...] = flax.struct.field(pytree_node=False)
     input_axis: Array | None = None
+    weights: Array | None = None
 
 
 class Surface(NamedTuple):

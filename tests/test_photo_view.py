@@ -204,13 +204,13 @@ def test_without_a_photo_nothing_changes(mixed):
 
 
 def test_a_photo_has_its_own_weight():
-    axes = np.float32([[-1, 0, 0], [1, 0, 0], [0, 0, -1]])
-    trust = view_trust(axes, axes[0], 1.5, 3.0)
-    # Whatever its own axis: it shows what the input view shows, three times as well.
+    axes = np.float32([[-1, 0, 0], [1, 0, 0]])
+    trust = view_trust(axes, axes[0], 1.5, None, 3.0)
+    # It shows what the input view shows, three times as well.
     assert trust[2] / trust[0] == pytest.approx(3.0) and trust.mean() == pytest.approx(1.0)
-    plain = view_trust(axes[:2], axes[0], 1.5)
+    plain = view_trust(axes, axes[0], 1.5)
     assert trust[0] / trust[1] == pytest.approx(plain[0] / plain[1])
-    np.testing.assert_allclose(view_trust(axes, axes[0], 0.0, 3.0), [0.6, 0.6, 1.8])
+    np.testing.assert_allclose(view_trust(axes, axes[0], 0.0, None, 3.0), [0.6, 0.6, 1.8])
 
 
 def test_a_field_has_a_branch_for_the_photo_and_shows_it(mixed, tmp_path):

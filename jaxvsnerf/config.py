@@ -101,9 +101,9 @@ def _data_config() -> dict[str, Any]:
         distance=placeholder(float),
         fov_deg=placeholder(float),
         input_elevation_deg=placeholder(float),
-        # The photo that the views were made from, as one more view.
+        # The photo that the views were made from, as one more view; experiments/photo_view.
         photo="",
-        photo_weight=1.0,
+        photo_weight=0.5,
         pixel_center=0.5,
         size=64,
         num_views=16,

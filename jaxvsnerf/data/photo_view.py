@@ -40,8 +40,8 @@ MARGIN = 0.1
 HULL_CELLS, HULL_SAMPLES, FRAME, WIDER = 96, 128, 160, 1.25
 # Masks are blurred by this share of a cell, so that the hull's surface lies between its cells.
 BLUR = 0.35
-# Seven real strips overlap with their photos by 0.79 to 0.98 at the right elevation, and by 0.02
-# to 0.2 less at one that is 10 degrees off.
+# Seven real strips overlap with their photos by 0.81 to 0.99 at 30 degrees, and by 0.02 to 0.25
+# less at 20 and 40 (experiments/photo_view).
 LEAST_OVERLAP, BETTER, STEP_DEG = 0.7, 0.01, 10.0
 SCANNED_DEG = (-30.0, 80.0)
 

@@ -83,7 +83,7 @@ class DataSpec:
     fov_deg: float | None = None
     input_elevation_deg: float | None = None
     photo: str = ""
-    photo_weight: float = 1.0
+    photo_weight: float = 0.5
     pixel_center: float = 0.5
     size: int = 64
     num_views: int = 16

@@ -21,6 +21,7 @@ from jaxvsnerf.data.preprocess.prepare import (
 from jaxvsnerf.data.preprocess.spec import PreprocessSpec
 from jaxvsnerf.data.toy import render_toy
 from jaxvsnerf.geometry.cameras import identity_similarity, optical_axes, orbit_cameras
+from jaxvsnerf.outputs.preparation import preparation_section
 from jaxvsnerf.types import Dataset, ViewSet
 
 EVERYTHING = PreprocessSpec(denoise=True, harmonize=True, outliers=True)
@@ -198,6 +199,15 @@ def test_the_record_is_read_as_it_was_written(tmp_path, planted):
     save_record(tmp_path, record)
     assert load_record(tmp_path) == json.loads(json.dumps(record))
     assert load_record(tmp_path / "absent") == {}
+
+
+def test_the_page_says_what_was_done_and_nothing_else(planted):
+    _, found, record = planted
+    (section,) = preparation_section(record, ["<b>", *found.names[1:]])
+    assert section.html.count("left out") == 1 and "<td>007</td><td>left out</td>" in section.html
+    assert "<b>" not in section.html and "noise" not in section.html
+    kept = {"outliers": {"weights": [1.0] * VIEWS}}
+    assert preparation_section(kept, found.names) == []
 
 
 @pytest.mark.parametrize("value", ["auto", 1, None])

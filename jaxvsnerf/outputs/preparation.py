@@ -40,7 +40,7 @@ def preparation_section(
     return [
         Section(
             "What was done to the input views",
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
+            f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>',
         )
     ]
 

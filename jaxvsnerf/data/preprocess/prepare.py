@@ -98,9 +98,8 @@ def record_facts(record: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]
     """What was done, in short texts."""
     facts = {}
     if step := record.get("denoise"):
-        count = sum(step["changed"])
-        done = f"removed from {count} views" if count else "left alone"
-        facts["noise"] = f"{np.median(step['noise']):.3f}, {done}"
+        count, level = sum(step["changed"]), np.max(step["noise"])
+        facts["noise"] = f"up to {level:.3f}, removed from {count} views" if count else "none found"
     if step := record.get("outliers"):
         out = [name for name, weight in zip(names, step["weights"], strict=True) if not weight]
         facts["views left out"] = ", ".join(out) or "none"

@@ -51,13 +51,15 @@ def prepare_views(views: ViewSet, spec: PreprocessSpec) -> tuple[ViewSet, Record
 def _denoised(views: ViewSet) -> tuple[ViewSet, dict[str, Any]]:
     with ThreadPoolExecutor() as pool:
         noise = list(pool.map(noise_level, views.images, views.masks))
-        changed = [level > LEAST_NOISE for level in noise]
+        # What made the views made all of them: a single one may have odd texture.
+        usual = float(np.median(noise))
+        changed = [usual > LEAST_NOISE] * len(noise)
 
         def one(view: int) -> np.ndarray:
             image, mask = views.images[view], views.masks[view]
-            return remove_noise(image, mask, noise[view]) if changed[view] else image
+            return remove_noise(image, mask, noise[view] or usual)
 
-        if any(changed):
+        if usual > LEAST_NOISE:
             views = views.replace(images=np.stack(list(pool.map(one, range(len(noise))))))
     return views, dict(noise=noise, changed=changed)
 

@@ -20,6 +20,7 @@ from jaxvsnerf.extras import check_extras
 from jaxvsnerf.geometry.cameras import match_cameras
 from jaxvsnerf.outputs.charts import Chart, Series
 from jaxvsnerf.outputs.images import depth_picture, depth_range, difference_picture
+from jaxvsnerf.outputs.preparation import preparation_section
 from jaxvsnerf.outputs.report import Column, Comparison, Report, write_report
 from jaxvsnerf.render import Shown, look, shown_photo
 from jaxvsnerf.rendering.images import Picture
@@ -62,7 +63,7 @@ def report_run(
       shown: what the final field shows.
       timing: phase -> seconds of what is not in metrics.jsonl.
     """
-    config = load_config(folder / "config.json")
+    config, record = load_config(folder / "config.json"), load_record(folder)
     scored = dataset.truth is not None
     views = dataset.truth if scored else dataset.inputs
     pictures = pictures or {name: field.render(views.cameras) for name, field in stages.items()}
@@ -75,7 +76,7 @@ def report_run(
         title=" / ".join(Path(config.data.path).parts[-2:]) or config.data.kind,
         facts={
             **_facts(dataset, log, metrics, load_usage(folder)),
-            **record_facts(load_record(folder), dataset.inputs.names),
+            **record_facts(record, dataset.inputs.names),
             **_geometry(folder),
         },
         inputs=list(dataset.inputs.images),
@@ -96,6 +97,7 @@ def report_run(
         timing={**_stage_seconds(log), **timing},
         video=video if video.is_file() else None,
         model=mesh if mesh.is_file() else None,
+        sections=preparation_section(record, dataset.inputs.names),
         files={name: text for name, text in FILES.items() if (folder / name).is_file()},
     )
     write_report(folder / "report.html", report)

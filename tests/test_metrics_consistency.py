@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxvsnerf.geometry.cameras import take, transform_cameras
-from jaxvsnerf.metrics.consistency import _contrast, consistency, reduced, surface_coverage
+from jaxvsnerf.metrics.consistency import color_contrast, consistency, reduced, surface_coverage
 from jaxvsnerf.types import Similarity
 from tests.toy_views import toy_views
 
@@ -68,7 +68,7 @@ def test_the_contrast_is_the_mean_over_all_pairs_of_pixels():
     masks[:, 1:5, 1:4] = 1.0
     pixels = images[masks > 0.9]
     pairs = np.abs(pixels[:, None] - pixels[None]).mean()
-    assert _contrast(images, masks) == pytest.approx(pairs)
+    assert color_contrast(images, masks) == pytest.approx(pairs)
 
 
 def test_a_larger_picture_is_scored_as_a_smaller_one(sets):

@@ -7,7 +7,7 @@ from scipy.ndimage import binary_erosion, convolve, uniform_filter
 
 from jaxvsnerf.extras import require
 
-# Noise below this, in the range of colours, is left alone: what pictures show as fine detail.
+# Noise below this in the median view, in the range of colours, is left alone.
 LEAST_NOISE = 0.02
 # Immerkaer (1996), "Fast noise variance estimation": blind to what is linear; of white noise of
 # deviation 1 it makes 6.

@@ -51,13 +51,15 @@ def prepare_views(views: ViewSet, spec: PreprocessSpec) -> tuple[ViewSet, Record
 def _denoised(views: ViewSet) -> tuple[ViewSet, dict[str, Any]]:
     with ThreadPoolExecutor() as pool:
         noise = list(pool.map(noise_level, views.images, views.masks))
-        changed = [level > LEAST_NOISE for level in noise]
+        # What made the views made all of them: a single one may have odd texture.
+        usual = float(np.median(noise))
+        changed = [usual > LEAST_NOISE] * len(noise)
 
         def one(view: int) -> np.ndarray:
             image, mask = views.images[view], views.masks[view]
-            return remove_noise(image, mask, noise[view]) if changed[view] else image
+            return remove_noise(image, mask, noise[view] or usual)
 
-        if any(changed):
+        if usual > LEAST_NOISE:
             views = views.replace(images=np.stack(list(pool.map(one, range(len(noise))))))
     return views, dict(noise=noise, changed=changed)
 
@@ -98,9 +100,8 @@ def record_facts(record: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]
     """What was done, in short texts."""
     facts = {}
     if step := record.get("denoise"):
-        count = sum(step["changed"])
-        done = f"removed from {count} views" if count else "left alone"
-        facts["noise"] = f"{np.median(step['noise']):.3f}, {done}"
+        count, level = sum(step["changed"]), np.max(step["noise"])
+        facts["noise"] = f"up to {level:.3f}, removed from {count} views" if count else "none found"
     if step := record.get("outliers"):
         out = [name for name, weight in zip(names, step["weights"], strict=True) if not weight]
         facts["views left out"] = ", ".join(out) or "none"

@@ -1,9 +1,11 @@
 """The pages of words: their blocks run, what they name exists, their links lead somewhere."""
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jaxvsnerf.config import default_config
@@ -53,6 +55,32 @@ def test_settings_that_a_page_names_exist(page):
         for name in setting.split("."):
             assert name in value, f"--config.{setting}"
             value = value[name]
+
+
+def said_words() -> set[str]:
+    """The strings of the source, of those with values in them the parts between."""
+    nodes = (
+        node
+        for path in ROOT.glob("jaxvsnerf/**/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    words = (" ".join(node.value.split()) for node in nodes)
+    return {text for text in words if len(text) > 7}
+
+
+def test_messages_that_a_page_quotes_are_said_by_the_source():
+    known = said_words()
+    quoted = [text for page in PAGES for text in blocks(page, "text")]
+    assert len(quoted) > 10
+    for quote in quoted:
+        text = " ".join(quote.removeprefix("error: ").split())
+        said = np.zeros(len(text), bool)
+        for words in known:
+            for found in re.finditer(re.escape(words), text):
+                said[found.start() : found.end()] = True
+        # The rest are values.
+        assert said.mean() > 0.6, f"{said.mean():.0%} of this is said by the source: {quote}"
 
 
 def command_sources(module: str) -> str:

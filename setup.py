@@ -26,8 +26,15 @@ export = [
 safetensors = "safetensors>=0.4.5"
 # Scores of the geometry: winding numbers (libigl) and first hits of rays (embreex).
 geometry = ["trimesh", "libigl>=2.5", "embreex"]
+# Event files without TensorFlow; with protobuf under 1 MB. `tensorboard` itself shows them.
+tensorboard = ["tensorboardX>=2.6"]
+# The live viewer: a web server and its page in one wheel, 9 MB unpacked.
+viewer = ["viser>=1.1"]
 # COLMAP's own reader of its models, 38 MB; only sources of that kind need it.
 colmap = ["pycolmap>=3.12"]
+# Cutting the object out of a photo. Heavy (about 300 MB, most of it numba for the colours of soft
+# outlines and onnxruntime for the model) and only used with --cutout, so the tests do without.
+photo = ["rembg>=2.0.86", "onnxruntime>=1.20", "pymatting>=1.1.14"]
 
 setup(
     name="jaxvsnerf",
@@ -37,7 +44,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["jaxvsnerf", "jaxvsnerf.*"]),
-    package_data={"jaxvsnerf.outputs": ["*.jinja"]},
+    package_data={"jaxvsnerf.outputs": ["*.jinja", "vendor/*"]},
     python_requires=">=3.11",
     install_requires=[
         "jax>=0.10",
@@ -53,11 +60,16 @@ setup(
         "scipy>=1.11",
         # One process a workdir; released by the system however a process ends.
         "filelock>=3.12",
+        # The progress bar; one small package without needs of its own.
+        "tqdm>=4.66",
     ],
     extras_require={
         "export": export,
         "geometry": geometry,
         "colmap": colmap,
+        "tensorboard": tensorboard,
+        "viewer": viewer,
+        "photo": photo,
         # PyTorch is heavy (gigabytes with its CUDA libraries) and only read with, once a model:
         # the tests read safetensors, and PyTorch's archives where PyTorch is installed.
         "convert": ["torch>=2.6", safetensors],
@@ -66,6 +78,9 @@ setup(
         "cluster": ["ray>=2.9"],
         "gpu": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
-        "test": [*export, *geometry, *colmap, safetensors, "pytest>=8", "pytest-xdist>=3"],
+        "test": [
+            *(*export, *geometry, *colmap, *tensorboard, *viewer, safetensors),
+            *("pytest>=8", "pytest-xdist>=3"),
+        ],
     },
 )

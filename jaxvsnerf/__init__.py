@@ -24,7 +24,7 @@ def load(workdir: str, stage: str = "", mode: str = ""):
       FileNotFoundError: nothing was trained there.
       ValueError: no such stage or mode.
     """
-    from jaxvsnerf.assemble import load_stages
+    from jaxvsnerf.saved import load_stages
 
     stages = load_stages(workdir, mode=mode, last_only=not stage)
     if stage and stage not in stages:

@@ -5,37 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxvsnerf.config import load_config
-from jaxvsnerf.data.load import DataSpec, find_path
+from jaxvsnerf.data.load import DataSpec, find_path, load_dataset
+from jaxvsnerf.data.photo_view import all_cameras
+from jaxvsnerf.data.preprocess.prepare import Record, prepare_views
+from jaxvsnerf.data.preprocess.spec import PreprocessSpec
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
 from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
 from jaxvsnerf.metrics.lpips import Lpips
 from jaxvsnerf.metrics.scores import score_views
+from jaxvsnerf.outputs import events
 from jaxvsnerf.outputs.bake import check_texture_size
 from jaxvsnerf.references import References, read_perceptual, read_true_surface
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
 from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel
-from jaxvsnerf.scene_file import load_scene
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.training.ahead import Job
 from jaxvsnerf.training.batch import Scene, StepSpec
-from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.losses import LossSpec
 from jaxvsnerf.training.processes import all_devices
-from jaxvsnerf.training.rays import build_ray_table
+from jaxvsnerf.training.rays import build_all_tables
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec, check_stages
 from jaxvsnerf.training.step import place
 from jaxvsnerf.training.trainer import LoopSpec, Trainer
 from jaxvsnerf.training.trust import view_trust
-from jaxvsnerf.types import Cameras, Context, Dataset, Surface, TrainState, ViewSet
+from jaxvsnerf.types import Cameras, Context, Dataset, Photo, Surface, TrainState, ViewSet
 
 STAGES = ("stage1", "stage2", "stage3")
 # Choice: with fewer views hardly a surface is seen by three, and nothing says which of two
@@ -56,7 +56,7 @@ def resolve_config(config: ConfigDict) -> ConfigDict:
       FileNotFoundError: a path does not exist.
     """
     config = config.copy_and_resolve_references()
-    for name in ("path", "truth", "mesh"):
+    for name in ("path", "truth", "mesh", "photo"):
         if config.data[name]:
             config.data[name] = str(find_path(config.data[name]).resolve())
     if config.metrics.lpips:
@@ -77,6 +77,18 @@ def with_data(config: ConfigDict, data: Mapping[str, str]) -> ConfigDict:
 def data_spec(config: ConfigDict) -> DataSpec:
     """The source of the pictures."""
     return DataSpec(**config.data)
+
+
+def load_pictures(config: ConfigDict) -> tuple[Dataset, Record]:
+    """The pictures of a run, its inputs as they are trained on, and what was done to these.
+
+    Raises:
+      FileNotFoundError, ValueError: see `load_dataset`; ValueError: see PreprocessSpec.
+    """
+    spec = PreprocessSpec(**config.preprocess)
+    dataset = load_dataset(data_spec(config))
+    inputs, record = prepare_views(dataset.inputs, spec)
+    return dataset.replace(inputs=inputs), record
 
 
 def stage_specs(config: ConfigDict, num_views: int) -> tuple[StageSpec, ...]:
@@ -126,7 +138,7 @@ def render_levels(config: ConfigDict) -> tuple[Level, ...]:
 
 
 def check_outputs(config: ConfigDict) -> None:
-    """Raises ValueError where a setting of what follows training is out of range."""
+    """Raises ValueError, or ImportError, where what is set to be written cannot be."""
     render_levels(config)
     _positive("render", config.render, "turntable_frames", "turntable_fps", "turntable_size")
     if not 0 <= config.render.opaque < 1:
@@ -139,6 +151,8 @@ def check_outputs(config: ConfigDict) -> None:
     if config.mesh.faces < 4:
         raise ValueError(f"mesh.faces: expected at least 4, got {config.mesh.faces}")
     check_texture_size(config.mesh.texture)
+    if config.loop.tensorboard:
+        events.check_installed()
 
 
 def loss_spec(config: ConfigDict, num_views: int) -> LossSpec:
@@ -192,6 +206,9 @@ def make_grid(config: ConfigDict, views: ViewSet | None) -> DensityGrid | None:
         points = grid_centers(s.grid_resolution, HALF_EXTENT)
         masks = dilate_masks(views.masks, s.hull_dilate_px)
         outside = int(s.hull_outside * len(masks))
+        if views.weights is not None:
+            masks = np.where(views.weights[:, None, None] > 0, masks, 1.0)
+            outside = int(s.hull_outside * np.sum(views.weights > 0))
         support = np.asarray(visual_hull(points, views.cameras, masks, outside, True))
     return init_grid(support, START_DENSITY, HALF_EXTENT)
 
@@ -231,22 +248,31 @@ def make_trainer(
         field=make_field(config, num_views),
         stages=stage_specs(config, num_views),
         spec=step_spec(config, num_views),
-        loop=LoopSpec(**config.loop),
+        loop=LoopSpec(config.loop.report_every, config.loop.checkpoint_every),
         sampler=grid,
         seed=config.seed,
         devices=tuple(devices or all_devices()),
     )
 
 
-def make_scene(config: ConfigDict, views: ViewSet, devices: Sequence[jax.Device]) -> Scene:
-    """The training pixels and cameras, on the trainer's devices."""
-    context = make_context(views.cameras)
+def make_scene(
+    config: ConfigDict, views: ViewSet, devices: Sequence[jax.Device], photo: Photo | None = None
+) -> Scene:
+    """The training pixels and cameras, on the trainer's devices; the photo's are the last."""
+    cameras = all_cameras(views, photo)
+    context = make_context(cameras)
     scene = Scene(
-        table=build_ray_table(views, config.sampling.near_px),
-        cameras=views.cameras,
+        table=build_all_tables(views, photo.view if photo else None, config.sampling.near_px),
+        cameras=cameras,
         context=context,
         background=np.asarray(views.background, np.float32),
-        trust=view_trust(context.view_dirs, views.input_axis, config.loss.trust),
+        trust=view_trust(
+            np.asarray(optical_axes(views.cameras)),
+            views.input_axis,
+            config.loss.trust,
+            views.weights,
+            photo.weight if photo else None,
+        ),
     )
     return place(scene, tuple(devices))
 
@@ -279,7 +305,7 @@ def later_programs(
     config: ConfigDict, trainer: Trainer, dataset: Dataset, perceptual: Lpips | None
 ) -> list[Job]:
     """What traces the programs of the work that follows training, see `compiling_ahead`."""
-    views, cameras = dataset.truth or dataset.inputs, dataset.inputs.cameras
+    views, cameras = dataset.truth or dataset.inputs, all_cameras(dataset.inputs, dataset.photo)
     turntable = config.render.turntable_size
     sizes = [(views.cameras.width, views.cameras.height), (turntable, turntable)]
     jobs: list[Job] = []
@@ -299,42 +325,6 @@ def later_programs(
         one = views.images[:1], views.images[:1], views.names[:1], perceptual
         jobs.append(lambda: partial(score_views, *one))
     return jobs
-
-
-def load_stages(
-    folder: Path, *, mode: str = "", last_only: bool = False
-) -> dict[str, TrainedField]:
-    """The trained field of every finished stage of a run, in order.
-
-    Args:
-      folder: the run's workdir.
-      last_only: only the last one.
-      mode: how views are combined; '' is each stage's own way.
-
-    Raises:
-      FileNotFoundError: nothing was trained there.
-    """
-    folder = Path(folder)
-    config = load_config(folder / "config.json")
-    cameras, background, _ = load_scene(folder)
-    num_views = len(cameras.w2c)
-    trainer = make_trainer(config, num_views, make_grid(config, None))
-    names = tuple(stage.name for stage in trainer.stages)
-    checkpoints = Checkpoints(folder / "checkpoints", names)
-    stages: dict[str, TrainedField] = {}
-    finished = [s for s in trainer.stages if s.steps in checkpoints.steps(s.name)]
-    for stage in finished[-1:] if last_only else finished:
-        state = checkpoints.restore(stage.name, stage.steps, trainer.template(stage.name))
-        stages[stage.name] = trained_field(
-            config, trainer, stage, jax.device_put(state), cameras, background, mode
-        )
-    checkpoints.close()
-    if not stages:
-        raise FileNotFoundError(
-            f"expected a finished stage in {folder / 'checkpoints'}, last checkpoint: none; "
-            "train there first"
-        )
-    return stages
 
 
 def _positive(section: str, values: ConfigDict, *names: str) -> None:

@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
+from tqdm import tqdm
 
 from jaxvsnerf.compilation import configure
 from jaxvsnerf.training.loop import Interrupted, NonFiniteLoss
 from jaxvsnerf.training.processes import OtherProcessFailed, describe
 
 INTERRUPTED = 143  # 128 + SIGTERM, what a shell expects of a process ended by it
+BAR = "{percentage:3.0f}%|{bar:20}| {desc}"
+CLEAR = "\r\033[K"  # a terminal's line, which a passing one may have left
 
 # What bad input, a full disk or a missing package raise; anything else is a bug and
 # keeps its traceback.
 EXPECTED_ERRORS = (ValueError, OSError, ImportError, NonFiniteLoss, OtherProcessFailed)
 
 
-def say(line: str, *, passing: bool = False) -> None:
-    """Prints a line; on a terminal the next one takes the place of a passing one."""
-    terminal = sys.stdout.isatty()
-    ending = "" if passing and terminal else "\n"
-    print(("\r\033[K" if terminal else "") + line, end=ending, flush=True)
+def say(line: str, *, passing: bool = False, done: float | None = None) -> None:
+    """Prints a line; on a terminal the next one takes the place of a passing one.
+
+    Args:
+      line: the text.
+      passing: whether it holds for the moment only.
+      done: how much of the work is done, 0 to 1: on a terminal a bar before the line, which
+        passes until all is done. Elsewhere the plain line.
+    """
+    if not sys.stdout.isatty():
+        print(line, flush=True)
+        return
+    passing = passing if done is None else done < 1
+    if passing or done is not None:  # one that wraps could not be taken back
+        line = tqdm.format_meter(
+            n=done or 0.0,
+            total=1.0,
+            elapsed=0.0,
+            ncols=max(shutil.get_terminal_size().columns - 1, 1),
+            prefix=line,
+            ascii=not (sys.stdout.encoding or "").lower().startswith("utf"),
+            bar_format="{desc}" if done is None else BAR,
+        )
+    print(CLEAR + line, end="" if passing else "\n", flush=True)
+
+
+def complain(line: str) -> None:
+    """Prints a line to stderr, on a terminal in the place of a passing one."""
+    print((CLEAR if sys.stderr.isatty() else "") + line, file=sys.stderr)
 
 
 def define_config() -> flags.FlagHolder:
@@ -58,7 +86,7 @@ def run(main: Callable[[Sequence[str]], int | None], positional: int = 0) -> Non
 
     def guarded(argv: Sequence[str]) -> int:
         if len(argv) > 1 + positional:
-            print(f"error: unknown argument {argv[-1]!r}; see --help", file=sys.stderr)
+            complain(f"error: unknown argument {argv[-1]!r}; see --help")
             return 2
         logging.set_verbosity(logging.WARNING)
         logging.use_absl_handler()
@@ -66,15 +94,15 @@ def run(main: Callable[[Sequence[str]], int | None], positional: int = 0) -> Non
         try:
             return main(argv) or 0
         except Interrupted as stopped:
-            print(f"{stopped}; the same command goes on from there", file=sys.stderr)
+            complain(f"{stopped}; the same command goes on from there")
             return INTERRUPTED
         except KeyboardInterrupt:
-            print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+            complain("stopped; the same command goes on from the last checkpoint")
             return 130
         except EXPECTED_ERRORS as error:
             if flags.FLAGS.traceback:
                 raise
-            print(f"error: {error_text(error)}", file=sys.stderr)
+            complain(f"error: {error_text(error)}")
             return 1
 
     flags.DEFINE_bool("traceback", False, "Show where an error comes from.")

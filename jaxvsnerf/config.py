@@ -25,6 +25,7 @@ def default_config() -> ConfigDict:
         dict(
             seed=0,
             data=_data_config(),
+            preprocess=_preprocess_config(),
             field=_field_config(),
             sampling=_sampling_config(),
             loss=_loss_config(),
@@ -95,12 +96,20 @@ def _data_config() -> dict[str, Any]:
         distance=placeholder(float),
         fov_deg=placeholder(float),
         input_elevation_deg=placeholder(float),
+        # The photo that the views were made from, as one more view.
+        photo="",
+        photo_weight=1.0,
         pixel_center=0.5,
         size=64,
         num_views=16,
         severity="medium",
         seed=0,
     )
+
+
+def _preprocess_config() -> dict[str, Any]:
+    """What is done to the input views, each only where it is needed, see PreprocessSpec."""
+    return dict(denoise=True, harmonize=False, outliers=True)
 
 
 def _field_config() -> dict[str, Any]:
@@ -180,8 +189,12 @@ def _loss_config() -> dict[str, Any]:
 
 
 def _loop_config() -> dict[str, Any]:
-    """Cadence, see LoopSpec."""
-    return dict(report_every=50, checkpoint_every=500)
+    """Cadence and logs, see LoopSpec.
+
+    Attributes:
+      tensorboard: whether event files for TensorBoard are written too.
+    """
+    return dict(report_every=50, checkpoint_every=500, tensorboard=False)
 
 
 def _render_config() -> dict[str, Any]:

@@ -13,16 +13,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from absl import flags
 from ml_collections import ConfigDict
 
 from jaxvsnerf import assemble, cli
 from jaxvsnerf.data.load import find_path
 from jaxvsnerf.extras import check_extras
 from jaxvsnerf.generate import Score, define_request, output_paths, write_samples
+from jaxvsnerf.outputs.images import write_png
 from jaxvsnerf.photo_views import Plan, Request, plan_request, sample_views, strip_consistency
 from jaxvsnerf.train import train_run
 from jaxvsnerf.usage import process_age
-from jaxvsnerf.workdir import keep_settings, locked, open_workdir
+from jaxvsnerf.workdir import keep_settings, locked, logged, open_workdir
 
 
 def create_run(
@@ -30,6 +33,7 @@ def create_run(
     workdir: str,
     request: Request,
     *,
+    photo_view: bool = False,
     score: Score = strip_consistency,
     say: Callable[..., None] = cli.say,
     started: float | None = None,
@@ -38,8 +42,10 @@ def create_run(
 
     Args:
       config: of the run, whose pictures will be the generated ones.
-      workdir: folder of the run; holds the views as strip.png too.
+      workdir: folder of the run; holds the views as strip.png too, and the photo as photo.png
+        where it was cut out here or is a view.
       request: what is made of which photo.
+      photo_view: whether the photo is one more view.
       score: ranks several samples; the best is trained on.
       say: takes the lines to show.
       started: see `train_run`.
@@ -60,11 +66,16 @@ def create_run(
             f"{plan.info.model}"
         )
     folder = open_workdir(workdir)
-    with locked(folder):
-        strip = keep_strip(folder, plan, score, say)
+    with locked(folder), logged(folder, say) as noted:
+        strip = keep_strip(folder, plan, score, noted)
+        if request.cutout or photo_view:
+            write_png(folder / "photo.png", plan.cut / np.float32(255.0))
     generated = time.perf_counter() - began
-    rig = {"kind": "strip", "path": str(strip), "rig": "syncdreamer"}
-    config = assemble.with_data(config, rig)
+    data = {"kind": "strip", "path": str(strip), "rig": "syncdreamer"}
+    if photo_view:
+        photo = str(folder / "photo.png")
+        data |= {"photo": photo, "input_elevation_deg": float(request.elevation_deg)}
+    config = assemble.with_data(config, data)
     return {"generate": generated, **train_run(config, workdir, say=say, started=started)}
 
 
@@ -115,11 +126,12 @@ def main() -> None:
     config = cli.define_config()
     workdir = cli.define_workdir()
     request = define_request()
+    view = flags.DEFINE_bool("photo_view", False, "The photo itself is one more view.")
 
     def command(_) -> None:
         value = cli.config_value(config)
         started = time.perf_counter() - process_age()
-        create_run(value, workdir.value, request(), started=started)
+        create_run(value, workdir.value, request(), photo_view=view.value, started=started)
 
     cli.run(command)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from jaxvsnerf import assemble, cli
 from jaxvsnerf.config import load_config
-from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.metrics.lpips import MAKE_WEIGHTS, Lpips
 from jaxvsnerf.metrics.scores import (
     METRICS,
@@ -22,6 +21,7 @@ from jaxvsnerf.metrics.scores import (
     write_metrics_json,
 )
 from jaxvsnerf.rendering.images import Picture
+from jaxvsnerf.saved import load_stages
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import Dataset
 from jaxvsnerf.workdir import locked, open_run
@@ -87,9 +87,9 @@ def main() -> None:
         folder = open_run(workdir.value)
         with locked(folder):
             config = load_config(folder / "config.json")
-            dataset = load_dataset(assemble.data_spec(config))
+            dataset, _ = assemble.load_pictures(config)
             perceptual = assemble.load_perceptual(config, dataset)
-            stages = assemble.load_stages(folder)
+            stages = load_stages(folder)
             evaluate_run(folder, dataset, stages, perceptual=perceptual)
 
     cli.run(command)

@@ -11,10 +11,8 @@ colours, as a .ply has them always.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +42,11 @@ from jaxvsnerf.outputs.obj import write_obj
 from jaxvsnerf.outputs.ply import write_ply
 from jaxvsnerf.outputs.project import paint_from_pictures
 from jaxvsnerf.rendering.composite import alpha_weights
+from jaxvsnerf.saved import load_stages
 from jaxvsnerf.scene_file import load_scene
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import Dataset, Similarity, Surface
+from jaxvsnerf.usage import timed
 from jaxvsnerf.workdir import locked, open_run
 
 WRITERS = {"glb": write_glb, "obj": write_obj, "ply": write_ply}
@@ -174,15 +174,15 @@ def export_run(
     check_texture_size(settings.texture)
     size = 0 if format == "ply" else settings.texture
     seconds: dict[str, float] = {}
-    with _timed(seconds, "surface"):
+    with timed(seconds, "surface"):
         found = field_mesh(field, settings.level, settings.resolution, settings.faces)
-    with _timed(seconds, "pictures"):
+    with timed(seconds, "pictures"):
         paint = field_paint(field, found.mesh)
-    with _timed(seconds, "texture"):
+    with timed(seconds, "texture"):
         shown = bake_texture(found.mesh, paint, size) if size else paint_vertices(found.mesh, paint)
     path = folder / f"mesh.{format}"
     source = inverse_similarity(load_scene(folder)[2]) if frame == "source" else None
-    with _timed(seconds, "write"):
+    with timed(seconds, "write"):
         WRITERS[format](path, _moved(shown, source))
     facts = {
         "file": path.name,
@@ -217,13 +217,6 @@ def score_surface(
     scores = score_geometry(Surface(mesh.vertices, mesh.faces), truth, cameras)
     write_text(folder / "eval" / "geometry.json", json.dumps(scores, indent=2) + "\n")
     say("geometry: Chamfer distance {chamfer:.4f}, volume IoU {iou:.4f}".format(**scores))
-
-
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    seconds[phase] = time.perf_counter() - started
 
 
 def _summary(facts: dict[str, Any], path: Path) -> str:
@@ -275,7 +268,7 @@ def main() -> None:
             if config.data.mesh:
                 dataset = load_dataset(assemble.data_spec(config))
                 truth = assemble.load_true_surface(config, dataset)
-            field = list(assemble.load_stages(folder, last_only=True).values())[-1]
+            field = list(load_stages(folder, last_only=True).values())[-1]
             options = {name: choice.value for name, choice in choices.items()}
             mesh = export_run(folder, field, **options)
             if truth is not None:

@@ -3,8 +3,8 @@
     python -m jaxvsnerf.generate --image=photo.png --weights=DIR --elevation_deg=30 --out=strip.png
 
 16 views side by side with SyncDreamer's weights; one view from another camera with those of
-Zero-1-to-3 (--azimuth_deg, --rise_deg). The photo's background must be transparent. Several
-samples (--samples=4) become strip_0.png, strip_1.png ...
+Zero-1-to-3 (--azimuth_deg, --rise_deg). The photo's background must be transparent, or is removed
+by --cutout=u2netp. Several samples (--samples=4) become strip_0.png, strip_1.png ...
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ def define_request() -> Callable[[], Request]:
     """The flags of a request; the function returned reads them once they are parsed."""
     words = {
         "image": (flags.DEFINE_string, "The photo: PNG or WebP, its background transparent."),
+        "cutout": (flags.DEFINE_string, "Cuts an opaque photo: u2netp, or a model's .onnx file."),
         "weights": (flags.DEFINE_string, "Folder that `python -m jaxvsnerf.convert` wrote."),
         "elevation_deg": (flags.DEFINE_float, "How far above the horizon the photo was taken."),
         "azimuth_deg": (flags.DEFINE_float, "Zero-1-to-3: how far the new camera goes round."),

@@ -17,6 +17,7 @@ from jaxvsnerf.data.load import find_path
 from jaxvsnerf.data.masks import mask_from_background
 from jaxvsnerf.data.rigs import SYNCDREAMER, rig_cameras
 from jaxvsnerf.generation import syncdreamer, zero123
+from jaxvsnerf.generation.cutout import load_remover
 from jaxvsnerf.generation.networks import param_shapes
 from jaxvsnerf.generation.photo import (
     CROP_SIZE,
@@ -32,9 +33,9 @@ from jaxvsnerf.types import Params
 from jaxvsnerf.usage import peak_memory
 
 GUIDANCE = {"syncdreamer": 2.0, "zero123": 3.0}
-# What sampling takes beside the weights for each of the views that run at a time, in bytes.
-# Choice: an estimate, about twice the decoder's largest features that live together.
-VIEW_BYTES = {"bfloat16": 0.5e9, "float32": 1e9}
+# What sampling takes beside the weights for each of the views that run at a time, in bytes, with
+# room to spare: 0.05e9 and 0.1e9 of them were measured over 2e9 (experiments/generation_speed).
+VIEW_BYTES = {"bfloat16": 0.2e9, "float32": 0.5e9}
 CPU_VIEW_BATCH = 4
 
 
@@ -43,7 +44,7 @@ class Request:
     """What is made of which photo.
 
     Attributes:
-      image: the photo, with a transparent background.
+      image: the photo, with a transparent background or to be cut out.
       weights: folder of weights, which say the model.
       elevation_deg: SyncDreamer: how far above the object's horizon the photo's camera stood.
       azimuth_deg: Zero-1-to-3: how far the new camera goes round the object, counter-clockwise
@@ -54,6 +55,8 @@ class Request:
       guidance: how closely they follow the photo, 1 for half the time; None is the model's own.
       steps: of denoising.
       crop_size: the object's longer side in pixels, -1 leaves the photo as it is.
+      cutout: what removes the background of an opaque photo: a model of rembg or its .onnx
+        file; '' refuses such a photo.
       view_batch: views at a time, 0 for what the device's memory allows.
       dtype: `float32`, `bfloat16`, or `auto`: bfloat16 but on a CPU.
     """
@@ -68,6 +71,7 @@ class Request:
     guidance: float | None = None
     steps: int = 50
     crop_size: int = CROP_SIZE
+    cutout: str = ""
     view_batch: int = 0
     dtype: str = "auto"
 
@@ -78,12 +82,14 @@ class Plan:
 
     Attributes:
       request: with nothing left to the model or the machine.
-      photo: [256, 256, 3] in [-1, 1].
+      cut: [height, width, 4] uint8, the photo's object, straight alpha.
+      photo: [256, 256, 3] in [-1, 1], as the model sees it.
       info: what the weights are.
       devices: local devices that share the samples.
     """
 
     request: Request
+    cut: np.ndarray
     photo: np.ndarray
     info: WeightsInfo
     devices: tuple[jax.Device, ...]
@@ -94,6 +100,8 @@ class Plan:
         settings = asdict(self.request)
         for name in ("image", "weights", "view_batch"):
             del settings[name]
+        if not settings["cutout"]:  # as before there was a choice
+            del settings["cutout"]
         sources = [source.sha256 for source in self.info.sources]
         return {**settings, "model": self.info.model, "sources": sources}
 
@@ -116,7 +124,10 @@ def plan_request(request: Request, say: Callable[..., None] = cli.say) -> Plan:
         raise ValueError(
             f"--view_batch: expected 0 or a divisor of {NUM_VIEWS}, got {request.view_batch}"
         )
-    photo = prepare_photo(read_photo(find_path(request.image)), request.crop_size)
+    path = find_path(request.image)
+    remover = load_remover(request.cutout) if request.cutout else None
+    cut = read_photo(path, remover)
+    photo = prepare_photo(cut, request.crop_size)
     info = read_info(Path(request.weights).expanduser())
     request = _with_camera(request, info.model, say)
     # Zero-1-to-3's one view takes a second; SyncDreamer's samples are shared by the devices.
@@ -130,7 +141,7 @@ def plan_request(request: Request, say: Callable[..., None] = cli.say) -> Plan:
         raise ValueError(f"--guidance: expected a number, got {guidance}")
     batch = request.view_batch or fitting_view_batch(devices[0], info, dtype)
     settled = replace(request, dtype=dtype, guidance=guidance, view_batch=batch)
-    return Plan(settled, photo, info, devices)
+    return Plan(settled, cut, photo, info, devices)
 
 
 def fitting_view_batch(device: jax.Device, info: WeightsInfo, dtype: str) -> int:
@@ -168,8 +179,7 @@ def sample_views(plan: Plan, say: Callable[..., None] = cli.say) -> np.ndarray:
     )
 
     def progress(done: int, total: int) -> None:
-        filled = 20 * done // total
-        say(f"step {done:4d}/{total}  [{'#' * filled}{'.' * (20 - filled)}]", passing=True)
+        say(f"step {done:4d}/{total}", done=done / total)
 
     views = _sample(params, plan, progress)
     memory = peak_memory(plan.devices)

@@ -4,7 +4,8 @@
 
 Writes DIR/renders/input_<view>.png (the input, its truth where known, the rendering, depth,
 opacity), novel_<view>.png for truth views that were no input (truth, rendering, depth,
-opacity), disagreement_<view>.png (how far the input is from the rendering) and turntable.mp4.
+opacity), disagreement_<view>.png (how far the input is from the rendering), photo.png (where the
+photo is one more view: it, its rendering, depth, opacity) and turntable.mp4.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from absl import flags
 
 from jaxvsnerf import assemble, cli
 from jaxvsnerf.config import load_config
-from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.data.photo_view import shrink_view
 from jaxvsnerf.geometry.cameras import camera_centers, match_cameras, orbit_cameras
 from jaxvsnerf.metrics.disagreement import disagreement
 from jaxvsnerf.outputs.images import (
@@ -32,13 +33,16 @@ from jaxvsnerf.outputs.images import (
 )
 from jaxvsnerf.outputs.video import write_mp4
 from jaxvsnerf.rendering.images import Picture
+from jaxvsnerf.saved import load_stages
 from jaxvsnerf.trained import TrainedField
-from jaxvsnerf.types import Cameras, Dataset
+from jaxvsnerf.types import Cameras, Dataset, ViewSet
 from jaxvsnerf.workdir import locked, open_run
 
 # Focal length in picture widths, and distance, of SyncDreamer's cameras: the whole cube
 # is in the picture.
 TURNTABLE_FOCAL, TURNTABLE_DISTANCE = 280 / 256, 1.5
+# The longer side in pixels of the photo and of its rendering.
+PHOTO_SIDE = 512
 
 
 def turntable_cameras(inputs: Cameras, frames: int, size: int) -> Cameras:
@@ -59,11 +63,18 @@ class Shown(NamedTuple):
       inputs: at the input views' cameras.
       disagreement: [V, H, W] of each input view with `inputs`, see `metrics.disagreement`; None
         where the field shows the nearest view alone.
+      photo: at the photo's camera, [1, H, W] of at most 512 pixels, None where it is no view.
     """
 
     truth: Picture | None
     inputs: Picture
     disagreement: np.ndarray | None
+    photo: Picture | None = None
+
+
+def shown_photo(dataset: Dataset) -> ViewSet | None:
+    """The photo at the size in which it is shown, None where it is no view."""
+    return shrink_view(dataset.photo.view, PHOTO_SIDE) if dataset.photo else None
 
 
 def look(dataset: Dataset, field: TrainedField, truth: Picture | None = None) -> Shown:
@@ -78,9 +89,10 @@ def look(dataset: Dataset, field: TrainedField, truth: Picture | None = None) ->
         inputs = field.render(dataset.inputs.cameras)
     else:
         inputs = jax.tree.map(lambda leaf: leaf[np.asarray(where)], truth)
+    photo = field.render(shown_photo(dataset).cameras) if dataset.photo else None
     if field.mode == "nearest":
-        return Shown(truth, inputs, None)
-    return Shown(truth, inputs, disagreement(dataset.inputs.images, inputs.rgb))
+        return Shown(truth, inputs, None, photo)
+    return Shown(truth, inputs, disagreement(dataset.inputs.images, inputs.rgb), photo)
 
 
 def render_run(folder: Path, dataset: Dataset, field: TrainedField, shown: Shown) -> None:
@@ -106,6 +118,8 @@ def render_run(folder: Path, dataset: Dataset, field: TrainedField, shown: Shown
         covers = final.acc if inputs.masks is None else np.maximum(final.acc, inputs.masks)
         maps = zip(inputs.names, shown.disagreement, covers, strict=True)
         rows |= {f"disagreement_{name}": [difference_picture(*one)] for name, *one in maps}
+    if shown.photo is not None:
+        rows |= _rows(["photo"], shown.photo, [shown_photo(dataset).images])
     settings = load_config(folder / "config.json").render
     size = settings.turntable_size
     with ThreadPoolExecutor() as pool:  # written while the turntable is rendered
@@ -143,8 +157,8 @@ def main() -> None:
     def command(_) -> None:
         folder = open_run(workdir.value)
         with locked(folder):
-            dataset = load_dataset(assemble.data_spec(load_config(folder / "config.json")))
-            stages = assemble.load_stages(folder, last_only=True, mode=mode.value)
+            dataset, _ = assemble.load_pictures(load_config(folder / "config.json"))
+            stages = load_stages(folder, last_only=True, mode=mode.value)
             (field,) = stages.values()
             render_run(folder, dataset, field, look(dataset, field))
 

@@ -15,14 +15,15 @@ import numpy as np
 
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import load_config, to_plain
-from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.data.preprocess.prepare import load_record, record_facts
 from jaxvsnerf.extras import check_extras
 from jaxvsnerf.geometry.cameras import match_cameras
 from jaxvsnerf.outputs.charts import Chart, Series
 from jaxvsnerf.outputs.images import depth_picture, depth_range, difference_picture
 from jaxvsnerf.outputs.report import Column, Comparison, Report, write_report
-from jaxvsnerf.render import Shown, look
+from jaxvsnerf.render import Shown, look, shown_photo
 from jaxvsnerf.rendering.images import Picture
+from jaxvsnerf.saved import load_stages
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import Dataset, ViewSet
 from jaxvsnerf.usage import Usage, load_usage, usage_facts
@@ -35,6 +36,8 @@ FILES = {
     "eval/metrics.json": "scores of every stage, per view",
     "eval/geometry.json": "Chamfer distance and volume IoU of the mesh",
     "metrics.jsonl": "loss and PSNR while training",
+    "log.txt": "what the run had to say, with the time",
+    "preprocess.json": "what was done to each input view before training",
     "usage.json": "time to the first step, memory, seconds by phase",
     "config.json": "every setting",
 }
@@ -66,23 +69,33 @@ def report_run(
     log = MetricsLog(folder, tuple(stages)).read()
     metrics_file = folder / "eval" / "metrics.json"
     metrics = json.loads(metrics_file.read_text()) if scored and metrics_file.is_file() else None
-    video = folder / "renders" / "turntable.mp4"
+    video, mesh = folder / "renders" / "turntable.mp4", folder / "mesh.glb"
+    last = list(pictures)[-1]
     report = Report(
         title=" / ".join(Path(config.data.path).parts[-2:]) or config.data.kind,
-        facts={**_facts(dataset, log, metrics, load_usage(folder)), **_geometry(folder)},
+        facts={
+            **_facts(dataset, log, metrics, load_usage(folder)),
+            **record_facts(load_record(folder), dataset.inputs.names),
+            **_geometry(folder),
+        },
         inputs=list(dataset.inputs.images),
         input_names=list(dataset.inputs.names),
         comparisons=[
             Comparison(
-                "Views side by side", views.names, _columns(dataset, views, pictures, metrics)
+                "Views side by side",
+                views.names,
+                _columns(dataset, views, pictures, metrics),
+                pair=(last, "truth") if scored else ("input", last),
             ),
             _disagreement(dataset.inputs, shown),
+            *_photo(dataset, shown),
         ],
         charts=_charts(log, stages),
         metrics=metrics,
         settings=to_plain(config),
         timing={**_stage_seconds(log), **timing},
         video=video if video.is_file() else None,
+        model=mesh if mesh.is_file() else None,
         files={name: text for name, text in FILES.items() if (folder / name).is_file()},
     )
     write_report(folder / "report.html", report)
@@ -159,6 +172,24 @@ def _disagreement(inputs: ViewSet, shown: Shown) -> Comparison:
     return Comparison("Where views disagree", inputs.names, columns, note)
 
 
+def _photo(dataset: Dataset, shown: Shown) -> list[Comparison]:
+    """The photo beside its rendering, where it is one more view."""
+    if shown.photo is None:
+        return []
+    final, photo = shown.photo, shown_photo(dataset)
+    depth = depth_picture(final.distance[0], final.acc[0])
+    columns = [
+        Column("photo", list(photo.images)),
+        Column("rendering", list(final.rgb)),
+        Column("depth", [depth]),
+    ]
+    note = (
+        "The photo was one more view. Its outline overlaps with what the generated views show "
+        f"from there by {dataset.photo.overlap:.2f} (intersection over union)."
+    )
+    return [Comparison("The photo", photo.names, columns, note)]
+
+
 def _charts(log: list[dict], stages: dict[str, TrainedField]) -> list[Chart]:
     """Loss and PSNR over the steps of all stages, one line a stage."""
     loss, psnr, spans, start = [], [], [], 0
@@ -184,8 +215,8 @@ def main() -> None:
         check_extras()
         folder = open_run(workdir.value)
         with locked(folder):
-            dataset = load_dataset(assemble.data_spec(load_config(folder / "config.json")))
-            stages = assemble.load_stages(folder)
+            dataset, _ = assemble.load_pictures(load_config(folder / "config.json"))
+            stages = load_stages(folder)
             shown = look(dataset, list(stages.values())[-1])
             report_run(folder, dataset, stages, {}, shown, {})
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxvsnerf.files import write_text
+from jaxvsnerf.geometry.cameras import join_cameras
 from jaxvsnerf.types import Cameras, Dataset, Similarity
 
 
 def save_scene(folder: Path, dataset: Dataset) -> None:
-    """Writes the input views' names and cameras, the background and the similarity."""
+    """Writes names and cameras of the input views, the background and the similarity."""
     views, similarity = dataset.inputs, dataset.to_cube
     scene = dict(
         names=list(views.names),
-        width=views.cameras.width,
-        height=views.cameras.height,
-        intrinsics=np.asarray(views.cameras.intrinsics).tolist(),
-        w2c=np.asarray(views.cameras.w2c).tolist(),
+        **_plain(views.cameras),
+        photo=_plain(dataset.photo.view.cameras) if dataset.photo else None,
         background=np.asarray(views.background).tolist(),
         to_cube=dict(
             scale=float(similarity.scale),
@@ -31,7 +31,7 @@ def save_scene(folder: Path, dataset: Dataset) -> None:
 
 
 def load_scene(folder: Path) -> tuple[Cameras, np.ndarray, Similarity]:
-    """The input views' cameras, the background and the similarity to the cube.
+    """The cameras of the input views and of the photo, background, similarity to the cube.
 
     Raises:
       FileNotFoundError: the run has not started.
@@ -40,10 +40,27 @@ def load_scene(folder: Path) -> tuple[Cameras, np.ndarray, Similarity]:
     if not path.is_file():
         raise FileNotFoundError(f"expected a run's cameras at {path}: train there first")
     scene = json.loads(path.read_text())
-    cameras = Cameras(
-        intrinsics=np.asarray(scene["intrinsics"], np.float32),
-        w2c=np.asarray(scene["w2c"], np.float32),
-        width=scene["width"],
-        height=scene["height"],
-    )
+    cameras = _cameras(scene)
+    if scene.get("photo"):
+        cameras = join_cameras(cameras, _cameras(scene["photo"]))
     return cameras, np.asarray(scene["background"], np.float32), Similarity(**scene["to_cube"])
+
+
+def _plain(cameras: Cameras) -> dict[str, Any]:
+    """Cameras as JSON holds them."""
+    return dict(
+        width=cameras.width,
+        height=cameras.height,
+        intrinsics=np.asarray(cameras.intrinsics).tolist(),
+        w2c=np.asarray(cameras.w2c).tolist(),
+    )
+
+
+def _cameras(plain: dict[str, Any]) -> Cameras:
+    """Cameras from their JSON form."""
+    return Cameras(
+        intrinsics=np.asarray(plain["intrinsics"], np.float32),
+        w2c=np.asarray(plain["w2c"], np.float32),
+        width=plain["width"],
+        height=plain["height"],
+    )

@@ -19,6 +19,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxvsnerf import cli, config
+from jaxvsnerf.data.preprocess.spec import PreprocessSpec
 from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.fields.build import FieldSpec
 from jaxvsnerf.fields.hashgrid import HashSpec
@@ -32,6 +33,7 @@ from jaxvsnerf.training.trainer import LoopSpec
 SOURCES = {
     "": (config.default_config,),
     "data": (DataSpec, config._data_config),
+    "preprocess": (PreprocessSpec, config._preprocess_config),
     "field": (FieldSpec, config._field_config),
     "field.hash_grid": (HashSpec,),
     "sampling": (GridLevel, StepSpec, config._sampling_config),

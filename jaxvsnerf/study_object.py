@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ from jaxvsnerf.scene_file import load_scene
 from jaxvsnerf.train import train_run
 from jaxvsnerf.training.loop import Interrupted
 from jaxvsnerf.usage import load_usage
+from jaxvsnerf.workdir import logged
 
 RECORD = "record.json"
-LOG = "log.txt"
 THUMBNAIL_SIDE = 128
 
 
@@ -70,18 +69,17 @@ def run_object(
         return None
     home, started = folder / item.name, time.perf_counter()
     home.mkdir(exist_ok=True)
-    with _log(home / LOG) as say:
-        try:
-            with jax.default_device(devices[0]):
-                own = assemble.with_data(config, item.data)
-                seconds = train_run(own, str(home), devices=devices, say=say, stop=stop)
-            record = {"status": "ok", "error": "", "seconds": seconds, **_results(home, item)}
-        except Interrupted as stopped:
-            say(str(stopped))
-            return None
-        except Exception as error:  # noqa: BLE001 - a bug met by one object is not the others'
+    try:
+        with jax.default_device(devices[0]):
+            own = assemble.with_data(config, item.data)
+            seconds = train_run(own, str(home), devices=devices, say=_silent, stop=stop)
+        record = {"status": "ok", "error": "", "seconds": seconds, **_results(home, item)}
+    except Interrupted:
+        return None
+    except Exception as error:  # noqa: BLE001 - a bug met by one object is not the others'
+        with logged(home, _silent) as say:
             say(traceback.format_exc())
-            record = failure(error)
+        record = failure(error)
     return keep_record(folder, item, record, time.perf_counter() - started)
 
 
@@ -111,15 +109,8 @@ def keep_record(folder: Path, item: StudyObject, outcome: Record, seconds: float
     return record
 
 
-@contextlib.contextmanager
-def _log(path: Path) -> Iterator[Callable[..., None]]:
-    """A `say` that adds lines to a file."""
-    with path.open("a", encoding="utf-8") as file:
-
-        def say(line: str, *, passing: bool = False) -> None:
-            print(line, file=file, flush=True)
-
-        yield say
+def _silent(line: str, **how: Any) -> None:
+    """Shows nothing: a study shows a line for each object, whose run has its own log."""
 
 
 def _results(home: Path, item: StudyObject) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from jaxvsnerf.compilation import configure
 from jaxvsnerf.config import from_plain, to_plain
 from jaxvsnerf.data.objects import StudyObject
 from jaxvsnerf.outputs.results import Record
-from jaxvsnerf.study_object import LOG, failure, keep_record, run_object
+from jaxvsnerf.study_object import failure, keep_record, run_object
+from jaxvsnerf.workdir import LOG
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"

@@ -24,14 +24,12 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import to_plain
-from jaxvsnerf.data.load import load_dataset
-from jaxvsnerf.evaluate import evaluate_run
-from jaxvsnerf.export import export_run, score_surface
+from jaxvsnerf.data.photo_view import all_cameras
+from jaxvsnerf.data.preprocess.prepare import Record, save_record
 from jaxvsnerf.extras import check_extras
+from jaxvsnerf.finish import finish_run
+from jaxvsnerf.outputs.events import EventFiles
 from jaxvsnerf.references import References
-from jaxvsnerf.render import look, render_run
-from jaxvsnerf.rendering.program import on_this_device
-from jaxvsnerf.report import report_run
 from jaxvsnerf.scene_file import save_scene
 from jaxvsnerf.training.ahead import Begin, Job, compiling_ahead
 from jaxvsnerf.training.checkpoints import Checkpoints, load_storage
@@ -39,8 +37,8 @@ from jaxvsnerf.training.loop import Progress, run_stages
 from jaxvsnerf.training.processes import check_same, connected, is_first, join, leave, together
 from jaxvsnerf.training.trainer import Trainer
 from jaxvsnerf.types import Dataset
-from jaxvsnerf.usage import Usage, peak_memory, process_age, save_usage, usage_facts
-from jaxvsnerf.workdir import MetricsLog, locked, open_workdir, save_config
+from jaxvsnerf.usage import Usage, peak_memory, process_age, save_usage, timed, usage_facts
+from jaxvsnerf.workdir import MetricsLog, locked, logged, open_workdir, save_config
 
 
 @contextlib.contextmanager
@@ -70,10 +68,11 @@ def stop_signal() -> Iterator[Callable[[], bool]]:
 
 
 class _Reporter:
-    """The progress line and metrics.jsonl."""
+    """The progress line, metrics.jsonl and, where they are wanted, TensorBoard's events."""
 
-    def __init__(self, log: MetricsLog, say: Callable[..., None]):
+    def __init__(self, log: MetricsLog, say: Callable[..., None], events: EventFiles | None):
         self.log = log
+        self.events = events
         self.first_step: float | None = None  # when the first dispatch ended
         self.say = say
 
@@ -82,6 +81,7 @@ class _Reporter:
         self.log.rewind(stage, step)
         if stage:
             self.say(f"going on from {stage} step {step}")
+        self.say("compiling ...", passing=True)
 
     def __call__(self, progress: Progress) -> None:
         self.first_step = self.first_step or time.perf_counter()
@@ -89,26 +89,19 @@ class _Reporter:
             name: getattr(progress, name) for name in ("stage", "step", "loss", "psnr", "seconds")
         }
         self.log.append(row)
+        if self.events:
+            shown = {name: getattr(progress, name) for name in ("loss", "psnr", "rays_per_s")}
+            self.events.report(progress.stage, progress.step, progress.report_steps, shown)
         line = (
             f"{progress.stage} {progress.step:5d}/{progress.steps}  loss {progress.loss:.4f}  "
             f"psnr {progress.psnr:5.2f}  {progress.rays_per_s / 1e3:7.1f} k rays/s  "
             f"{self._left(progress):.0f} s left"
         )
-        self.say(line, passing=progress.step < progress.steps)
+        self.say(line, done=progress.step / progress.steps)
 
     def _left(self, progress: Progress) -> float:
         """Seconds left of the stage, at the pace of its last report."""
         return (progress.steps - progress.step) * progress.seconds / progress.report_steps
-
-
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    """Adds how long the block took, however it ends."""
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[phase] = time.perf_counter() - started
 
 
 def train_run(
@@ -147,20 +140,26 @@ def train_run(
     started = time.perf_counter() if started is None else started
     folder, seconds = Path(workdir), {}
     with contextlib.ExitStack() as held:
-        with _timed(seconds, "load"):
+        with timed(seconds, "load"):
             with together(), ThreadPoolExecutor() as pool:
-                config, dataset, trainer, references = _prepare(config, devices, pool)
+                config, dataset, record, trainer, references = _prepare(config, devices, pool)
             check_same(_fingerprint(config, dataset))
         with together():
             if is_first():
                 held.enter_context(locked(open_workdir(workdir)))
                 save_config(folder, config)
                 save_scene(folder, dataset)
+                save_record(folder, record)
+                say = held.enter_context(logged(folder, say))
                 _describe(dataset, trainer, say)
-        with _timed(seconds, "train"), connected():
+        events = None
+        if config.loop.tensorboard:
+            steps = {stage.name: stage.steps for stage in trainer.stages}
+            events = held.enter_context(contextlib.closing(EventFiles(folder, steps)))
+        with timed(seconds, "train"), connected():
             begin = held.enter_context(compiling_ahead())
             later = assemble.later_programs(config, trainer, dataset, references.perceptual)
-            first_step = _train(config, folder, dataset, trainer, begin, later, say, stop)
+            first_step = _train(config, folder, dataset, trainer, begin, later, say, stop, events)
         leave()  # what follows takes minutes, and the first process alone
         if not is_first():
             return seconds
@@ -171,19 +170,20 @@ def train_run(
             save_usage(folder, usage)
             took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
         trained = time.perf_counter()
-        _finish(folder, dataset, references, seconds, say)
+        finish_run(folder, dataset, references, seconds, say, events)
         if usage:
             save_usage(folder, usage)
-    say(
-        f"trained in {seconds['load'] + seconds['train']:.0f} s{took and f' ({took})'}, evaluated "
-        f"and exported in {time.perf_counter() - trained:.0f} s: {folder / 'report.html'}"
-    )
+        say(
+            f"trained in {seconds['load'] + seconds['train']:.0f} s{took and f' ({took})'}, "
+            f"evaluated and exported in {time.perf_counter() - trained:.0f} s: "
+            f"{folder / 'report.html'}"
+        )
     return seconds
 
 
 def _prepare(
     config: ConfigDict, devices: Sequence[jax.Device] | None, pool: Executor
-) -> tuple[ConfigDict, Dataset, Trainer, References]:
+) -> tuple[ConfigDict, Dataset, Record, Trainer, References]:
     """Config, pictures, trainer and what scores take; whatever is wrong is found here."""
     # A device takes seconds to wake, and packages to load: meanwhile pictures are read.
     awake = pool.submit(jax.device_put, 0)
@@ -191,19 +191,20 @@ def _prepare(
     pool.submit(load_storage)
     config = assemble.resolve_config(config)
     assemble.check_outputs(config)
-    dataset = load_dataset(assemble.data_spec(config))
+    dataset, record = assemble.load_pictures(config)
     references = assemble.load_references(config, dataset)
     awake.result()
     grid = assemble.make_grid(config, dataset.inputs)
-    trainer = assemble.make_trainer(config, len(dataset.inputs.images), grid, devices)
+    cameras = all_cameras(dataset.inputs, dataset.photo)
+    trainer = assemble.make_trainer(config, len(cameras.w2c), grid, devices)
     extras.result()
-    return config, dataset, trainer, references
+    return config, dataset, record, trainer, references
 
 
 def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
     """What must be the same in all processes; the pictures may lie elsewhere."""
     settings = to_plain(config)
-    settings["data"].update(path="", truth="", mesh="")
+    settings["data"].update(path="", truth="", mesh="", photo="")
     settings["metrics"].update(lpips="")
     shape = dataset.inputs.images.shape
     return json.dumps([__version__, settings, shape], sort_keys=True)
@@ -218,6 +219,14 @@ def _describe(dataset: Dataset, trainer: Trainer, say: Callable[..., None]) -> N
         f"{len(trainer.devices)} {trainer.devices[0].platform} device(s){processes}, "
         f"{trainer.field.spec.dtype} products"
     )
+    if photo := dataset.photo:
+        size = f"{photo.view.cameras.width}x{photo.view.cameras.height}"
+        say(f"the photo, {size}, is one more view: outlines overlap by {photo.overlap:.2f}")
+        if photo.best_overlap > photo.overlap:
+            say(
+                f"an elevation of {photo.best_deg:g} degrees would fit better "
+                f"({photo.best_overlap:.2f}): is data.input_elevation_deg right?"
+            )
 
 
 def _train(
@@ -229,51 +238,17 @@ def _train(
     later: Sequence[Job],
     say: Callable[..., None],
     stop: Callable[[], bool] | None,
+    events: EventFiles | None,
 ) -> float | None:
     """Trains what is left to train; when the first dispatch ended, None without any."""
     names = tuple(stage.name for stage in trainer.stages)
-    reporter = _Reporter(MetricsLog(folder, names), say)
+    reporter = _Reporter(MetricsLog(folder, names), say, events)
     checkpoints = Checkpoints(folder / "checkpoints", names)
-    scene = assemble.make_scene(config, dataset.inputs, trainer.devices)
+    scene = assemble.make_scene(config, dataset.inputs, trainer.devices, dataset.photo)
     asked = contextlib.nullcontext(stop) if stop else stop_signal()
     with asked as stop, contextlib.closing(checkpoints):
         run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed, begin, later)
     return reporter.first_step
-
-
-def _finish(
-    folder: Path,
-    dataset: Dataset,
-    references: References,
-    seconds: dict[str, float],
-    say: Callable[..., None],
-) -> None:
-    """Everything after training, from the saved stages, as the other commands do it."""
-    stages = assemble.load_stages(folder)
-    field = list(stages.values())[-1]
-    finishing: dict[str, float] = {}
-
-    def export() -> None:
-        with _timed(finishing, "export"):
-            mesh = export_run(folder, field, say=say)
-            if references.surface is not None:
-                score_surface(folder, mesh, references.surface, dataset, say)
-
-    # The mesh is the host's work, and longer than the pictures, which are the device's.
-    with ThreadPoolExecutor(1) as pool:
-        exported = pool.submit(on_this_device(export))
-        with _timed(finishing, "evaluate"):
-            pictures = evaluate_run(folder, dataset, stages, say, references.perceptual)
-        with _timed(finishing, "render"):
-            shown = look(dataset, field, list(pictures.values())[-1] if pictures else None)
-            render_run(folder, dataset, field, shown)
-    try:
-        exported.result()
-    finally:  # a field without a surface still has a page
-        order = ("evaluate", "render", "export")
-        seconds.update({phase: finishing[phase] for phase in order})
-        with _timed(seconds, "report"):
-            report_run(folder, dataset, stages, pictures, shown, finishing)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import jax
@@ -58,6 +58,12 @@ class TrainedField:
         allowed = [mode for mode in MODES if mode != "per_view"]
         if self.mode not in allowed:
             raise ValueError(f"mode: expected one of {', '.join(allowed)}, got {self.mode!r}")
+
+    def branch(self, view: int) -> TrainedField:
+        """The field that a view's own branch alone is; all views share its programs."""
+        own = jax.tree.map(lambda leaf: leaf[view : view + 1], self.params["views"])
+        rest = {name: group for name, group in self.params.items() if name != "attention"}
+        return replace(self, params={**rest, "views": own}, mode="single")
 
     @property
     def _spec(self) -> RenderSpec:

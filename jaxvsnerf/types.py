@@ -70,6 +70,8 @@ class ViewSet:
       names: V names, static (file stem or view number), unique.
       input_axis: [3] unit optical axis of the picture that the views were generated from,
         or None where unknown.
+      weights: [V] of each view in the loss, at least 0, or None for all alike; a view of
+        weight 0 does not carve the hull either.
     """
 
     images: Array
@@ -78,6 +80,7 @@ class ViewSet:
     background: Array
     names: tuple[str, ...] = flax.struct.field(pytree_node=False)
     input_axis: Array | None = None
+    weights: Array | None = None
 
 
 class Surface(NamedTuple):
@@ -93,6 +96,25 @@ class Surface(NamedTuple):
 
 
 @flax.struct.dataclass
+class Photo:
+    """The photo that views were generated from, as one more view of its own size.
+
+    Attributes:
+      view: one picture with mask and camera.
+      weight: how much its rays count beside those of the best generated view, positive.
+      overlap: of its outline with the generated views', intersection over union, 0 to 1.
+      best_deg: the elevation, of those looked at, at which they overlap most.
+      best_overlap: by how much.
+    """
+
+    view: ViewSet
+    weight: float = flax.struct.field(pytree_node=False)
+    overlap: float = flax.struct.field(pytree_node=False)
+    best_deg: float = flax.struct.field(pytree_node=False)
+    best_overlap: float = flax.struct.field(pytree_node=False)
+
+
+@flax.struct.dataclass
 class Dataset:
     """What a source yields.
 
@@ -102,12 +124,14 @@ class Dataset:
       clean: [V, height, width, 3] what the input pictures should have shown, or None;
         scores the inputs themselves.
       to_cube: similarity from the source's frame to the object's cube.
+      photo: what the inputs were generated from, where it is one more view, or None.
     """
 
     inputs: ViewSet
     truth: ViewSet | None
     clean: Array | None
     to_cube: Similarity
+    photo: Photo | None = None
 
 
 @flax.struct.dataclass

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -91,3 +92,13 @@ def load_usage(folder: Path) -> Usage | None:
     values = json.loads(path.read_text())
     memory = values["memory"]
     return Usage(values["first_step"], memory and Memory(**memory), values.get("seconds", {}))
+
+
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Notes how many seconds the block took, however it ends."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[phase] = time.perf_counter() - started

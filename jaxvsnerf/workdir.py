@@ -1,10 +1,11 @@
-"""The folder of a run: its lock, its config, its log."""
+"""The folder of a run: its lock, its config, its logs."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf.config import diff_plain, to_plain
 from jaxvsnerf.files import write_text
+from jaxvsnerf.training.processes import describe
+
+LOG = "log.txt"
 
 
 def open_workdir(path: str, flag: str = "--workdir") -> Path:
@@ -118,6 +122,36 @@ def keep_settings(path: Path, new: dict[str, Any], what: str, advice: str) -> No
             raise ValueError(f"{what}:\n{changes}\n{advice}")
         return
     write_text(path, json.dumps(new, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def logged(folder: Path, say: Callable[..., None]) -> Iterator[Callable[..., None]]:
+    """A `say` that also adds plain lines with the time to the folder's log.txt.
+
+    What ends the block with an error is added too, and raised. Where the log cannot be
+    written, as on a full disk, lines are only shown: checkpoints matter more.
+
+    Args:
+      folder: of the run.
+      say: takes the lines to show, as `cli.say` does.
+    """
+    with (folder / LOG).open("ab", buffering=0) as file:
+
+        def add(text: str) -> None:
+            now = time.strftime("%Y-%m-%d %H:%M:%S")
+            lines = "".join(f"{now} {line}\n" for line in text.splitlines())
+            with contextlib.suppress(OSError):
+                file.write(lines.encode())
+
+        def both(line: str, **how: Any) -> None:
+            add(line)
+            say(line, **how)
+
+        try:
+            yield both
+        except BaseException as error:
+            add(f"{type(error).__name__}: {describe(error)}")
+            raise
 
 
 class MetricsLog:

@@ -30,7 +30,8 @@ def test_one_command_leaves_everything_the_readme_lists(run_folder):
     assert len(list((run_folder / "renders").glob("input_*.png"))) == 4
     assert len(list((run_folder / "renders").glob("novel_*.png"))) > 0
     assert len(list((run_folder / "renders").glob("disagreement_*.png"))) == 4
-    assert "<th>disagreement</th>" in (run_folder / "report.html").read_text()
+    page = (run_folder / "report.html").read_text()
+    assert "<th>disagreement</th>" in page and "data:model/gltf-binary;" in page
     assert sorted(p.name for p in (run_folder / "checkpoints").iterdir()) == list(STAGES)
 
 

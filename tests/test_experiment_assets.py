@@ -18,7 +18,7 @@ def test_a_textured_ball_scores_nearly_as_its_field(folder, tmp_path, monkeypatc
     views = ViewSet(truth, None, field.cameras, white, tuple("abcde"))
     monkeypatch.setattr(experiment.assemble, "data_spec", lambda config: None)
     monkeypatch.setattr(experiment, "load_dataset", lambda _: Dataset(views, views, None, None))
-    monkeypatch.setattr(experiment.assemble, "load_stages", lambda *_, **__: {"stage1": field})
+    monkeypatch.setattr(experiment, "load_stages", lambda *_, **__: {"stage1": field})
     chosen = ("texture", "vertex-colours")
     monkeypatch.setattr(experiment, "EXPORTS", {name: experiment.EXPORTS[name] for name in chosen})
     rows = {row["asset"]: row for row in experiment.table(folder, tmp_path / "out")}

@@ -28,6 +28,7 @@ from jaxvsnerf.outputs.bake import PaintFn, bake_texture
 from jaxvsnerf.outputs.glb import write_glb
 from jaxvsnerf.outputs.mesh import Mesh
 from jaxvsnerf.outputs.project import interpolate
+from jaxvsnerf.saved import load_stages
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import ViewSet
 
@@ -98,7 +99,7 @@ def table(workdir: Path, out: Path) -> list[dict[str, Any]]:
     truth = load_dataset(assemble.data_spec(config)).truth
     if truth is None:
         raise ValueError(f"{workdir}: expected a run with truth pictures (data.truth), got none")
-    field = list(assemble.load_stages(workdir, last_only=True).values())[-1]
+    field = list(load_stages(workdir, last_only=True).values())[-1]
     own = float(np.mean(psnr(field.render(truth.cameras).rgb, truth.images)))
     rows = [dict(asset="field", psnr=own)]
     exported(workdir, out / "compiled", field, {})  # seconds below are without compilation

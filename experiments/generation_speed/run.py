@@ -33,7 +33,7 @@ CONFIGURATIONS: dict[str, tuple[Any, int, int]] = {
     "bf16-8": (jnp.bfloat16, 8, 1),
     "bf16-16": (jnp.bfloat16, 16, 1),
     "bf16-4": (jnp.bfloat16, 4, 1),
-    "bf16-8-all": (jnp.bfloat16, 8, 0),
+    "bf16-16-all": (jnp.bfloat16, 16, 0),
     "f32-8": (jnp.float32, 8, 1),
 }
 COLUMNS = (
@@ -42,7 +42,7 @@ COLUMNS = (
 )
 FLAGS = flags.FLAGS
 flags.DEFINE_string("out", "", "File for the table, .json.")
-flags.DEFINE_list("configurations", ["bf16-8", "bf16-16", "bf16-4", "bf16-8-all"], "In order.")
+flags.DEFINE_list("configurations", ["bf16-8", "bf16-16", "bf16-4", "bf16-16-all"], "In order.")
 flags.DEFINE_integer("steps", 50, "Of DDIM.")
 flags.DEFINE_float("guidance", 2.0, "Its scale.")
 flags.DEFINE_bool("tiny", False, "A tiny model: whether the experiment runs, not how fast.")

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf import assemble
 from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.data.photo_view import all_cameras
 from jaxvsnerf.fields.build import FieldSpec
 from jaxvsnerf.metrics.psnr import psnr
 from jaxvsnerf.training.batch import stream
@@ -75,8 +76,9 @@ def step_flops(spec: FieldSpec, stage: StageSpec, params: Params, samples: int) 
 def prepare(config: ConfigDict, dataset: Dataset, devices: tuple) -> tuple[Trainer, Any]:
     """A trainer and its scene on the devices."""
     grid = assemble.make_grid(config, dataset.inputs)
-    trainer = assemble.make_trainer(config, len(dataset.inputs.images), grid, devices)
-    return trainer, assemble.make_scene(config, dataset.inputs, devices)
+    num_views = len(all_cameras(dataset.inputs, dataset.photo).w2c)
+    trainer = assemble.make_trainer(config, num_views, grid, devices)
+    return trainer, assemble.make_scene(config, dataset.inputs, devices, dataset.photo)
 
 
 class Session:
@@ -111,8 +113,9 @@ class Session:
     def field(self, stage: StageSpec, mode: str = ""):
         """The field as it is now."""
         views = self.dataset.inputs
+        cameras = all_cameras(views, self.dataset.photo)
         return assemble.trained_field(
-            self.config, self.trainer, stage, self.state, views.cameras, views.background, mode
+            self.config, self.trainer, stage, self.state, cameras, views.background, mode
         )
 
     def psnr(self, stage: StageSpec) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -34,15 +34,16 @@ class Picture(NamedTuple):
     alpha: np.ndarray | None
 
 
-def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS, upright: bool = False) -> Picture:
     """Reads a PNG, JPEG or WebP file.
 
-    Pixels come as stored: an EXIF orientation is not applied, since poses refer to the
-    stored picture. Grey, palette, 16-bit and CMYK pictures become RGB.
+    Pixels come as stored unless asked: poses refer to the stored picture, whatever its EXIF
+    orientation. Grey, palette, 16-bit and CMYK pictures become RGB.
 
     Args:
       path: the file.
       max_pixels: width x height allowed; checked in the header, before decoding.
+      upright: turn it as its EXIF orientation says.
 
     Returns:
       The picture.
@@ -73,7 +74,7 @@ def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS) -> Picture:
                 raise ValueError(_too_large(path, f"{width} x {height} pixels", max_pixels))
             try:
                 image.load()
-                return _decode(image)
+                return _decode(ImageOps.exif_transpose(image) if upright else image)
             except _DECODER_ERRORS as error:
                 raise ValueError(
                     f"{path} is truncated or damaged: its header promises {width} x {height} "

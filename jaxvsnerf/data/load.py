@@ -11,7 +11,8 @@ import numpy as np
 
 from jaxvsnerf.data import video
 from jaxvsnerf.data.colmap import find_model, read_colmap
-from jaxvsnerf.data.rigs import Rig, complete_rig, rig_input_axis
+from jaxvsnerf.data.photo_view import load_photo
+from jaxvsnerf.data.rigs import Rig, complete_rig, named_rig, rig_input_axis
 from jaxvsnerf.data.sheets import read_folder, read_strip, read_video
 from jaxvsnerf.data.similarity import explicit_similarity, find_similarity
 from jaxvsnerf.data.spec import DataSpec, background_color
@@ -41,7 +42,17 @@ def load_dataset(spec: DataSpec) -> Dataset:
       FileNotFoundError: a file or folder is missing, naming where it was looked for.
       ValueError: anything else that is not as expected, naming what came.
     """
-    dataset = _load(spec, background_color(spec.background))
+    dataset = _with_input_view(spec, _load(spec, background_color(spec.background)))
+    if not spec.photo:
+        return dataset
+    path, views = find_path(spec.photo), dataset.inputs
+    elevation_deg, threshold = spec.input_elevation_deg, spec.mask_threshold
+    photo = load_photo(path, views, elevation_deg, spec.photo_weight, threshold)
+    return dataset.replace(photo=photo)
+
+
+def _with_input_view(spec: DataSpec, dataset: Dataset) -> Dataset:
+    """The data set, its input view the one that was named."""
     if spec.input_view < 0:
         return dataset
     views = dataset.inputs
@@ -157,7 +168,10 @@ def _rig(spec: DataSpec) -> Rig:
     azimuth, elevation = (
         tuple(np.atleast_1d(angles).tolist()) for angles in (spec.azimuth_deg, spec.elevation_deg)
     )
-    lens = spec.distance, spec.fov_deg, spec.input_elevation_deg
+    known = named_rig(spec.rig).input_deg
+    # A rig that does not ask for the photo's elevation refuses it, the photo as a view asks.
+    asked = not spec.photo or (known is not None and known[1] is None)
+    lens = spec.distance, spec.fov_deg, spec.input_elevation_deg if asked else None
     return complete_rig(spec.rig, azimuth, elevation, *lens)
 
 

@@ -54,7 +54,11 @@ class DataSpec:
       fov_deg: full vertical angle of view in degrees, 0 for parallel rays, or None for the
         rig's.
       input_elevation_deg: elevation, in degrees, of the photo that the generator was given;
-        None where unknown, which some rigs refuse.
+        None where unknown, which some rigs and `photo` refuse.
+      photo: file of that photo, cut out or before a background of one colour, as one more
+        view of its own size; '' for none. Its camera has the input view's azimuth and
+        distance, see `photo_view`.
+      photo_weight: how much its rays count beside those of the best generated view; above 0.
       pixel_center: rigs: where the source's code puts the first pixel's centre, 0 to 1. 0.5
         fits SyncDreamer's pictures best, 0.0 is what its own code uses.
       size: toy: picture side in pixels; at least 8.
@@ -80,6 +84,8 @@ class DataSpec:
     distance: float | None = None
     fov_deg: float | None = None
     input_elevation_deg: float | None = None
+    photo: str = ""
+    photo_weight: float = 1.0
     pixel_center: float = 0.5
     size: int = 64
     num_views: int = 16
@@ -99,6 +105,18 @@ class DataSpec:
             _numbers(name, getattr(self, name))
         for name in ("distance", "fov_deg", "input_elevation_deg"):
             _numbers(name, () if getattr(self, name) is None else getattr(self, name))
+        _numbers("photo_weight", self.photo_weight)
+        if not 0.0 < self.photo_weight < np.inf:
+            raise ValueError(f"photo_weight must be a positive number, got {self.photo_weight}")
+        if self.photo and self.input_elevation_deg is None:
+            raise ValueError(
+                "input_elevation_deg must be given with photo: how far above the object's horizon "
+                "it was taken, in degrees; 0 is level with it, 30 looks down on it"
+            )
+        if self.photo and not abs(self.input_elevation_deg) <= 90.0:
+            raise ValueError(
+                f"input_elevation_deg must lie in [-90, 90], got {self.input_elevation_deg}"
+            )
         if not 0.0 <= self.pixel_center <= 1.0:
             raise ValueError(f"pixel_center must lie within [0, 1], got {self.pixel_center}")
         for index in self.views:

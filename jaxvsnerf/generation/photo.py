@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from jaxvsnerf.data.images import Picture, read_picture
+from jaxvsnerf.generation.cutout import PIP_LINE, Remover, cut_out, cut_sides
 
 SIDE = 256
 # The object's longer side in pixels that SyncDreamer's authors advise.
@@ -17,38 +18,52 @@ MIN_CROP_SIZE = 16
 # The elevations, in degrees, that SyncDreamer's authors advise, and those that are taken.
 ADVISED_ELEVATION_DEG = (-10.0, 40.0)
 ELEVATION_DEG = (-90.0, 90.0)
+LOOK = "`python -m jaxvsnerf.cutout photo.jpg --out=photo.png` leaves a file to look at and to mend"
 CUT_OUT = (
-    "a picture whose background is transparent is needed (PNG or WebP with alpha): cut the object "
-    "out with an image editor, or `pip install 'rembg[cpu,cli]'` and `rembg i photo.jpg photo.png`"
+    "a picture whose background is transparent is needed (PNG or WebP with alpha): "
+    f"--cutout=u2netp removes it ({PIP_LINE}), {LOOK}, an image editor does it too"
 )
 
 
-def read_photo(path: str | Path) -> np.ndarray:
-    """Reads a photo whose background was removed.
+def read_photo(path: str | Path, remover: Remover | None = None) -> np.ndarray:
+    """Reads a photo whose background was removed, or removes it.
 
     Args:
-      path: PNG or WebP with alpha.
+      path: PNG or WebP with alpha, or any photo where there is a remover. It is turned as its
+        EXIF orientation says.
+      remover: cuts the object out of an opaque photo; None refuses one.
 
     Returns:
       [height, width, 4] uint8, straight alpha, 0 where there is background.
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: not a picture, no alpha, nothing transparent, or nothing opaque.
+      ValueError: not a picture, no alpha, nothing transparent, or nothing opaque; of a photo
+        cut out here, no object in it or one that the border cuts.
     """
-    return photo_pixels(read_picture(path), str(path))
+    return photo_pixels(read_picture(path, upright=True), str(path), remover)
 
 
-def photo_pixels(picture: Picture, name: str) -> np.ndarray:
+def photo_pixels(picture: Picture, name: str, remover: Remover | None = None) -> np.ndarray:
     """A decoded picture as `read_photo` returns it.
 
     Args:
       picture: colours and alpha.
       name: what messages call it.
+      remover: as `read_photo` has it.
 
     Raises:
-      ValueError: no alpha, nothing transparent, or nothing opaque.
+      ValueError: see `read_photo`.
     """
+    opaque = picture.alpha is None or bool((picture.alpha >= 1).all())
+    if opaque and remover:
+        pixels = cut_out(picture.rgb, remover, name)
+        if sides := cut_sides(pixels[..., 3]):
+            raise ValueError(
+                f"{name}: the object found reaches the picture's {', '.join(sides)} border, so "
+                f"that a part of it is missing or background was taken for it; {LOOK}"
+            )
+        return pixels
     if picture.alpha is None:
         raise ValueError(f"{name} has no alpha channel, so its background is unknown; {CUT_OUT}")
     # Straight from 8 bits, so that rounding gives the stored values again.

@@ -70,6 +70,14 @@ def take(cameras: Cameras, index: Sequence[int]) -> Cameras:
     return cameras.replace(intrinsics=cameras.intrinsics[index], w2c=cameras.w2c[index])
 
 
+def join_cameras(cameras: Cameras, more: Cameras) -> Cameras:
+    """Both, one after the other; the size is that of the first ones' pictures."""
+    return cameras.replace(
+        intrinsics=np.concatenate([cameras.intrinsics, more.intrinsics]),
+        w2c=np.concatenate([cameras.w2c, more.w2c]),
+    )
+
+
 def match_cameras(cameras: Cameras, others: Cameras) -> list[int | None]:
     """For each of `cameras` the first of `others` with the same pose and lens, or None."""
 

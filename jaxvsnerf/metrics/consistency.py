@@ -88,7 +88,7 @@ def consistency(images: np.ndarray, masks: np.ndarray, cameras: Cameras) -> Cons
             f"{images.shape}, {masks.shape} and {len(cameras.w2c)}"
         )
     images, masks, cameras = reduced(images, masks, cameras)
-    contrast = _contrast(images, masks)
+    contrast = color_contrast(images, masks)
     parts = jax.device_get(_compare(images, masks, cameras))
     errors, seen, hull = (np.asarray(part) for part in parts)
     solid = (masks > SOLID).sum((1, 2))
@@ -162,7 +162,7 @@ def reduced(
     return *(np.asarray(one, np.float32) for one in smaller), cameras
 
 
-def _contrast(images: np.ndarray, masks: np.ndarray) -> float:
+def color_contrast(images: np.ndarray, masks: np.ndarray) -> float:
     """Mean absolute difference of two pixels of the object, over all pairs.
 
     Of N sorted numbers the mean over pairs is 2 / N^2 times the sum of (2 k - N + 1) x_k.
@@ -176,18 +176,44 @@ def _contrast(images: np.ndarray, masks: np.ndarray) -> float:
     return max(float(pairs.mean()), MIN_CONTRAST)
 
 
-@jax.jit
-def _compare(images: Array, masks: Array, cameras: Cameras) -> tuple[Array, Array, Array]:
-    """[V, H, W] sums of differences to neighbours, how many of these see it, and the hull."""
+class Matches(NamedTuple):
+    """What pixels of V views have in K neighbouring views.
+
+    Attributes:
+      neighbours: [V, K] which views.
+      shown: [V, K, height, width, 3] colour of the neighbour where it sees a pixel's point.
+      seen: [V, K, height, width] bool, whether it does.
+      hull: [V, height, width] bool, what the common hull shows.
+    """
+
+    neighbours: Array
+    shown: Array
+    seen: Array
+    hull: Array
+
+
+@partial(jax.jit, static_argnames="count")
+def match_views(
+    images: Array, masks: Array, cameras: Cameras, kept: Array, count: int = NEIGHBOURS
+) -> Matches:
+    """The pixels of each view in its neighbours, by the hull that views share.
+
+    Args:
+      images: [V, height, width, 3], see `reduced`.
+      masks: [V, height, width] opacity.
+      cameras: V cameras, in the object's cube.
+      kept: [V] bool, the views that carve the hull and may be neighbours.
+      count: K, neighbours of a view, by the angle between optical axes.
+    """
     num_views = len(images)
     cells = jnp.asarray(grid_centers(CELLS, HALF_EXTENT))
-    occupied = visual_hull(cells, cameras, masks, extend=True)
+    carving = jnp.where(kept[:, None, None], masks, 1.0)
+    occupied = visual_hull(cells, cameras, carving, extend=True)
     points, hull = jax.lax.map(partial(first_hits, occupied, cameras), jnp.arange(num_views))
     axes = optical_axes(cameras)
     depth = jnp.einsum("vhwi,vi->vhw", points, axes) + cameras.w2c[:, 2, 3, None, None]
-    alike = axes @ axes.T - 4.0 * jnp.eye(num_views)
-    count = min(NEIGHBOURS, num_views - 1)
-    neighbours = jax.lax.top_k(alike, count)[1]
+    alike = axes @ axes.T - 4.0 * jnp.eye(num_views) - 8.0 * ~kept
+    neighbours = jax.lax.top_k(alike, min(count, num_views - 1))[1]
     solid = (masks > SOLID) & hull
 
     def against(view: Array, other: Array) -> tuple[Array, Array]:
@@ -196,15 +222,21 @@ def _compare(images: Array, masks: Array, cameras: Cameras) -> tuple[Array, Arra
         inside = (x >= 0) & (x < cameras.width) & (y >= 0) & (y < cameras.height) & (far > 0)
         x, y = x.clip(0, cameras.width - 1), y.clip(0, cameras.height - 1)
         surface = jnp.abs(depth[other][y, x] - far) < DEPTH_TOLERANCE
-        seen = inside & surface & solid[view] & solid[other][y, x]
+        seen = inside & surface & solid[view] & solid[other][y, x] & kept[other]
         places = [pixels[..., 1] - 0.5, pixels[..., 0] - 0.5]
         look = partial(map_coordinates, coordinates=places, order=1, mode="nearest")
-        shown = jax.vmap(look, -1, -1)(images[other])
-        return jnp.where(seen, jnp.abs(shown - images[view]).mean(-1), 0.0), seen
+        return jax.vmap(look, -1, -1)(images[other]), seen
 
     def one(view: Array) -> tuple[Array, Array]:
-        errors, seen = jax.vmap(partial(against, view))(neighbours[view])
-        return errors.sum(0), seen.sum(0)
+        return jax.vmap(partial(against, view))(neighbours[view])
 
-    errors, seen = jax.lax.map(one, jnp.arange(num_views))
-    return errors, seen, hull
+    shown, seen = jax.lax.map(one, jnp.arange(num_views))
+    return Matches(neighbours, shown, seen, hull)
+
+
+@jax.jit
+def _compare(images: Array, masks: Array, cameras: Cameras) -> tuple[Array, Array, Array]:
+    """[V, H, W] sums of differences to neighbours, how many of these see it, and the hull."""
+    found = match_views(images, masks, cameras, jnp.ones(len(images), bool))
+    errors = jnp.abs(found.shown - images[:, None]).mean(-1)
+    return jnp.where(found.seen, errors, 0.0).sum(1), found.seen.sum(1), found.hull

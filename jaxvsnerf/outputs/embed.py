@@ -1,4 +1,4 @@
-"""Pictures and videos as data URIs, small enough for one page."""
+"""Pictures and files as data URIs, small enough for one page."""
 
 from __future__ import annotations
 
@@ -69,13 +69,11 @@ def _thumbnail_or_none(image: np.ndarray | None, side: int) -> str | None:
     return None if image is None else thumbnail(image, side)
 
 
-def video_uri(path: str | Path, limit: int) -> str | None:
-    """An MP4 file as a data URI, or None where it has more than `limit` bytes.
+def file_uri(kind: str, path: str | Path, limit: int) -> str | None:
+    """A file as a data URI of that media type, or None where it has more than `limit` bytes.
 
     Raises:
       FileNotFoundError: no such file.
     """
     path = Path(path)
-    if path.stat().st_size > limit:
-        return None
-    return data_uri("video/mp4", path.read_bytes())
+    return None if path.stat().st_size > limit else data_uri(kind, path.read_bytes())

@@ -1,4 +1,7 @@
-"""One self-contained page about one run: `report.html`, no script, nothing fetched.
+"""One self-contained page about one run: `report.html`, nothing fetched.
+
+The mesh turns in a viewer that is part of the page, and two pictures of a view lie under one
+slider; without scripts the page shows all the rest.
 
 A report is plain data. Each kind of content is a field that may be left empty, and what
 is empty is not shown. To show another picture per view add a `Column`, of other views a
@@ -18,11 +21,13 @@ import numpy as np
 from jaxvsnerf.files import write_text
 from jaxvsnerf.metrics.scores import metric_names, models
 from jaxvsnerf.outputs.charts import Chart, line_chart
-from jaxvsnerf.outputs.embed import thumbnails, video_uri
+from jaxvsnerf.outputs.embed import file_uri, thumbnails
 from jaxvsnerf.outputs.page import duration, page_template
+from jaxvsnerf.outputs.viewer import viewer_module
 
 PICTURE_BUDGET = 7_000_000
 VIDEO_LIMIT = 8_000_000
+MODEL_LIMIT = 16_000_000
 # Rows of the comparison: more are thinned evenly, and the page says so.
 MAX_ROWS = 24
 MAX_INPUTS = 32
@@ -54,19 +59,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Views side by side: a row a view.
+    """Views side by side: a row a view, and two of its pictures under a slider.
 
     Attributes:
       title: heading.
       names: V names of the rows.
       columns: V pictures each.
       note: a sentence below the heading, or ''.
+      pair: titles of the columns left and right of the slider at first, or () for the
+        first two.
     """
 
     title: str
     names: Sequence[str]
     columns: Sequence[Column]
     note: str = ""
+    pair: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,8 @@ class Report:
       settings: the resolved configuration, nested mappings.
       timing: phase -> seconds.
       video: turntable .mp4, embedded under 8 MB, else linked.
+      model: mesh .glb for the viewer, embedded under 16 MB, else linked; it needs no
+        decoder (Draco, meshopt, Basis), which viewers fetch.
       files: name of a file beside the page -> what it is.
       sections: further content, after the comparison.
     """
@@ -111,6 +121,7 @@ class Report:
     settings: Mapping[str, Any] = field(default_factory=dict)
     timing: Mapping[str, float] = field(default_factory=dict)
     video: str | Path | None = None
+    model: str | Path | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     sections: Sequence[Section] = ()
 
@@ -131,8 +142,9 @@ def render_report(report: Report, folder: str | Path = ".") -> str:
       HTML with every picture, chart and style inside.
 
     Raises:
-      ValueError: numbers of pictures, captions and names that do not match.
-      FileNotFoundError: `video` names no file.
+      ValueError: numbers of pictures, captions and names that do not match, or a pair that
+        names no column.
+      FileNotFoundError: `video` or `model` names no file.
       ImportError: jinja2 is missing.
     """
     _check_counts(report)
@@ -149,6 +161,7 @@ def render_report(report: Report, folder: str | Path = ".") -> str:
     ]
     uris = thumbnails(images, PICTURE_BUDGET)
     inputs, cells = uris[: len(given)], iter(uris[len(given) :])
+    model = _embedded("model/gltf-binary", report.model, MODEL_LIMIT)
     return page_template("report.html.jinja").render(
         title=report.title,
         facts=report.facts,
@@ -162,8 +175,11 @@ def render_report(report: Report, folder: str | Path = ".") -> str:
         charts=[(chart, line_chart(chart)) for chart in report.charts],
         scores=score_table(report.metrics),
         timing=_timing_rows(report.timing),
-        video=None if report.video is None else video_uri(report.video, VIDEO_LIMIT),
-        video_name=None if report.video is None else _relative(report.video, folder),
+        video=_embedded("video/mp4", report.video, VIDEO_LIMIT),
+        video_name=_relative(report.video, folder),
+        model=model,
+        model_name=_relative(report.model, folder),
+        viewer=viewer_module() if model else None,
     )  # fmt: skip
 
 
@@ -198,9 +214,13 @@ def score_table(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {"titles": [METRIC_TITLES.get(n, n) for n in names], "rows": rows, "views": views}
 
 
-def _relative(path: str | Path, folder: str | Path) -> str:
+def _embedded(kind: str, path: str | Path | None, limit: int) -> str | None:
+    return None if path is None else file_uri(kind, path, limit)
+
+
+def _relative(path: str | Path | None, folder: str | Path) -> str | None:
     """The path as seen from a page in `folder`, with forward slashes."""
-    return Path(os.path.relpath(path, folder)).as_posix()
+    return None if path is None else Path(os.path.relpath(path, folder)).as_posix()
 
 
 def _check_counts(report: Report) -> None:
@@ -212,6 +232,12 @@ def _check_counts(report: Report) -> None:
     for one in report.comparisons:
         for column in one.columns:
             _check_column(column, len(one.names))
+        titles = [column.title for column in one.columns]
+        if len(one.pair) not in (0, 2) or not set(one.pair) <= set(titles):
+            raise ValueError(
+                f"{one.title!r}: expected two of the columns {titles} as a pair, or none, "
+                f"got {list(one.pair)}"
+            )
 
 
 def _check_column(column: Column, rows: int) -> None:

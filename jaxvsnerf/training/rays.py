@@ -64,6 +64,34 @@ def build_ray_table(views: ViewSet, near_px: int) -> RayTable:
     )
 
 
+def build_all_tables(views: ViewSet, photo: ViewSet | None, near_px: int) -> RayTable:
+    """The table of all pixels of the views and, after them, of the photo.
+
+    Args:
+      views: V posed pictures.
+      photo: one more of its own size, or None.
+      near_px: see `build_ray_table`, in pixels of the views.
+    """
+    table = build_ray_table(views, near_px)
+    if photo is None:
+        return table
+    zoom = float(photo.cameras.intrinsics[0, 0, 0] / views.cameras.intrinsics[0, 0, 0])
+    return join_tables(table, build_ray_table(photo, round(near_px * zoom)))
+
+
+def join_tables(first: RayTable, second: RayTable) -> RayTable:
+    """One table of the views of both; pictures of the two may differ in size.
+
+    Raises:
+      ValueError: masks are known of one alone.
+    """
+    if first.has_mask != second.has_mask:
+        raise ValueError("expected two tables with masks, or two without")
+    joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), first, second)
+    starts = np.concatenate([first.starts, second.starts + np.int32(len(first.pixels))])
+    return joined.replace(starts=starts)
+
+
 def draw_rows(table: RayTable, key: Array, rays_per_view: int, background_share: float) -> Array:
     """Random rows of the table, the same number from every view.
 

@@ -1,0 +1,259 @@
+"""What preprocessing is worth: of the pictures, and of the object that is made of them.
+
+    python -m experiments.preprocess.run --objects=FOLDER,... --out=DIR [--seconds=500] \
+        [--cases=...] [--options=...] [--seeds=0,1,2] [--method=ours-hash] [--inputs_only]
+
+Every case of every object is prepared in every way on identical pictures. Writes DIR/results.csv
+after every row, and prints the table in the end. The same command goes on where it stopped, and
+begins with the most telling cases; --seconds stops it before it begins another one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import flags
+
+from experiments.inconsistency_bench.methods import METHODS, Method
+from experiments.preprocess.cases import CASES, Faulty, make_case
+from experiments.preprocess.table import COLUMNS, KEY, Row, read_rows, table
+from jaxvsnerf import cli
+from jaxvsnerf.compilation import configure
+from jaxvsnerf.data.load import find_path
+from jaxvsnerf.data.objects import StudyObject, find_objects
+from jaxvsnerf.data.preprocess.prepare import Record, prepare_views
+from jaxvsnerf.data.preprocess.spec import PreprocessSpec
+from jaxvsnerf.files import write_text
+from jaxvsnerf.metrics.scores import score_views
+from jaxvsnerf.types import ViewSet
+
+OPTIONS = {
+    "none": PreprocessSpec(False, False, False),
+    "denoise": PreprocessSpec(True, False, False),
+    "harmonize": PreprocessSpec(False, True, False),
+    "outliers": PreprocessSpec(False, False, True),
+    "all": PreprocessSpec(True, True, True),
+}
+
+
+class Job(NamedTuple):
+    """A case of an object, and the ways in which it is prepared.
+
+    Attributes:
+      item: the object.
+      donor: whose views may take the place of its own.
+      case: see `make_case`.
+      seed: of the case and of training.
+      options: of `OPTIONS`.
+    """
+
+    item: StudyObject
+    donor: StudyObject
+    case: str
+    seed: int
+    options: tuple[str, ...]
+
+
+class Prepared(NamedTuple):
+    """A job's pictures.
+
+    Attributes:
+      faulty: as they came.
+      views: option -> as they are trained on.
+      records: option -> what was done.
+    """
+
+    faulty: Faulty
+    views: dict[str, ViewSet]
+    records: dict[str, Record]
+
+
+def plan(
+    items: Sequence[StudyObject],
+    cases: Sequence[str],
+    options: Sequence[str],
+    seeds: Sequence[int],
+    done: set[tuple[str, ...]],
+) -> list[Job]:
+    """The jobs that are left: the first seed's cases in the order given, then the next's."""
+    jobs = []
+    for seed in seeds:
+        for case in cases:
+            for index, item in enumerate(items):
+                key = item.name, case, str(seed)
+                left = [option for option in options if (*key, option) not in done]
+                if left:
+                    # `none` is what others are compared with, and often the same pictures.
+                    chosen = tuple(dict.fromkeys(["none", *left]))
+                    donor = items[(index + 3) % len(items)]
+                    jobs.append(Job(item, donor, case, seed, chosen))
+    return jobs
+
+
+def prepare(job: Job, downscale: int) -> Prepared:
+    """Makes a job's pictures and prepares them in every way."""
+    faulty = make_case(job.item, job.donor, job.case, job.seed, downscale)
+    both = {name: prepare_views(faulty.views, OPTIONS[name]) for name in job.options}
+    views = {name: one for name, (one, _) in both.items()}
+    return Prepared(faulty, views, {name: record for name, (_, record) in both.items()})
+
+
+def prepared_ahead(
+    jobs: Sequence[Job], downscale: int, ahead: int
+) -> Iterator[tuple[Job, Prepared]]:
+    """Each job with its pictures, of which some are made while others train."""
+    with ThreadPoolExecutor(ahead) as pool:
+        left = iter(jobs)
+        waiting: list[tuple[Job, Future]] = []
+        try:
+            while True:
+                for job in islice(left, ahead - len(waiting)):
+                    waiting.append((job, pool.submit(prepare, job, downscale)))
+                if not waiting:
+                    return
+                job, future = waiting.pop(0)
+                yield job, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def work(job: Job, prepared: Prepared, method: Method | None) -> list[Row]:
+    """The rows of a job; pictures that are the same are trained on once."""
+    rows: list[Row] = []
+    first: tuple[ViewSet, dict[str, Any]] | None = None
+    for option in job.options:
+        views = prepared.views[option]
+        if first and _same(views, first[0]):
+            scores = first[1]
+        else:
+            scores = _scores(views, prepared.faulty, job.seed, method)
+        first = first or (views, scores)
+        found = _found(prepared.records[option], len(views.images))
+        scores = {
+            **scores,
+            "planted": _indices(prepared.faulty.planted),
+            "found": _indices(found),
+            "changed": int(not _same(views, first[0])),
+        }
+        key = job.item.name, job.case, str(job.seed), option
+        rows.append({**dict(zip(KEY, key, strict=True)), **{k: str(v) for k, v in scores.items()}})
+    return rows
+
+
+def _scores(views: ViewSet, faulty: Faulty, seed: int, method: Method | None) -> dict[str, Any]:
+    started, truth = time.perf_counter(), faulty.truth
+    # Pictures that show something else have no truth to be near to.
+    right = np.nonzero(~faulty.planted)[0]
+    names = tuple(truth.names[view] for view in right)
+    inputs = score_views(views.images[right], truth.images[right], names)
+    scores = {f"inputs_{name}": f"{inputs[name]['mean']:.5f}" for name in ("psnr", "ssim")}
+    trained = dict.fromkeys(("psnr", "ssim"), "")
+    if method is not None:
+        pictures = np.clip(np.asarray(method(views, seed)(truth.cameras)), 0.0, 1.0)
+        fused = score_views(pictures.astype(np.float32), truth.images, truth.names)
+        trained = {name: f"{fused[name]['mean']:.5f}" for name in trained}
+    return {**scores, **trained, "seconds": f"{time.perf_counter() - started:.2f}"}
+
+
+def _same(one: ViewSet, other: ViewSet) -> bool:
+    """Whether two sets are the same to the last bit."""
+    if one.weights is not other.weights and (
+        one.weights is None
+        or other.weights is None
+        or not np.array_equal(one.weights, other.weights)
+    ):
+        return False
+    return one.images is other.images or np.array_equal(one.images, other.images)
+
+
+def _found(record: Record, count: int) -> np.ndarray:
+    """[V] bool, which views were left out."""
+    weights = record.get("outliers", {}).get("weights", [1.0] * count)
+    return np.asarray(weights) == 0
+
+
+def _indices(chosen: np.ndarray) -> str:
+    return " ".join(map(str, np.nonzero(chosen)[0]))
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Writes a results file, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(sorted(rows, key=lambda row: [row[name] for name in KEY]))
+    write_text(path, text.getvalue())
+
+
+def _chosen(flag: str, given: Sequence[str], allowed: Sequence[str]) -> list[str]:
+    if unknown := [name for name in given if name not in allowed]:
+        raise ValueError(f"{flag}: expected some of {', '.join(allowed)}, got {', '.join(unknown)}")
+    return list(given or allowed)
+
+
+def main() -> None:
+    """The command."""
+    out = flags.DEFINE_string("out", "", "Folder of the results.")
+    folders = flags.DEFINE_list("objects", [], "Folders of objects with truth.")
+    names = flags.DEFINE_list("names", [], "Which of the objects; all if none is named.")
+    cases = flags.DEFINE_list("cases", [], f"Some of {', '.join(CASES)}; all if none is named.")
+    options = flags.DEFINE_list("options", [], f"Some of {', '.join(OPTIONS)}; all by default.")
+    seeds = flags.DEFINE_list("seeds", ["0"], "Of faults and of training.")
+    method = flags.DEFINE_enum("method", "ours", ["ours", "ours-hash"], "The bench's method.")
+    length = flags.DEFINE_float("length", 1.0, "Multiplies the steps of all stages.")
+    downscale = flags.DEFINE_integer("downscale", 1, "Pictures shrink by this.", lower_bound=1)
+    seconds = flags.DEFINE_float("seconds", 0.0, "No case begins after these; 0 is no limit.")
+    inputs_only = flags.DEFINE_bool("inputs_only", False, "Score pictures, and train nothing.")
+    ahead = flags.DEFINE_integer("ahead", 6, "Cases that are made while others train.")
+
+    def command(_) -> None:
+        started = time.perf_counter()
+        if not out.value or not folders.value:
+            raise ValueError("expected --objects=FOLDER,... and --out=DIR")
+        configure(os.environ)
+        items = find_objects([find_path(name) for name in folders.value])[0]
+        wanted = _chosen("--names", names.value, [item.name for item in items])
+        items = [item for item in items if item.name in wanted]
+        folder = Path(out.value)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "results.csv"
+        rows = {tuple(row[name] for name in KEY): row for row in read_rows(path)}
+        jobs = plan(
+            items,
+            _chosen("--cases", cases.value, CASES),
+            _chosen("--options", options.value, tuple(OPTIONS)),
+            [int(seed) for seed in seeds.value],
+            set(rows),
+        )
+        train = None if inputs_only.value else METHODS[method.value].make({"length": length.value})
+        for job, prepared in prepared_ahead(jobs, downscale.value, ahead.value):
+            try:
+                made = work(job, prepared, train)
+            except ValueError as error:  # the others are made all the same
+                cli.say(f"{job.item.name}, {job.case}, seed {job.seed}: {cli.error_text(error)}")
+                continue
+            for row in made:
+                rows[tuple(row[name] for name in KEY)] = row
+                cli.say(" ".join(f"{name}={value}" for name, value in row.items()))
+            write_rows(path, list(rows.values()))
+            if seconds.value and time.perf_counter() - started > seconds.value:
+                cli.say(f"stopped after {seconds.value:.0f} s; the same command goes on")
+                break
+        text = table(list(rows.values()))
+        write_text(folder / "table.md", text + "\n")
+        print(text)
+
+    cli.run(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Input pictures made better before training: noise, drifting colours, views that fit no other."""

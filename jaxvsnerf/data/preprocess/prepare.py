@@ -1,0 +1,111 @@
+"""From input views to those that are trained on, and a record of what was done to each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxvsnerf.data.preprocess.denoise import LEAST_NOISE, noise_level, remove_noise
+from jaxvsnerf.data.preprocess.harmonize import LEAST_CHANGE, apply_colors, solve_colors
+from jaxvsnerf.data.preprocess.outliers import find_outliers
+from jaxvsnerf.data.preprocess.spec import PreprocessSpec
+from jaxvsnerf.files import write_text
+from jaxvsnerf.metrics.consistency import reduced
+from jaxvsnerf.types import ViewSet
+
+FILE = "preprocess.json"
+# Name of a step -> what it did, as JSON holds it.
+Record = dict[str, dict[str, Any]]
+
+
+def prepare_views(views: ViewSet, spec: PreprocessSpec) -> tuple[ViewSet, Record]:
+    """The views to train on.
+
+    Args:
+      views: input views in the object's cube.
+      spec: what to do.
+
+    Returns:
+      The views, their pictures the same to the last bit where nothing had to be done; and what
+      was done: of the steps asked for, `denoise` (`noise` [V], `changed` [V]), `outliers`
+      (`weights` [V]) and `harmonize` (`gains` [V][3], `offsets` [V][3], `changed`). Without masks
+      nothing is done.
+    """
+    record: Record = {}
+    if views.masks is None or len(views.images) < 2:
+        return views, record
+    if spec.denoise:
+        views, record["denoise"] = _denoised(views)
+    if spec.outliers:
+        views, record["outliers"] = _weighed(views)
+    if spec.harmonize:
+        views, record["harmonize"] = _harmonized(views)
+    return views, record
+
+
+def _denoised(views: ViewSet) -> tuple[ViewSet, dict[str, Any]]:
+    with ThreadPoolExecutor() as pool:
+        noise = list(pool.map(noise_level, views.images, views.masks))
+        changed = [level > LEAST_NOISE for level in noise]
+
+        def one(view: int) -> np.ndarray:
+            image, mask = views.images[view], views.masks[view]
+            return remove_noise(image, mask, noise[view]) if changed[view] else image
+
+        if any(changed):
+            views = views.replace(images=np.stack(list(pool.map(one, range(len(noise))))))
+    return views, dict(noise=noise, changed=changed)
+
+
+def _weighed(views: ViewSet) -> tuple[ViewSet, dict[str, Any]]:
+    wrong = find_outliers(views.images, views.masks, views.cameras)
+    weights = (~wrong).astype(np.float32)
+    if wrong.any():
+        views = views.replace(weights=weights)
+    return views, dict(weights=weights.tolist())
+
+
+def _harmonized(views: ViewSet) -> tuple[ViewSet, dict[str, Any]]:
+    kept = np.ones(len(views.images), bool) if views.weights is None else views.weights > 0
+    gains, offsets = solve_colors(*reduced(views.images, views.masks, views.cameras), kept)
+    images = apply_colors(views.images, views.masks, views.background, gains, offsets)
+    area = np.maximum(views.masks.sum((1, 2)), 1.0)
+    change = np.abs(images - views.images).mean(-1).sum((1, 2)) / area
+    changed = bool(change.max() > LEAST_CHANGE)
+    if changed:
+        views = views.replace(images=images)
+    return views, dict(gains=gains.tolist(), offsets=offsets.tolist(), changed=changed)
+
+
+def save_record(folder: Path, record: Record) -> None:
+    """Writes preprocess.json, where anything was asked for."""
+    if record:
+        write_text(folder / FILE, json.dumps(record) + "\n")
+
+
+def load_record(folder: Path) -> Record:
+    """What was done before a run; nothing where there is no such file."""
+    path = folder / FILE
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def record_facts(record: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]) -> dict[str, str]:
+    """What was done, in short texts."""
+    facts = {}
+    if step := record.get("denoise"):
+        count = sum(step["changed"])
+        done = f"removed from {count} views" if count else "left alone"
+        facts["noise"] = f"{np.median(step['noise']):.3f}, {done}"
+    if step := record.get("outliers"):
+        out = [name for name, weight in zip(names, step["weights"], strict=True) if not weight]
+        facts["views left out"] = ", ".join(out) or "none"
+    if step := record.get("harmonize"):
+        largest = np.abs(np.log(step["gains"])).max()
+        done = f"changed by up to {np.expm1(largest):.0%}" if step["changed"] else "left alone"
+        facts["colours"] = done
+    return facts

@@ -13,21 +13,22 @@ from ml_collections.config_dict import placeholder
 def default_config() -> ConfigDict:
     """Every setting, with the recommended values for generated views.
 
-    A config file starts from it and changes what it needs. The specs that the values
-    become (DataSpec, FieldSpec, StageSpec, ...) document and check each of them.
+    A config file starts from it and changes what it needs. The specs that the values become
+    (DataSpec, FieldSpec, StageSpec, ...) document and check them; what has no spec, or more
+    values here than there, the functions below document. docs/settings.md lists all.
+
+    Attributes:
+      seed: of initialisation, rays and jitter; the same seed gives the same result.
     """
     everything = ("encoding", "shared", "views", "heads")
     config = ConfigDict(
         dict(
             seed=0,
             data=_data_config(),
-            # Each is done only where it is found to be needed, see PreprocessSpec.
-            preprocess=dict(denoise=True, harmonize=False, outliers=True),
+            preprocess=_preprocess_config(),
             field=_field_config(),
             sampling=_sampling_config(),
-            # auto and -1: by the number of views, see `assemble.loss_spec`; below 8 squared
-            # error and smoothness, else Charbonnier without.
-            loss=dict(kind="auto", eps=1e-3, mask_weight=1.0, smooth=-1.0, trust=1.5),
+            loss=_loss_config(),
             stage1=stage_config(
                 steps=500,
                 mode="single",
@@ -35,7 +36,7 @@ def default_config() -> ConfigDict:
                 lr_init=3e-3,
                 lr_final=6e-4,
                 rays=2048,
-                coarse_to_fine=-1.0,  # by the number of views
+                coarse_to_fine=-1.0,
             ),
             stage2=stage_config(
                 steps=400,
@@ -43,7 +44,7 @@ def default_config() -> ConfigDict:
                 trainable=everything,
                 lr_init=1.5e-3,
                 lr_final=1e-4,
-                rays=0,  # 256 of each view
+                rays=0,
                 pull=0.1,
             ),
             stage3=stage_config(
@@ -56,19 +57,10 @@ def default_config() -> ConfigDict:
                 warmup=20,
                 combined=8,
             ),
-            # tensorboard: also writes event files, see outputs/events.py.
-            loop=dict(report_every=50, checkpoint_every=500, tensorboard=False),
-            render=dict(
-                num_intervals=48,
-                opaque=5e-4,
-                turntable_frames=48,
-                turntable_fps=24,
-                turntable_size=256,
-            ),
-            # File of LPIPS weights, see metrics/lpips.py; '' leaves that score out.
-            metrics=dict(lpips=""),
-            # level 0 finds the level of the surface by itself; texture 0 is vertex colours.
-            mesh=dict(resolution=192, level=0.0, faces=20000, texture=1024),
+            loop=_loop_config(),
+            render=_render_config(),
+            metrics=_metrics_config(),
+            mesh=_mesh_config(),
         )
     )
     return config.lock()
@@ -80,7 +72,12 @@ def get_config() -> ConfigDict:
 
 
 def _data_config() -> dict[str, Any]:
-    """Where the pictures come from, see DataSpec."""
+    """Where the pictures come from, see DataSpec.
+
+    Attributes:
+      background: in a config () or (r, g, b).
+      elevation_deg: in a config always a list, (30,) for one.
+    """
     return dict(
         kind="auto",
         path="",
@@ -89,7 +86,6 @@ def _data_config() -> dict[str, Any]:
         rig="syncdreamer",
         views=(),
         input_view=-1,
-        # () finds it in the borders.
         background=(),
         mask="auto",
         mask_threshold=0.04,
@@ -97,7 +93,6 @@ def _data_config() -> dict[str, Any]:
         similarity=(),
         azimuth_deg=(),
         elevation_deg=(),
-        # What is () or None is as the rig says.
         distance=placeholder(float),
         fov_deg=placeholder(float),
         input_elevation_deg=placeholder(float),
@@ -112,14 +107,22 @@ def _data_config() -> dict[str, Any]:
     )
 
 
+def _preprocess_config() -> dict[str, Any]:
+    """What is done to the input views, each only where it is needed, see PreprocessSpec."""
+    return dict(denoise=True, harmonize=False, outliers=True)
+
+
 def _field_config() -> dict[str, Any]:
-    """The field, see FieldSpec."""
+    """The field, see FieldSpec.
+
+    Attributes:
+      dtype: `auto` takes bfloat16 on GPU and TPU, float32 on a CPU.
+    """
     return dict(
         depth=8,
         width=256,
         shared_layers=5,
         skip_layer=5,
-        # frequency: NeRF's; hash: Instant-NGP's, see configs/hash.py.
         encoding="frequency",
         hash_grid=dict(levels=8, features=2, log2_size=17, base=16, finest=128),
         pos_freqs=10,
@@ -132,15 +135,30 @@ def _field_config() -> dict[str, Any]:
         density_activation="softplus",
         density_scale=10.0,
         density_shift=-1.0,
-        # auto: bfloat16 products on GPU and TPU, float32 on a CPU.
         dtype="auto",
     )
 
 
 def _sampling_config() -> dict[str, Any]:
-    """Where rays are drawn and sampled."""
+    """Where rays are drawn and sampled, see GridLevel and StepSpec.
+
+    Attributes:
+      kind: `grid` (intervals drawn from the density grid) or `hierarchical` (NeRF's coarse
+        and fine samples).
+      num_intervals: intervals of a ray in training, kind grid; at least 1.
+      num_coarse: intervals from near to far, kind hierarchical; at least 1.
+      num_fine: intervals drawn from the weights of the coarse ones, kind hierarchical; at
+        least 1.
+      grid_resolution: cells a side of the density grid; at least 1.
+      hull_dilate_px: pixels by which masks grow before their hull is the grid's support; 0
+        leaves them.
+      hull_outside: share of the views that may see a point outside their mask and it still
+        belongs to the hull: silhouettes that contradict each other would otherwise cut off
+        what most of them show. At least 0, below 1.
+      near_px: pixels around a mask within which rays count as near it; all of them where it is
+        negative.
+    """
     return dict(
-        # grid: intervals drawn from the density grid; hierarchical: NeRF's.
         kind="grid",
         num_intervals=32,
         num_probes=128,
@@ -151,16 +169,83 @@ def _sampling_config() -> dict[str, Any]:
         grid_every=8,
         grid_cells=65536,
         hull_dilate_px=3,
-        # Share of the views that may see a point outside their mask: silhouettes that
-        # contradict each other would otherwise cut off what most of them show.
         hull_outside=0.125,
         near_px=6,
         background_share=0.1,
     )
 
 
+def _loss_config() -> dict[str, Any]:
+    """What is minimised, see LossSpec.
+
+    Attributes:
+      kind: `auto` is `mse` with fewer than 8 views, else `charbonnier`.
+      smooth: -1 is 3 with fewer than 8 views, else 0.
+      trust: exponent of how much less a view counts the farther it is from the picture that
+        the generator was given, where that is known: (0.25 + sin(angle / 2))^-trust; 0 for
+        pictures that do not disagree. At least 0.
+    """
+    return dict(kind="auto", eps=1e-3, mask_weight=1.0, smooth=-1.0, trust=1.5)
+
+
+def _loop_config() -> dict[str, Any]:
+    """Cadence and logs, see LoopSpec.
+
+    Attributes:
+      tensorboard: whether event files for TensorBoard are written too.
+    """
+    return dict(report_every=50, checkpoint_every=500, tensorboard=False)
+
+
+def _render_config() -> dict[str, Any]:
+    """Pictures of the finished field.
+
+    Attributes:
+      num_intervals: intervals of a ray, where `sampling.kind` is grid; at least 1.
+      opaque: a ray ends where no more than this share of its light is left; 0 follows it to
+        its end. At least 0, below 1.
+      turntable_frames: frames of the full turn; at least 1.
+      turntable_fps: frames per second of `turntable.mp4`; at least 1.
+      turntable_size: height and width of a frame in pixels; at least 1.
+    """
+    return dict(
+        num_intervals=48,
+        opaque=5e-4,
+        turntable_frames=48,
+        turntable_fps=24,
+        turntable_size=256,
+    )
+
+
+def _metrics_config() -> dict[str, Any]:
+    """Scores against truth pictures.
+
+    Attributes:
+      lpips: file of LPIPS weights, as `python -m jaxvsnerf.lpips_weights` makes them; '' leaves
+        that score out.
+    """
+    return dict(lpips="")
+
+
+def _mesh_config() -> dict[str, Any]:
+    """The mesh, see docs/assets.md.
+
+    Attributes:
+      resolution: points a side of the lattice on which the surface is found; at least 2.
+      level: density of the surface, per cube side; 0 finds it. At least 0.
+      faces: most triangles; at least 4.
+      texture: texels a side of the texture, 16 to 8192; 0 gives vertex colours instead.
+    """
+    return dict(resolution=192, level=0.0, faces=20000, texture=1024)
+
+
 def stage_config(**values: Any) -> ConfigDict:
-    """The settings of one stage, StageSpec's without its name."""
+    """The settings of one stage, StageSpec's without its name.
+
+    Attributes:
+      rays: 0 is 256 of each view.
+      coarse_to_fine: -1 is 0.9 with fewer than 8 views, else 0.
+    """
     settings = dict(
         steps=1000,
         mode="single",

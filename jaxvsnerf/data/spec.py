@@ -44,25 +44,27 @@ class DataSpec:
         end up without), 'alpha', 'background' or 'none'. Truth pictures use 'auto'
         unless 'none' is asked.
       mask_threshold: largest channel difference that still is background, in (0, 1).
-      downscale: whole factor by which pictures shrink.
+      downscale: whole factor by which pictures shrink; at least 1.
       similarity: () to find it (transforms) or keep the frame (the other kinds), or
         (scale, tx, ty, tz): x_cube = scale * x_source + t.
-      azimuth_deg: one angle per picture, or () for the rig's.
-      elevation_deg: one angle, one per picture, or () for the rig's.
+      azimuth_deg: degrees, counter-clockwise seen from above, one angle per picture, or () for
+        the rig's.
+      elevation_deg: degrees above the horizon, one angle, one per picture, or () for the rig's.
       distance: camera centre to origin, in sides of the cube, or None for the rig's.
-      fov_deg: full vertical angle of view, 0 for parallel rays, or None for the rig's.
-      input_elevation_deg: elevation of the photo that the generator was given; None where
-        unknown, which some rigs and `photo` refuse.
+      fov_deg: full vertical angle of view in degrees, 0 for parallel rays, or None for the
+        rig's.
+      input_elevation_deg: elevation, in degrees, of the photo that the generator was given;
+        None where unknown, which some rigs and `photo` refuse.
       photo: file of that photo, cut out or before a background of one colour, as one more
         view of its own size; '' for none. Its camera has the input view's azimuth and
         distance, see `photo_view`.
-      photo_weight: how much its rays count beside those of the best generated view.
-      pixel_center: rigs: where the source's code puts the first pixel's centre. 0.5 fits
-        SyncDreamer's pictures best, 0.0 is what its own code uses.
-      size: toy: picture side in pixels.
-      num_views: toy: input views on the orbit.
+      photo_weight: how much its rays count beside those of the best generated view; above 0.
+      pixel_center: rigs: where the source's code puts the first pixel's centre, 0 to 1. 0.5
+        fits SyncDreamer's pictures best, 0.0 is what its own code uses.
+      size: toy: picture side in pixels; at least 8.
+      num_views: toy: input views on the orbit; at least 1.
       severity: toy: 'clean', 'mild', 'medium' or 'severe' damage to the inputs.
-      seed: toy: seed of the damage.
+      seed: toy: seed of the damage; at least 0.
     """
 
     kind: str

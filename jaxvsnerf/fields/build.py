@@ -23,23 +23,24 @@ class FieldSpec:
 
     Attributes:
       num_views: V, branches once there are several.
-      depth: layers of the MLP before the heads. Paper: 8.
-      width: features of each.
-      shared_layers: how many of them all views share. Choice: 5.
-      skip_layer: the layer that reads the encoding again, 0 for none. NeRF: 5.
+      depth: layers of the MLP before the heads. Paper: 8. At least 2.
+      width: features of each, a multiple of num_heads.
+      shared_layers: how many of them all views share, 1 to depth - 1. Choice: 5.
+      skip_layer: the layer that reads the encoding again, up to depth - 1; 0 for none.
+        NeRF: 5.
       encoding: of the position, `frequency` (NeRF) or `hash` (Instant-NGP).
       hash_grid: shape of the encoding `hash`.
       half_extent: half the side of the cube that the encoding `hash` covers.
-      pos_freqs: frequencies of the position, in both encodings.
-      dir_freqs: frequencies of the direction's encoding.
+      pos_freqs: frequencies of the position, in both encodings; at least 1.
+      dir_freqs: frequencies of the direction's encoding; at least 1.
       position_scale: positions are multiplied by it before their frequencies.
       view_dependent: whether colour sees the direction.
-      num_heads: attention heads. Choice: 4.
-      key_size: features of a head's queries and keys. Choice: 16.
+      num_heads: attention heads. Choice: 4. At least 1.
+      key_size: features of a head's queries and keys. Choice: 16. At least 1.
       angle_term: attention sees the angle between ray and view.
       density_activation: `softplus` or `relu`.
       density_scale: density = scale * activation(logit + shift), per cube side.
-      density_shift: see density_scale.
+      density_shift: added to the logit, see density_scale.
       dtype: of matrix products, `float32` or `bfloat16`; parameters are float32.
     """
 

@@ -21,11 +21,11 @@ class HashSpec:
     """Shape of the grid.
 
     Attributes:
-      levels: L resolutions, geometric from base to finest.
-      features: of an entry.
-      log2_size: a level has at most 2^log2_size entries; below that it is dense.
-      base: cells a side of the coarsest level.
-      finest: cells a side of the finest.
+      levels: L resolutions, geometric from base to finest; at least 1.
+      features: of an entry; at least 1.
+      log2_size: a level has at most 2^log2_size entries, 1 to 24; below that it is dense.
+      base: cells a side of the coarsest level; at least 1.
+      finest: cells a side of the finest; base or more.
     """
 
     levels: int = 8

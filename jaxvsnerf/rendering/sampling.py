@@ -40,8 +40,8 @@ class GridLevel:
 
     Attributes:
       num: S.
-      num_probes: lookups per ray that locate the density.
-      exploration: share of the probability spread evenly over the support.
+      num_probes: lookups per ray that locate the density; at least 1.
+      exploration: share of the probability spread evenly over the support, 0 to 1.
       field: the field it queries.
     """
 

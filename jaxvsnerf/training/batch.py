@@ -24,9 +24,9 @@ class StepSpec:
     Attributes:
       levels: where to sample.
       loss: what to minimise.
-      background_share: share of the rays drawn away from the masks.
-      grid_every: steps between two updates of the density grid.
-      grid_cells: cells looked at in one.
+      background_share: share of the rays drawn away from the masks, 0 to 1.
+      grid_every: steps between two updates of the density grid; at least 1.
+      grid_cells: cells looked at in one update; at least 1.
       half_extent: half the side of the sampled cube.
     """
 

@@ -19,9 +19,10 @@ class LossSpec:
     Attributes:
       kind: `mse` (paper: squared colour error) or `charbonnier`, sqrt(|error|^2 + eps),
         which pictures that disagree call for.
-      eps: of Charbonnier, in squared colour units.
-      mask_weight: weight of (opacity - mask)^2; 0 leaves it out.
+      eps: of Charbonnier, in squared colour units; above 0.
+      mask_weight: weight of (opacity - mask)^2; 0 leaves it out. At least 0.
       smooth: weight of the roughness of what is seen, see `with_roughness`; 0 leaves it out.
+        At least 0.
     """
 
     kind: str = "charbonnier"

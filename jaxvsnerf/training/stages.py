@@ -25,21 +25,24 @@ class StageSpec:
 
     Attributes:
       name: of the stage; its PRNG stream and its checkpoints carry it.
-      steps: optimiser steps; 0 leaves the stage out.
+      steps: optimiser steps; 0 leaves the stage out. At least 0.
       mode: `single` (one MLP for all views), `per_view` (each view's rays through its own
         branch) or `fused` (attention over all branches).
-      trainable: groups that change, the others stay bit-identical.
+      trainable: groups that change, some of `encoding`, `shared`, `views`, `attention` (mode
+        fused only) and `heads`; the others stay bit-identical.
       token_mask: `own` hides a ray's own view from the combiner, `none` hides nothing.
       lr_init: learning rate after warm-up.
-      lr_final: learning rate at the last step, exponential in between.
-      warmup: steps of linear warm-up from 0.
-      rays: rays per step over all devices.
+      lr_final: learning rate at the last step, exponential in between; above 0, lr_init at
+        most.
+      warmup: steps of linear warm-up from 0; at least 0.
+      rays: rays per step over all devices; at least 1.
       combined: samples of a ray that the combiner sees, those that carry most weight; the
-        others keep the answer of the average branch. 0 is all. Mode fused only.
-      encoding_lr: the encoding learns this many times faster than the rest.
-      pull: weight in the loss of what branches are away from their mean, see `branch_spread`.
+        others keep the answer of the average branch. 0 is all. Mode fused only; at least 0.
+      encoding_lr: the encoding learns this many times faster than the rest; at least 0.
+      pull: weight in the loss of what branches are away from their mean, see `branch_spread`;
+        at least 0.
       coarse_to_fine: share of the steps in which the encoding's frequencies open one after
-        the other, the coarsest first; 0 has all of them open from the start.
+        the other, the coarsest first; 0 has all of them open from the start. 0 to 1.
     """
 
     name: str

@@ -22,8 +22,9 @@ class LoopSpec:
     """Cadence, in steps of a stage.
 
     Attributes:
-      report_every: steps per dispatch and report.
-      checkpoint_every: steps between two checkpoints; the end of a stage is always one.
+      report_every: steps per dispatch and report; at least 1.
+      checkpoint_every: steps between two checkpoints; the end of a stage is always one. At
+        least 1.
     """
 
     report_every: int

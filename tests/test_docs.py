@@ -5,6 +5,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -32,6 +33,15 @@ def name_page(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+@pytest.fixture
+def quick_compilation():
+    """Compiles in half the time what then runs once."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if page.name != "README.md" and blocks(page, "python")],

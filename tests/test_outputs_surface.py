@@ -11,6 +11,7 @@ from jaxvsnerf.outputs.repair import close_surface
 
 trimesh = pytest.importorskip("trimesh")
 POINTS = mesh_points(49, 0.5)
+CORNER, SPACING = POINTS[0, 0, 0], 1.0 / 48
 RADIUS = np.linalg.norm(POINTS, axis=-1)
 ACROSS = np.hypot(POINTS[..., 0], POINTS[..., 1])
 FROM_ABOVE = np.array([[0.0, 0.0, 2.0]])
@@ -82,7 +83,7 @@ def test_faces_on_one_another_go():
 def test_a_hollow_behind_a_pinhole_is_filled_and_an_empty_outside_is_not():
     pinhole = (ACROSS < 0.03) & (POINTS[..., 2] > 0)
     solid = (RADIUS < 0.4) & (RADIUS > 0.2) & ~pinhole
-    filled = hidden_hollows(solid, 0.5, FROM_BESIDE)
+    filled = hidden_hollows(solid, CORNER, SPACING, FROM_BESIDE)
     assert filled[RADIUS < 0.18].all() and not filled[RADIUS > 0.42].any()
 
 
@@ -95,14 +96,14 @@ def test_a_hollow_behind_a_pinhole_is_filled_and_an_empty_outside_is_not():
     ],
 )
 def test_what_is_open_to_the_eye_stays_open(solid):
-    assert not hidden_hollows(solid, 0.5, FROM_ABOVE).any()
+    assert not hidden_hollows(solid, CORNER, SPACING, FROM_ABOVE).any()
 
 
 def test_a_tube_stays_open_where_cameras_look_through_it():
     tube = (ACROSS < 0.3) & (ACROSS > 0.08) & (np.abs(POINTS[..., 2]) < 0.45)
     inside = (ACROSS < 0.05) & (np.abs(POINTS[..., 2]) < 0.2)
-    assert hidden_hollows(tube, 0.5, FROM_BESIDE)[inside].all()
-    assert not hidden_hollows(tube, 0.5, FROM_ABOVE).any()
+    assert hidden_hollows(tube, CORNER, SPACING, FROM_BESIDE)[inside].all()
+    assert not hidden_hollows(tube, CORNER, SPACING, FROM_ABOVE).any()
 
 
 def test_an_extraction_counts_what_it_removed_and_filled():
@@ -114,6 +115,18 @@ def test_an_extraction_counts_what_it_removed_and_filled():
     assert found.floaters == 2 and len(body.faces) <= 800 and body.is_watertight
     assert body.volume == pytest.approx(4 / 3 * np.pi * 0.3**3, rel=0.06)
     assert found.hollow == pytest.approx(4 / 3 * np.pi * 0.15**3, rel=0.4)
+
+
+def test_empty_space_around_a_body_changes_nothing():
+    def found(resolution):
+        points = mesh_points(resolution, (resolution - 1) / 100)
+        density = 100.0 * ((np.linalg.norm(points - 0.01, axis=-1) < 0.1) & (points[..., 2] < 0.05))
+        half = (resolution - 1) / 100
+        return extract_mesh(density, half_extent=half, viewpoints=FROM_BESIDE).mesh
+
+    tight, wide = found(25), found(45)
+    np.testing.assert_allclose(tight.vertices, wide.vertices, atol=1e-6)
+    np.testing.assert_array_equal(tight.faces, wide.faces)
 
 
 def test_a_head_that_came_off_its_body_is_no_floater():

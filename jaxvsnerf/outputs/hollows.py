@@ -15,7 +15,9 @@ SEEN = 0.2
 _POINTS, _STEPS = 256, 128
 
 
-def hidden_hollows(solid: np.ndarray, half_extent: float, viewpoints: np.ndarray) -> np.ndarray:
+def hidden_hollows(
+    solid: np.ndarray, corner: np.ndarray, spacing: float, viewpoints: np.ndarray
+) -> np.ndarray:
     """The empty lattice points deep inside a body, unless cameras look at them.
 
     Choice: what is inside a body gets no light in training, so a field leaves hollows there,
@@ -25,19 +27,19 @@ def hidden_hollows(solid: np.ndarray, half_extent: float, viewpoints: np.ndarray
     look.
 
     Args:
-      solid: [G, G, G] bool at `mesh_points(G, half_extent)`.
-      half_extent: half the side of the cube.
+      solid: [X, Y, Z] bool on a lattice; outside it nothing is.
+      corner: [3] its first point.
+      spacing: between its points.
       viewpoints: [V, 3] camera centres.
 
     Returns:
-      [G, G, G] bool, none of them solid.
+      [X, Y, Z] bool, none of them solid.
     """
     # Every second point is fine enough for hollows, and eight times as fast.
     coarse = _halved(solid)
-    cell = 2.0 * half_extent / (len(solid) - 1) * 2.0
     hollow = ~coarse & (_directions_blocked(coarse) >= BLOCKED)
     parts, count = label(hollow)
-    eyes = (np.asarray(viewpoints) + half_extent) / cell - 0.25
+    eyes = (np.asarray(viewpoints) - corner) / (2.0 * spacing) - 0.25
     points = np.argwhere(hollow)
     part_of = parts[hollow]
     for part in range(1, count + 1):
@@ -45,20 +47,19 @@ def hidden_hollows(solid: np.ndarray, half_extent: float, viewpoints: np.ndarray
             hollow[parts == part] = False
     # Blocks beside them that are solid in part.
     hollow |= binary_dilation(hollow, np.ones((3, 3, 3))) & coarse
-    side = len(solid)
     fine = hollow.repeat(2, 0).repeat(2, 1).repeat(2, 2)
-    return fine[:side, :side, :side] & ~solid
+    return fine[tuple(slice(side) for side in solid.shape)] & ~solid
 
 
 def _halved(solid: np.ndarray) -> np.ndarray:
-    """[ceil(G / 2)] * 3: whether any of the eight points of a block is solid."""
-    even = np.pad(solid, (0, len(solid) % 2))
-    half = len(even) // 2
-    return even.reshape(half, 2, half, 2, half, 2).any((1, 3, 5))
+    """Half as many points a side, rounded up: whether any of the eight of a block is solid."""
+    even = np.pad(solid, [(0, side % 2) for side in solid.shape])
+    x, y, z = (side // 2 for side in even.shape)
+    return even.reshape(x, 2, y, 2, z, 2).any((1, 3, 5))
 
 
 def _directions_blocked(solid: np.ndarray) -> np.ndarray:
-    """[G, G, G] in how many of 26 directions a ray from a point meets something solid."""
+    """[X, Y, Z] in how many of 26 directions a ray from a point meets something solid."""
     blocked = np.zeros(solid.shape, np.int8)
     for direction in itertools.product((-1, 0, 1), repeat=3):
         if any(direction):
@@ -88,13 +89,13 @@ def _seen_share(points: np.ndarray, solid: np.ndarray, eyes: np.ndarray) -> floa
     """The share of points that at least one eye sees past what is solid, in lattice units."""
     chosen = points[np.linspace(0, len(points) - 1, min(len(points), _POINTS)).astype(int)]
     # A ray leaves the lattice within its diagonal.
-    steps = np.linspace(0.0, np.sqrt(3.0) * len(solid), _STEPS)
+    steps = np.linspace(0.0, np.linalg.norm(solid.shape), _STEPS)
     seen = np.zeros(len(chosen), bool)
     for eye in eyes:
         towards = eye - chosen
         towards = towards / np.linalg.norm(towards, axis=-1, keepdims=True)
         cells = np.rint(chosen[:, None] + steps[:, None] * towards[:, None]).astype(int)
-        inside = ((cells >= 0) & (cells < len(solid))).all(-1)
+        inside = ((cells >= 0) & (cells < solid.shape)).all(-1)
         cells = np.where(inside[..., None], cells, 0)
         seen |= ~(solid[tuple(np.moveaxis(cells, -1, 0))] & inside).any(1)
     return float(seen.mean())

@@ -16,6 +16,8 @@ from jaxvsnerf.outputs.level import auto_level
 
 # Standard deviation of the smoothing, in cells: a wall one cell thick just survives it.
 SMOOTH_CELLS = 0.75
+# Empty points around what is dense, as far as that smoothing reaches.
+_ROOM = 4
 
 
 class Mesh(NamedTuple):
@@ -91,12 +93,13 @@ def extract_mesh(
     density = _checked(density, occupied)
     spacing = lattice_spacing(len(density), half_extent)
     level = _checked_level(density, level)
+    density, corner = _filled_block(density)
+    corner = corner * spacing - half_extent
     hollow = np.zeros(density.shape, bool)
     if viewpoints is not None:
-        hollow = hidden_hollows(density > level, half_extent, viewpoints)
+        hollow = hidden_hollows(density > level, corner, spacing, viewpoints)
     vertices, faces = _march(np.where(hollow, density.max(), density), level)
-    # One point of padding: index 1 is the lattice's first point.
-    vertices = ((vertices - 1.0) * spacing - half_extent).astype(np.float32)
+    vertices = (vertices * spacing + corner).astype(np.float32)
     vertices, faces, floaters = solid_parts(vertices, faces)
     holes = 0
     if max_faces is not None:
@@ -138,8 +141,20 @@ def _checked_level(density: np.ndarray, level: float | str) -> float:
     return float(level)
 
 
+def _filled_block(density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The block of a lattice that holds all that is not 0, and the indices [3] of its first point.
+
+    These are even, so that a lattice of every second point is the same in a block.
+    """
+    ends = []
+    for axis in range(3):
+        filled = np.flatnonzero(density.any(tuple({0, 1, 2} - {axis})))
+        ends.append((filled[0] // 2 * 2, filled[-1] + 1))
+    return density[tuple(slice(*end) for end in ends)], np.array([first for first, _ in ends])
+
+
 def _march(density: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices in index units of the padded lattice, and faces.
+    """Vertices in index units of the lattice, and faces.
 
     Choice: drawn in the opacity 1 - 2^(-density / level), where the level is one half,
     and not in the density itself: a body far denser than the level would otherwise reach
@@ -148,14 +163,14 @@ def _march(density: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     """
     measure = require("skimage.measure")
     opacity = -np.expm1(-np.float32(np.log(2.0) / level) * np.maximum(density, 0.0))
-    opacity = gaussian_filter(np.pad(opacity, 1), SMOOTH_CELLS)
+    opacity = gaussian_filter(np.pad(opacity, _ROOM), SMOOTH_CELLS)
     if opacity.max() <= 0.5:
         raise ValueError(
             f"no surface at level {level:.4g}: what is denser is thinner than a lattice cell; "
             "take a lower level or a finer lattice"
         )
     vertices, faces, _, _ = measure.marching_cubes(opacity, 0.5)
-    return vertices, faces
+    return vertices - _ROOM, faces
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -107,13 +107,13 @@ def test_a_tube_stays_open_where_cameras_look_through_it():
 
 
 def test_an_extraction_counts_what_it_removed_and_filled():
-    shell = 100.0 * ((RADIUS < 0.3) & (RADIUS > 0.15) & ~((ACROSS < 0.03) & (POINTS[..., 2] > 0)))
-    for corner in (-0.45, 0.45):
-        shell += 100.0 * (np.linalg.norm(POINTS - corner, axis=-1) < 0.06)
+    shell = 100.0 * ((RADIUS < 0.36) & (RADIUS > 0.15) & ~((ACROSS < 0.03) & (POINTS[..., 2] > 0)))
+    for corner in (-21 * SPACING, 21 * SPACING):
+        shell += 100.0 * (np.linalg.norm(POINTS - corner, axis=-1) < 0.03)
     found = extract_mesh(shell, half_extent=0.5, max_faces=800, viewpoints=FROM_BESIDE)
     body = trimesh.Trimesh(found.mesh.vertices, found.mesh.faces, process=False)
     assert found.floaters == 2 and len(body.faces) <= 800 and body.is_watertight
-    assert body.volume == pytest.approx(4 / 3 * np.pi * 0.3**3, rel=0.06)
+    assert body.volume == pytest.approx(4 / 3 * np.pi * 0.36**3, rel=0.06)
     assert found.hollow == pytest.approx(4 / 3 * np.pi * 0.15**3, rel=0.4)
 
 

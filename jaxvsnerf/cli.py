@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import os
 import shutil
 import sys
@@ -121,7 +123,20 @@ def _parse(argv: Sequence[str]) -> list[str]:
     try:
         return flags.FLAGS(list(argv))
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        # A KeyError's text is the repr of its message.
-        text = str(error.args[0] if isinstance(error, KeyError) else error)
+        text = (
+            _unknown_setting(error) if isinstance(error, (AttributeError, KeyError)) else str(error)
+        )
         print(f"error: {' '.join(text.split())}", file=sys.stderr)
         sys.exit(2)
+
+
+def _unknown_setting(error: AttributeError | KeyError) -> str:
+    """What is wrong with the name of a setting.
+
+    ml_collections' words are a repr of it, or of that and a guess, or a repr of these.
+    """
+    name, *guess = str(error.args[0]).splitlines()
+    with contextlib.suppress(SyntaxError, ValueError):
+        while isinstance(text := ast.literal_eval("\n".join([name, *guess])), str):
+            name, *guess = text.splitlines()
+    return ". ".join([f"there is no setting {name}", *guess])

@@ -85,7 +85,10 @@ def bad_inputs(folder: Path):
             [*strip_overrides(good)[:2], "--config.data.views=(0,16)"],
             "16",
         ),
-        "unknown override": (["--config.stage1.setps=3"], "setps"),
+        "unknown override": (
+            ["--config.stage1.setps=3"],
+            """there is no setting 'setps'. Did you mean "steps" instead of "setps"?""",
+        ),
         "mistyped override": (["--config.stage1.steps=many"], "many"),
         "unknown argument": (["stray"], "stray"),
     }

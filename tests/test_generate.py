@@ -226,6 +226,6 @@ def test_as_many_views_run_at_a_time_as_the_device_has_memory_for():
 
     assert fitting(None, "float32") == 4
     assert fitting(80, "float32") == fitting(80, "bfloat16") == 16
-    counts = [fitting(gigabytes, "bfloat16") for gigabytes in (0.5, 2, 4, 8, 16, 30)]
+    counts = [fitting(gigabytes, "bfloat16") for gigabytes in (0.25, 0.5, 1, 2, 4, 30)]
     assert counts == sorted(counts) and counts[0] == 1 and counts[-1] == 16
     assert fitting(10, "float32") <= fitting(10, "bfloat16")

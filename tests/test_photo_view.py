@@ -9,7 +9,7 @@ from configs import smoke
 from jaxvsnerf import assemble
 from jaxvsnerf.config import default_config
 from jaxvsnerf.data import photo_view
-from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.data.load import add_photo, load_dataset
 from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.data.toy import render_toy
 from jaxvsnerf.geometry.cameras import identity_similarity, orbit_cameras, project
@@ -103,6 +103,17 @@ def test_a_wrong_elevation_is_told_the_right_one_and_another_object_is_refused(
     Image.fromarray(other).save(tmp_path / "rod.png")
     with pytest.raises(ValueError, match="does not fit to the views.*overlaps"):
         photo_view.load_photo(tmp_path / "rod.png", views, 30.0, 1.0, 0.04)
+
+
+def test_a_view_that_is_left_out_says_nothing_of_the_camera(views, photo_file):
+    whole = photo_view.load_photo(photo_file, views, 30.0, 1.0, 0.04)
+    images, masks = np.array(views.images), np.array(views.masks)
+    images[3], masks[3] = np.roll(images[3], 20, 0), np.roll(masks[3], 20, 0)
+    weights = np.ones(len(masks), np.float32)
+    weights[3] = 0.0
+    moved = views.replace(images=images, masks=masks, weights=weights)
+    photo = photo_view.load_photo(photo_file, moved, 30.0, 1.0, 0.04)
+    assert photo.overlap > whole.overlap - 0.05
 
 
 def test_photos_and_views_that_cannot_be_used_say_why(views, photo_file, tmp_path):
@@ -268,6 +279,7 @@ def test_a_bad_photo_is_refused_before_anything_is_written(views, photo_file, tm
         train_run(config, str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
     with pytest.raises(FileNotFoundError):
-        load_dataset(DataSpec(**data, photo=str(tmp_path / "absent.png")))
-    photo = load_dataset(DataSpec(**data, photo=str(photo_file), photo_weight=2.0)).photo
+        assemble.load_pictures(assemble.with_data(config, {"photo": str(tmp_path / "absent.png")}))
+    spec = DataSpec(**data, photo=str(photo_file), photo_weight=2.0)
+    photo = add_photo(load_dataset(spec), spec).photo
     assert photo.weight == 2.0 and photo.overlap > 0.9

@@ -181,7 +181,7 @@ def mixed():
     mask[0, 6:9, 8:12] = 1
     images = rng.random((1, 15, 20, 3), np.float32)
     photo = views.replace(images=images, masks=mask, cameras=camera, names=("photo",))
-    return views, Photo(photo, 3.0, 1.0, 30.0, 1.0)
+    return views, Photo(photo, 3.0, 0.8, 30.0, 0.9)
 
 
 def test_a_table_of_two_sizes_holds_every_pixel_of_both(mixed):
@@ -254,7 +254,9 @@ def test_a_field_has_a_branch_for_the_photo_and_shows_it(mixed, tmp_path):
     with Image.open(tmp_path / "renders" / "photo.png") as picture:
         assert picture.size == (4 * 20 + 3 * 4, 15)
     report_run(tmp_path, dataset, {"stage1": field}, {"stage1": shown.inputs}, shown, {})
-    assert "The photo was one more view" in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "The photo was one more view" in page
+    assert "An elevation of 30 degrees would fit better: 0.90" in page
 
 
 def test_a_bad_photo_is_refused_before_anything_is_written(views, photo_file, tmp_path):

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxvsnerf.data.load import DataSpec, find_path, load_dataset
+from jaxvsnerf.data.load import DataSpec, add_photo, find_path, load_dataset
 from jaxvsnerf.data.photo_view import all_cameras
 from jaxvsnerf.data.preprocess.prepare import Record, prepare_views
 from jaxvsnerf.data.preprocess.spec import PreprocessSpec
@@ -83,12 +83,13 @@ def load_pictures(config: ConfigDict) -> tuple[Dataset, Record]:
     """The pictures of a run, its inputs as they are trained on, and what was done to these.
 
     Raises:
-      FileNotFoundError, ValueError: see `load_dataset`; ValueError: see PreprocessSpec.
+      FileNotFoundError, ValueError: see `load_dataset` and `add_photo`; ValueError: see
+        PreprocessSpec.
     """
-    spec = PreprocessSpec(**config.preprocess)
-    dataset = load_dataset(data_spec(config))
+    spec, source = PreprocessSpec(**config.preprocess), data_spec(config)
+    dataset = load_dataset(source)
     inputs, record = prepare_views(dataset.inputs, spec)
-    return dataset.replace(inputs=inputs), record
+    return add_photo(dataset.replace(inputs=inputs), source), record
 
 
 def stage_specs(config: ConfigDict, num_views: int) -> tuple[StageSpec, ...]:

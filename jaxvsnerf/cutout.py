@@ -36,6 +36,8 @@ def main() -> None:
         if path.exists():
             raise ValueError(f"--out: {path} exists already")
         photo = read_picture(find_path(arguments[1]), upright=True)
+        if photo.alpha is not None and (photo.alpha < 1).any():
+            raise ValueError(f"{arguments[1]} has a transparent background already")
         pixels = cut_out(photo.rgb, load_remover(model.value), arguments[1])
         write_png(path, pixels / np.float32(255.0))
         height, width = pixels.shape[:2]

@@ -185,10 +185,15 @@ def _photo(dataset: Dataset, shown: Shown) -> list[Comparison]:
         Column("rendering", list(final.rgb)),
         Column("depth", [depth]),
     ]
+    fit = dataset.photo
     note = (
         "The photo was one more view. Its outline overlaps with what the generated views show "
-        f"from there by {dataset.photo.overlap:.2f} (intersection over union)."
+        f"from there by {fit.overlap:.2f} (intersection over union)."
     )
+    if fit.best_overlap > fit.overlap:
+        note += (
+            f" An elevation of {fit.best_deg:g} degrees would fit better: {fit.best_overlap:.2f}."
+        )
     return [Comparison("The photo", photo.names, columns, note)]
 
 

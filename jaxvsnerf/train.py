@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import to_plain
 from jaxvsnerf.data.photo_view import all_cameras
-from jaxvsnerf.data.preprocess.prepare import Record, save_record
+from jaxvsnerf.data.preprocess.prepare import Record, record_facts, save_record
 from jaxvsnerf.extras import check_extras
 from jaxvsnerf.finish import finish_run
 from jaxvsnerf.outputs.events import EventFiles
@@ -151,7 +151,7 @@ def train_run(
                 save_scene(folder, dataset)
                 save_record(folder, record)
                 say = held.enter_context(logged(folder, say))
-                _describe(dataset, trainer, say)
+                _describe(dataset, record, trainer, say)
         events = None
         if config.loop.tensorboard:
             steps = {stage.name: stage.steps for stage in trainer.stages}
@@ -210,7 +210,7 @@ def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
     return json.dumps([__version__, settings, shape], sort_keys=True)
 
 
-def _describe(dataset: Dataset, trainer: Trainer, say: Callable[..., None]) -> None:
+def _describe(dataset: Dataset, record: Record, trainer: Trainer, say: Callable[..., None]) -> None:
     height, width = dataset.inputs.images.shape[1:3]
     truth = f", {len(dataset.truth.images)} truth views" if dataset.truth is not None else ""
     processes = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
@@ -219,6 +219,9 @@ def _describe(dataset: Dataset, trainer: Trainer, say: Callable[..., None]) -> N
         f"{len(trainer.devices)} {trainer.devices[0].platform} device(s){processes}, "
         f"{trainer.field.spec.dtype} products"
     )
+    if record:
+        facts = record_facts(record, dataset.inputs.names)
+        say("; ".join(f"{name}: {text}" for name, text in facts.items()))
     if photo := dataset.photo:
         size = f"{photo.view.cameras.width}x{photo.view.cameras.height}"
         say(f"the photo, {size}, is one more view: outlines overlap by {photo.overlap:.2f}")

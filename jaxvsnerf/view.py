@@ -30,7 +30,8 @@ def input_pictures(run: LiveRun) -> tuple[np.ndarray | None, tuple[str, ...]]:
         views = load_dataset(assemble.data_spec(run.config)).inputs
     except FileNotFoundError as error:
         cli.say(f"the input pictures are not shown: {error}")
-        return None, tuple(str(view) for view in range(len(run.cameras.w2c)))
+        count = len(run.cameras.w2c) - bool(run.config.data.photo)  # the photo's is the last
+        return None, tuple(str(view) for view in range(count))
     return views.images, views.names
 
 

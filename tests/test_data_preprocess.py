@@ -132,6 +132,13 @@ def test_noise_is_removed_and_the_background_stays(views):
     assert error < 0.7 * before
 
 
+def test_flat_colours_beside_texture_have_no_noise():
+    image = np.full((64, 64, 3), 0.9)
+    image[:, :16] = np.random.default_rng(0).random((64, 16, 3))
+    with np.errstate(invalid="raise"):
+        assert noise_level(image, np.ones((64, 64))) == 0.0
+
+
 def test_an_object_too_small_to_measure_has_no_noise():
     assert noise_level(np.random.default_rng(0).random((16, 16, 3)), np.zeros((16, 16))) == 0.0
 

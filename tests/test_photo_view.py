@@ -9,7 +9,7 @@ from configs import smoke
 from jaxvsnerf import assemble
 from jaxvsnerf.config import default_config
 from jaxvsnerf.data import photo_view
-from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.data.load import add_photo, load_dataset
 from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.data.toy import render_toy
 from jaxvsnerf.geometry.cameras import identity_similarity, orbit_cameras, project
@@ -105,6 +105,17 @@ def test_a_wrong_elevation_is_told_the_right_one_and_another_object_is_refused(
         photo_view.load_photo(tmp_path / "rod.png", views, 30.0, 1.0, 0.04)
 
 
+def test_a_view_that_is_left_out_says_nothing_of_the_camera(views, photo_file):
+    whole = photo_view.load_photo(photo_file, views, 30.0, 1.0, 0.04)
+    images, masks = np.array(views.images), np.array(views.masks)
+    images[3], masks[3] = np.roll(images[3], 20, 0), np.roll(masks[3], 20, 0)
+    weights = np.ones(len(masks), np.float32)
+    weights[3] = 0.0
+    moved = views.replace(images=images, masks=masks, weights=weights)
+    photo = photo_view.load_photo(photo_file, moved, 30.0, 1.0, 0.04)
+    assert photo.overlap > whole.overlap - 0.05
+
+
 def test_photos_and_views_that_cannot_be_used_say_why(views, photo_file, tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
@@ -170,7 +181,7 @@ def mixed():
     mask[0, 6:9, 8:12] = 1
     images = rng.random((1, 15, 20, 3), np.float32)
     photo = views.replace(images=images, masks=mask, cameras=camera, names=("photo",))
-    return views, Photo(photo, 3.0, 1.0, 30.0, 1.0)
+    return views, Photo(photo, 3.0, 0.8, 30.0, 0.9)
 
 
 def test_a_table_of_two_sizes_holds_every_pixel_of_both(mixed):
@@ -243,7 +254,9 @@ def test_a_field_has_a_branch_for_the_photo_and_shows_it(mixed, tmp_path):
     with Image.open(tmp_path / "renders" / "photo.png") as picture:
         assert picture.size == (4 * 20 + 3 * 4, 15)
     report_run(tmp_path, dataset, {"stage1": field}, {"stage1": shown.inputs}, shown, {})
-    assert "The photo was one more view" in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "The photo was one more view" in page
+    assert "An elevation of 30 degrees would fit better: 0.90" in page
 
 
 def test_a_bad_photo_is_refused_before_anything_is_written(views, photo_file, tmp_path):
@@ -268,6 +281,7 @@ def test_a_bad_photo_is_refused_before_anything_is_written(views, photo_file, tm
         train_run(config, str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
     with pytest.raises(FileNotFoundError):
-        load_dataset(DataSpec(**data, photo=str(tmp_path / "absent.png")))
-    photo = load_dataset(DataSpec(**data, photo=str(photo_file), photo_weight=2.0)).photo
+        assemble.load_pictures(assemble.with_data(config, {"photo": str(tmp_path / "absent.png")}))
+    spec = DataSpec(**data, photo=str(photo_file), photo_weight=2.0)
+    photo = add_photo(load_dataset(spec), spec).photo
     assert photo.weight == 2.0 and photo.overlap > 0.9

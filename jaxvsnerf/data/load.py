@@ -42,17 +42,7 @@ def load_dataset(spec: DataSpec) -> Dataset:
       FileNotFoundError: a file or folder is missing, naming where it was looked for.
       ValueError: anything else that is not as expected, naming what came.
     """
-    dataset = _with_input_view(spec, _load(spec, background_color(spec.background)))
-    if not spec.photo:
-        return dataset
-    path, views = find_path(spec.photo), dataset.inputs
-    elevation_deg, threshold = spec.input_elevation_deg, spec.mask_threshold
-    photo = load_photo(path, views, elevation_deg, spec.photo_weight, threshold)
-    return dataset.replace(photo=photo)
-
-
-def _with_input_view(spec: DataSpec, dataset: Dataset) -> Dataset:
-    """The data set, its input view the one that was named."""
+    dataset = _load(spec, background_color(spec.background))
     if spec.input_view < 0:
         return dataset
     views = dataset.inputs
@@ -65,6 +55,23 @@ def _with_input_view(spec: DataSpec, dataset: Dataset) -> Dataset:
     return dataset.replace(
         inputs=views.replace(input_axis=np.asarray(optical_axes(views.cameras))[index])
     )
+
+
+def add_photo(dataset: Dataset, spec: DataSpec) -> Dataset:
+    """The data set with the photo as one more view, where the source names one.
+
+    Args:
+      dataset: of that source; views of weight 0 say nothing of the photo's camera.
+      spec: the source.
+
+    Raises:
+      FileNotFoundError, ValueError: see `load_photo`.
+    """
+    if not spec.photo:
+        return dataset
+    path, elevation_deg = find_path(spec.photo), spec.input_elevation_deg
+    photo = load_photo(path, dataset.inputs, elevation_deg, spec.photo_weight, spec.mask_threshold)
+    return dataset.replace(photo=photo)
 
 
 def _load(spec: DataSpec, background: np.ndarray | None) -> Dataset:

@@ -179,12 +179,14 @@ def shrink_view(view: ViewSet, side: int) -> ViewSet:
 
 
 def soft_hull(views: ViewSet) -> Array:
-    """[G, G, G] the least of all masks at the cells' centres; 0.5 is the hull's surface."""
+    """[G, G, G] the least mask of all views that count, at cells' centres; 0.5 is the surface."""
     cameras = views.cameras
     distance = np.linalg.norm(camera_centers(cameras)[0])
     k = np.asarray(cameras.intrinsics)[0]
     cell_px = 2.0 * HALF_EXTENT / HULL_CELLS * k[0, 0] / (distance if k[2, 2] else 1.0)
     masks = gaussian_filter(np.asarray(views.masks), (0.0, BLUR * cell_px, BLUR * cell_px))
+    if views.weights is not None:
+        masks = np.where(views.weights[:, None, None] > 0, masks, np.float32(1.0))
     return _least_mask(grid_centers(HULL_CELLS, HALF_EXTENT), cameras, masks)
 
 

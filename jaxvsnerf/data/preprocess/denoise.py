@@ -51,7 +51,8 @@ def _roughness(image: np.ndarray, mask: np.ndarray, window: int, margin: int) ->
         return 0.0
     response = convolve(image.astype(np.float64), MASK[..., None], mode="nearest")
     power = uniform_filter(response**2, (window, window, 0)).mean(-1)
-    return float(np.sqrt(np.quantile(power[whole], SMOOTHEST)))
+    # Running sums leave flat colours slightly below 0.
+    return float(np.sqrt(max(np.quantile(power[whole], SMOOTHEST), 0.0)))
 
 
 def remove_noise(image: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:

@@ -66,10 +66,13 @@ def create_run(
             f"{plan.info.model}"
         )
     folder = open_workdir(workdir)
+    cut = folder / "photo.png" if request.cutout or photo_view else None
+    if cut and cut.exists() and cut.samefile(find_path(request.image)):
+        raise ValueError(f"--image: {cut} is where the photo is kept; give it another name")
     with locked(folder), logged(folder, say) as noted:
         strip = keep_strip(folder, plan, score, noted)
-        if request.cutout or photo_view:
-            write_png(folder / "photo.png", plan.cut / np.float32(255.0))
+        if cut:
+            write_png(cut, plan.cut / np.float32(255.0))
     generated = time.perf_counter() - began
     data = {"kind": "strip", "path": str(strip), "rig": "syncdreamer"}
     if photo_view:

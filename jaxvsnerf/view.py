@@ -46,7 +46,8 @@ def view_run(folder: Path, host: str, port: int, height: int) -> None:
     server = start_server(host, port)
     try:
         viewer = Viewer(run, server, pictures, names, height)
-        cli.say(f"{folder}: http://{host}:{server.get_port()} (Ctrl-C ends)")
+        name = f"[{host}]" if ":" in host else host
+        cli.say(f"{folder}: http://{name}:{server.get_port()} (Ctrl-C ends)")
         viewer.serve()
     finally:
         server.stop()

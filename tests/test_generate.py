@@ -118,6 +118,9 @@ def test_the_photo_itself_can_be_one_more_view(request_, tmp_path, monkeypatch):
     kept = np.asarray(Image.open(tmp_path / "with" / "photo.png"))
     np.testing.assert_array_equal(kept, plan_request(request_).cut)
     assert taken[1].data.photo == "" and not (tmp_path / "without" / "photo.png").exists()
+    own = replace(request_, image=str(tmp_path / "with" / "photo.png"))
+    with pytest.raises(ValueError, match="is where the photo is kept"):
+        create.create_run(default_config(), str(tmp_path / "with"), own, photo_view=True)
 
 
 def test_zero123_makes_single_views_from_another_camera(photo, other_weights, tmp_path, cache):

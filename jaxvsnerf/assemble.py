@@ -80,7 +80,7 @@ def data_spec(config: ConfigDict) -> DataSpec:
 
 
 def load_pictures(config: ConfigDict) -> tuple[Dataset, Record]:
-    """The pictures of a run, its inputs as they are trained on, and what was done to these.
+    """The pictures of a run, its inputs prepared, and what was done to these.
 
     Raises:
       FileNotFoundError, ValueError: see `load_dataset` and `add_photo`; ValueError: see
@@ -88,8 +88,8 @@ def load_pictures(config: ConfigDict) -> tuple[Dataset, Record]:
     """
     spec, source = PreprocessSpec(**config.preprocess), data_spec(config)
     dataset = load_dataset(source)
-    inputs, record = prepare_views(dataset.inputs, spec)
-    return add_photo(dataset.replace(inputs=inputs), source), record
+    prepared, record = prepare_views(dataset.inputs, spec)
+    return add_photo(dataset.replace(prepared=prepared), source), record
 
 
 def stage_specs(config: ConfigDict, num_views: int) -> tuple[StageSpec, ...]:

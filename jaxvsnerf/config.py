@@ -24,11 +24,11 @@ def default_config() -> ConfigDict:
     config = ConfigDict(
         dict(
             seed=0,
-            data=_data_config(),
-            preprocess=_preprocess_config(),
-            field=_field_config(),
-            sampling=_sampling_config(),
-            loss=_loss_config(),
+            data=data_config(),
+            preprocess=preprocess_config(),
+            field=field_config(),
+            sampling=sampling_config(),
+            loss=loss_config(),
             stage1=stage_config(
                 steps=500,
                 mode="single",
@@ -57,10 +57,10 @@ def default_config() -> ConfigDict:
                 warmup=20,
                 combined=8,
             ),
-            loop=_loop_config(),
-            render=_render_config(),
-            metrics=_metrics_config(),
-            mesh=_mesh_config(),
+            loop=loop_config(),
+            render=render_config(),
+            metrics=metrics_config(),
+            mesh=mesh_config(),
         )
     )
     return config.lock()
@@ -71,7 +71,7 @@ def get_config() -> ConfigDict:
     return default_config()
 
 
-def _data_config() -> dict[str, Any]:
+def data_config() -> dict[str, Any]:
     """Where the pictures come from, see DataSpec.
 
     Attributes:
@@ -107,12 +107,12 @@ def _data_config() -> dict[str, Any]:
     )
 
 
-def _preprocess_config() -> dict[str, Any]:
+def preprocess_config() -> dict[str, Any]:
     """What is done to the input views, each only where it is needed, see PreprocessSpec."""
     return dict(denoise=True, harmonize=False, outliers=True)
 
 
-def _field_config() -> dict[str, Any]:
+def field_config() -> dict[str, Any]:
     """The field, see FieldSpec.
 
     Attributes:
@@ -139,7 +139,7 @@ def _field_config() -> dict[str, Any]:
     )
 
 
-def _sampling_config() -> dict[str, Any]:
+def sampling_config() -> dict[str, Any]:
     """Where rays are drawn and sampled, see GridLevel and StepSpec.
 
     Attributes:
@@ -175,7 +175,7 @@ def _sampling_config() -> dict[str, Any]:
     )
 
 
-def _loss_config() -> dict[str, Any]:
+def loss_config() -> dict[str, Any]:
     """What is minimised, see LossSpec.
 
     Attributes:
@@ -188,7 +188,7 @@ def _loss_config() -> dict[str, Any]:
     return dict(kind="auto", eps=1e-3, mask_weight=1.0, smooth=-1.0, trust=1.5)
 
 
-def _loop_config() -> dict[str, Any]:
+def loop_config() -> dict[str, Any]:
     """Cadence and logs, see LoopSpec.
 
     Attributes:
@@ -197,7 +197,7 @@ def _loop_config() -> dict[str, Any]:
     return dict(report_every=50, checkpoint_every=500, tensorboard=False)
 
 
-def _render_config() -> dict[str, Any]:
+def render_config() -> dict[str, Any]:
     """Pictures of the finished field.
 
     Attributes:
@@ -217,7 +217,7 @@ def _render_config() -> dict[str, Any]:
     )
 
 
-def _metrics_config() -> dict[str, Any]:
+def metrics_config() -> dict[str, Any]:
     """Scores against truth pictures.
 
     Attributes:
@@ -227,7 +227,7 @@ def _metrics_config() -> dict[str, Any]:
     return dict(lpips="")
 
 
-def _mesh_config() -> dict[str, Any]:
+def mesh_config() -> dict[str, Any]:
     """The mesh, see docs/assets.md.
 
     Attributes:
@@ -275,8 +275,14 @@ def from_plain(values: dict[str, Any]) -> ConfigDict:
       ValueError: a field that does not exist, or one that is missing.
     """
     config = default_config()
-    if changes := diff_plain(_keys(to_plain(config)), _keys(values)):
-        raise ValueError("config.json does not fit this version of jaxvsnerf:\n" + changes)
+    ours, theirs = (_names(plain) for plain in (to_plain(config), values))
+    if ours != theirs:
+        lines = [f"  it lacks {name}" for name in sorted(ours - theirs)]
+        lines += [f"  {name} is unknown" for name in sorted(theirs - ours)]
+        raise ValueError(
+            "config.json was written by another version of jaxvsnerf, which opens this run:\n"
+            + "\n".join(lines)
+        )
 
     def tuples(value: Any) -> Any:
         if isinstance(value, dict):
@@ -315,6 +321,10 @@ def diff_plain(old: Any, new: Any, name: str = "") -> str:
     return "" if old == new else f"  {name}: {json.dumps(old)} -> {json.dumps(new)}"
 
 
-def _keys(values: Any) -> Any:
-    """The nested names alone."""
-    return {k: _keys(v) for k, v in values.items()} if isinstance(values, dict) else None
+def _names(values: dict[str, Any], section: str = "") -> set[str]:
+    """The full names of all values."""
+    names = set()
+    for key, value in values.items():
+        inner = isinstance(value, dict)
+        names |= _names(value, f"{section}{key}.") if inner else {section + key}
+    return names

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from jaxvsnerf import cli
 from jaxvsnerf.evaluate import evaluate_run
 from jaxvsnerf.export import export_run, score_surface
 from jaxvsnerf.metrics.scores import METRICS
@@ -18,7 +19,7 @@ from jaxvsnerf.rendering.program import on_this_device
 from jaxvsnerf.report import report_run
 from jaxvsnerf.saved import load_stages
 from jaxvsnerf.types import Dataset
-from jaxvsnerf.usage import timed
+from jaxvsnerf.usage import FOLLOWING, timed
 
 EVENT_PICTURES = 3  # input views that TensorBoard shows
 
@@ -65,13 +66,13 @@ def finish_run(
             render_run(folder, dataset, field, shown)
         if events:
             _record(events, folder, dataset, shown)
-    try:
-        exported.result()
-    finally:  # a field without a surface still has a page
-        order = ("evaluate", "render", "export")
-        seconds.update({phase: finishing[phase] for phase in order})
-        with timed(seconds, "report"):
-            report_run(folder, dataset, stages, pictures, shown, finishing)
+    seconds.update({phase: finishing[phase] for phase in FOLLOWING})
+    failure = exported.exception()
+    with timed(seconds, "report"):  # a field without a surface still has a page
+        no_mesh = cli.error_text(failure) if failure else ""
+        report_run(folder, dataset, stages, pictures, shown, finishing, no_mesh)
+    if failure:
+        raise failure
 
 
 def _record(events: EventFiles, folder: Path, dataset: Dataset, shown: Shown) -> None:

@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import load_config, to_plain
+from jaxvsnerf.data.load import trained_views
 from jaxvsnerf.data.preprocess.prepare import load_record, record_facts
 from jaxvsnerf.extras import check_extras
 from jaxvsnerf.geometry.cameras import match_cameras
 from jaxvsnerf.outputs.charts import Chart, Series
 from jaxvsnerf.outputs.images import depth_picture, depth_range, difference_picture
 from jaxvsnerf.outputs.preparation import preparation_section
-from jaxvsnerf.outputs.report import Column, Comparison, Report, write_report
+from jaxvsnerf.outputs.report import Column, Comparison, Report, Section, write_report
 from jaxvsnerf.render import Shown, look, shown_photo
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.saved import load_stages
 from jaxvsnerf.trained import TrainedField
 from jaxvsnerf.types import Dataset, ViewSet
-from jaxvsnerf.usage import Usage, load_usage, usage_facts
+from jaxvsnerf.usage import FOLLOWING, Usage, load_usage, usage_facts
 from jaxvsnerf.workdir import MetricsLog, locked, open_run
 
 FILES = {
@@ -51,6 +53,7 @@ def report_run(
     pictures: dict[str, Picture],
     shown: Shown,
     timing: Mapping[str, float],
+    no_mesh: str = "",
 ) -> None:
     """Writes report.html.
 
@@ -62,6 +65,7 @@ def report_run(
         input views here.
       shown: what the final field shows.
       timing: phase -> seconds of what is not in metrics.jsonl.
+      no_mesh: why there is no mesh, where its export failed.
     """
     config, record = load_config(folder / "config.json"), load_record(folder)
     scored = dataset.truth is not None
@@ -96,11 +100,15 @@ def report_run(
         settings=to_plain(config),
         timing={**_stage_seconds(log), **timing},
         video=video if video.is_file() else None,
-        model=mesh if mesh.is_file() else None,
-        sections=preparation_section(record, dataset.inputs.names),
+        model=mesh if mesh.is_file() and not no_mesh else None,
+        sections=[*_failure(no_mesh), *preparation_section(record, dataset.inputs.names)],
         files={name: text for name, text in FILES.items() if (folder / name).is_file()},
     )
     write_report(folder / "report.html", report)
+
+
+def _failure(no_mesh: str) -> list[Section]:
+    return [Section("No mesh", f"<p>{escape(no_mesh)}</p>")] if no_mesh else []
 
 
 def _stage_seconds(log: list[dict]) -> dict[str, float]:
@@ -141,6 +149,10 @@ def _columns(
     where = match_cameras(shown.cameras, dataset.inputs.cameras)
     inputs = [None if index is None else dataset.inputs.images[index] for index in where]
     columns = [Column("input", inputs)] if set(where) != {None} else []
+    changed = trained_views(dataset).images
+    if columns and changed is not dataset.inputs.images:
+        trained = [None if index is None else changed[index] for index in where]
+        columns.append(Column("as trained on", trained))
     for name, picture in pictures.items():
         captions = ()
         if metrics:
@@ -225,7 +237,10 @@ def main() -> None:
             dataset, _ = assemble.load_pictures(load_config(folder / "config.json"))
             stages = load_stages(folder)
             shown = look(dataset, list(stages.values())[-1])
-            report_run(folder, dataset, stages, {}, shown, {})
+            usage = load_usage(folder)
+            seconds = usage.seconds if usage else {}
+            timing = {name: seconds[name] for name in FOLLOWING if name in seconds}
+            report_run(folder, dataset, stages, {}, shown, timing)
 
     cli.run(command)
 

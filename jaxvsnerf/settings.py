@@ -32,19 +32,19 @@ from jaxvsnerf.training.trainer import LoopSpec
 # What documents the settings of a section, the config's own words last.
 SOURCES = {
     "": (config.default_config,),
-    "data": (DataSpec, config._data_config),
-    "preprocess": (PreprocessSpec, config._preprocess_config),
-    "field": (FieldSpec, config._field_config),
+    "data": (DataSpec, config.data_config),
+    "preprocess": (PreprocessSpec, config.preprocess_config),
+    "field": (FieldSpec, config.field_config),
     "field.hash_grid": (HashSpec,),
-    "sampling": (GridLevel, StepSpec, config._sampling_config),
-    "loss": (LossSpec, config._loss_config),
+    "sampling": (GridLevel, StepSpec, config.sampling_config),
+    "loss": (LossSpec, config.loss_config),
     "stage1": (StageSpec, config.stage_config),
     "stage2": (StageSpec, config.stage_config),
     "stage3": (StageSpec, config.stage_config),
-    "loop": (LoopSpec, config._loop_config),
-    "render": (config._render_config,),
-    "metrics": (config._metrics_config,),
-    "mesh": (config._mesh_config,),
+    "loop": (LoopSpec, config.loop_config),
+    "render": (config.render_config,),
+    "metrics": (config.metrics_config,),
+    "mesh": (config.mesh_config,),
 }
 TYPES = {bool: "True or False", int: "whole number", float: "number", str: "text", tuple: "list"}
 HEAD = """\

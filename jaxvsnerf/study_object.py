@@ -124,7 +124,7 @@ def _results(home: Path, item: StudyObject) -> dict[str, Any]:
     given = metrics.get("inputs") if item.inputs == "given" else None
     usage = load_usage(home)
     return {
-        "views": len(cameras.w2c),
+        "views": len(list((home / "renders").glob("input_*.png"))),
         "memory": usage.memory.bytes if usage and usage.memory else None,
         "scores": {**_means(metrics), **geometry},
         "input_scores": _means(given or {}),

@@ -24,6 +24,7 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import to_plain
+from jaxvsnerf.data.load import trained_views
 from jaxvsnerf.data.photo_view import all_cameras
 from jaxvsnerf.data.preprocess.prepare import Record, record_facts, save_record
 from jaxvsnerf.extras import check_extras
@@ -194,7 +195,7 @@ def _prepare(
     dataset, record = assemble.load_pictures(config)
     references = assemble.load_references(config, dataset)
     awake.result()
-    grid = assemble.make_grid(config, dataset.inputs)
+    grid = assemble.make_grid(config, trained_views(dataset))
     cameras = all_cameras(dataset.inputs, dataset.photo)
     trainer = assemble.make_trainer(config, len(cameras.w2c), grid, devices)
     extras.result()
@@ -247,7 +248,7 @@ def _train(
     names = tuple(stage.name for stage in trainer.stages)
     reporter = _Reporter(MetricsLog(folder, names), say, events)
     checkpoints = Checkpoints(folder / "checkpoints", names)
-    scene = assemble.make_scene(config, dataset.inputs, trainer.devices, dataset.photo)
+    scene = assemble.make_scene(config, trained_views(dataset), trainer.devices, dataset.photo)
     asked = contextlib.nullcontext(stop) if stop else stop_signal()
     with asked as stop, contextlib.closing(checkpoints):
         run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed, begin, later)

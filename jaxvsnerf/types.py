@@ -119,11 +119,12 @@ class Dataset:
     """What a source yields.
 
     Attributes:
-      inputs: the pictures to reconstruct from.
+      inputs: the pictures to reconstruct from, as they came.
       truth: pictures to score against, from any cameras, or None.
       clean: [V, height, width, 3] what the input pictures should have shown, or None;
         scores the inputs themselves.
       to_cube: similarity from the source's frame to the object's cube.
+      prepared: the inputs as they are trained on; None is as they came.
       photo: what the inputs were generated from, where it is one more view, or None.
     """
 
@@ -131,6 +132,7 @@ class Dataset:
     truth: ViewSet | None
     clean: Array | None
     to_cube: Similarity
+    prepared: ViewSet | None = None
     photo: Photo | None = None
 
 

@@ -16,6 +16,9 @@ import jax
 from jaxvsnerf.files import write_text
 from jaxvsnerf.outputs.report import duration
 
+# Phases between training and the page.
+FOLLOWING = ("evaluate", "render", "export")
+
 
 @dataclass(frozen=True)
 class Memory:

@@ -57,7 +57,7 @@ def start_server(host: str, port: int):
         except OSError as error:
             raise OSError(
                 f"--host, --port: {host}:{port} cannot be served ({error.strerror}); "
-                "another viewer may be there, --port=0 takes a free one"
+                "is the name right? Where another viewer is there, --port=0 takes a free one"
             ) from error
         port = probe.getsockname()[1]
     with contextlib.redirect_stdout(io.StringIO()):  # the command says the address itself

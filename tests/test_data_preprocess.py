@@ -193,12 +193,13 @@ def test_inputs_alone_are_changed_and_only_if_asked(views, monkeypatch):
     config.data.kind = "toy"
     config.preprocess.update(denoise=False, harmonize=False, outliers=False)
     dataset, nothing = assemble.load_pictures(config)
-    assert dataset.inputs is grainy and nothing == {}
+    assert dataset.prepared is dataset.inputs is grainy and nothing == {}
     config.preprocess.denoise = True
     dataset, record = assemble.load_pictures(config)
     assert any(record["denoise"]["changed"]) and set(record) == {"denoise"}
-    assert np.abs(dataset.inputs.images - grainy.images).max() > 0.1
-    assert dataset.truth is grainy and dataset.clean is grainy.images
+    assert np.abs(dataset.prepared.images - grainy.images).max() > 0.1
+    # What is shown and scored as the input stays as it came.
+    assert dataset.inputs is dataset.truth is grainy and dataset.clean is grainy.images
 
 
 def test_the_record_is_read_as_it_was_written(tmp_path, planted):

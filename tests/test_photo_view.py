@@ -226,7 +226,7 @@ def test_a_photo_has_its_own_weight():
 
 def test_a_field_has_a_branch_for_the_photo_and_shows_it(mixed, tmp_path):
     views, photo = mixed
-    dataset = Dataset(views, None, None, identity_similarity(), photo)
+    dataset = Dataset(views, None, None, identity_similarity(), photo=photo)
     save_scene(tmp_path, dataset)
     cameras, background, _ = load_scene(tmp_path)
     assert (cameras.width, cameras.height) == (12, 12)
@@ -253,10 +253,12 @@ def test_a_field_has_a_branch_for_the_photo_and_shows_it(mixed, tmp_path):
     render_run(tmp_path, dataset, field, shown)
     with Image.open(tmp_path / "renders" / "photo.png") as picture:
         assert picture.size == (4 * 20 + 3 * 4, 15)
-    report_run(tmp_path, dataset, {"stage1": field}, {"stage1": shown.inputs}, shown, {})
+    pictures = {"stage1": shown.inputs}
+    report_run(tmp_path, dataset, {"stage1": field}, pictures, shown, {}, "no <surface> there")
     page = (tmp_path / "report.html").read_text()
     assert "The photo was one more view" in page
     assert "An elevation of 30 degrees would fit better: 0.90" in page
+    assert "No mesh" in page and "no &lt;surface&gt; there" in page
 
 
 def test_a_bad_photo_is_refused_before_anything_is_written(views, photo_file, tmp_path):

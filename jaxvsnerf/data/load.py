@@ -70,8 +70,14 @@ def add_photo(dataset: Dataset, spec: DataSpec) -> Dataset:
     if not spec.photo:
         return dataset
     path, elevation_deg = find_path(spec.photo), spec.input_elevation_deg
-    photo = load_photo(path, dataset.inputs, elevation_deg, spec.photo_weight, spec.mask_threshold)
+    views = trained_views(dataset)
+    photo = load_photo(path, views, elevation_deg, spec.photo_weight, spec.mask_threshold)
     return dataset.replace(photo=photo)
+
+
+def trained_views(dataset: Dataset) -> ViewSet:
+    """The input views as they are trained on."""
+    return dataset.inputs if dataset.prepared is None else dataset.prepared
 
 
 def _load(spec: DataSpec, background: np.ndarray | None) -> Dataset:

@@ -44,6 +44,7 @@ BLUR = 0.35
 # less at 20 and 40 (experiments/photo_view).
 LEAST_OVERLAP, BETTER, STEP_DEG = 0.7, 0.01, 10.0
 SCANNED_DEG = (-30.0, 80.0)
+SAME_AXIS = 0.9998  # cosine of a degree
 
 
 class Placement(NamedTuple):
@@ -95,7 +96,12 @@ def load_photo(
     frame, placement = fit(elevation_deg)
     best_deg, best = elevation_deg, placement.overlap
     near = [elevation_deg - STEP_DEG, elevation_deg + STEP_DEG]
-    if best < LEAST_OVERLAP or max(fit(d)[1].overlap for d in near if abs(d) <= 90) > best + BETTER:
+    # Without the input view the hull is widest where the photo would show most of it.
+    axes = np.asarray(optical_axes(views.cameras))
+    telling = float(np.max(axes @ np.asarray(views.input_axis))) > SAME_AXIS
+    if best < LEAST_OVERLAP or (
+        telling and max(fit(d)[1].overlap for d in near if abs(d) <= 90) > best + BETTER
+    ):
         scanned = np.arange(SCANNED_DEG[0], SCANNED_DEG[1] + 1.0, STEP_DEG)
         best, best_deg = max((fit(float(d))[1].overlap, float(d)) for d in scanned)
     if placement.overlap < LEAST_OVERLAP:
@@ -103,7 +109,8 @@ def load_photo(
             f"{path} does not fit to the views: seen from {elevation_deg:g} degrees above the "
             f"horizon their outline overlaps with its by {placement.overlap:.2f}, at least "
             f"{LEAST_OVERLAP} is expected; most, {best:.2f}, from {best_deg:g} degrees. Give its "
-            "elevation (data.input_elevation_deg), or the photo that the views were made from"
+            "elevation (data.input_elevation_deg), or the photo that the views were made from, or "
+            "train without it (without data.photo, --photo_view)"
         )
     view = ViewSet(
         images=image[None],

@@ -298,7 +298,7 @@ def _check_input(name: str, rig: Rig, input_elevation_deg: float | None) -> None
     if input_elevation_deg is None:
         return
     if rig.input_deg is None or rig.input_deg[1] is not None:
-        raise ValueError(f"input_elevation_deg has no use for rig {name!r}, leave it out")
+        raise ValueError(f"input_elevation_deg has no use for rig {name!r} without a photo")
     if not abs(input_elevation_deg) <= 90.0:
         raise ValueError(f"input_elevation_deg must lie in [-90, 90], got {input_elevation_deg}")
 

@@ -134,7 +134,7 @@ def _open_session(model: str):
         kind = known[model]
     else:
         raise ValueError(
-            f"cutout: expected the path of an .onnx file or one of rembg's models "
+            f"--cutout, --model: expected the path of an .onnx file or one of rembg's models "
             f"({', '.join(names)}), got {model!r}"
         )
     try:

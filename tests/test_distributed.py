@@ -168,7 +168,7 @@ def test_two_processes_stopped_by_one_of_them_go_on_and_end_as_one_process(one_p
 
     (first, printed, errors), other = end(train(folder))
     assert first == 0, errors
-    assert "2 cpu device(s) in 2 processes" in printed[0] and "going on from stage" in printed[1]
+    assert "2 cpu device(s) in 2 processes" in printed[0] and "going on from stage" in printed[2]
     assert (folder / "report.html").is_file()
     assert other == (0, [], "")
     # One process opens what two wrote.
@@ -178,7 +178,7 @@ def test_two_processes_stopped_by_one_of_them_go_on_and_end_as_one_process(one_p
 
 def test_two_processes_open_the_checkpoint_of_one(one_process):
     (first, printed, errors), other = end(train(one_process))
-    assert first == 0 and "going on from stage2 step 6" in printed[1], errors
+    assert first == 0 and "going on from stage2 step 6" in printed[2], errors
     assert other == (0, [], "")
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.preprocess import cases, run
-from experiments.preprocess.table import COLUMNS, read_rows, table
+from experiments.preprocess.table import COLUMNS, table
+from experiments.results_file import read_rows
 from jaxvsnerf.data.objects import StudyObject
 from jaxvsnerf.geometry.cameras import orbit_cameras
 from jaxvsnerf.types import ViewSet
@@ -70,5 +71,5 @@ def test_other_files_are_refused(tmp_path):
     path = tmp_path / "results.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="expected the columns"):
-        read_rows(path)
-    assert read_rows(tmp_path / "absent.csv") == []
+        read_rows(path, COLUMNS)
+    assert read_rows(tmp_path / "absent.csv", COLUMNS) == []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from experiments import results_file
 from experiments.inconsistency_bench.methods import Method, Settings
+from experiments.results_file import Row
 from jaxvsnerf import assemble
 from jaxvsnerf.config import default_config
 from jaxvsnerf.data.inconsistency import simulate
@@ -22,7 +22,6 @@ from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.data.meshes import read_surface
 from jaxvsnerf.data.objects import StudyObject
 from jaxvsnerf.data.severity import MEDIUM, SEVERITIES, Severity
-from jaxvsnerf.files import write_text
 from jaxvsnerf.geometry.cameras import match_cameras, optical_axes, take, transform_points
 from jaxvsnerf.metrics.disagreement import SIGMA, disagreement, roc_auc
 from jaxvsnerf.metrics.geometry import score_geometry
@@ -48,7 +47,6 @@ SHAPE = ("chamfer", "iou")
 COLUMNS = (*KEY, *SCORES, FINDS, *SHAPE, "seconds")
 # The method that leaves the pictures as they are.
 INPUTS = "inputs"
-Row = dict[str, str]
 
 
 class Case(NamedTuple):
@@ -238,24 +236,10 @@ def row_key(row: Row) -> tuple[str, ...]:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a results file, none where there is no file.
-
-    Raises:
-      ValueError: it holds something else.
-    """
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames is None or tuple(reader.fieldnames) != COLUMNS:
-            raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-        return list(reader)
+    """The rows of a results file, see `results_file.read_rows`."""
+    return results_file.read_rows(path, COLUMNS)
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Writes a results file, whole or not at all, sorted."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted(rows, key=row_key))
-    write_text(path, text.getvalue())
+    """Writes a results file, see `results_file.write_rows`."""
+    results_file.write_rows(path, rows, COLUMNS, KEY)

@@ -10,8 +10,6 @@ begins with the most telling cases; --seconds stops it before it begins another 
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -25,7 +23,8 @@ from absl import flags
 
 from experiments.inconsistency_bench.methods import METHODS, Method
 from experiments.preprocess.cases import CASES, Faulty, make_case
-from experiments.preprocess.table import COLUMNS, KEY, Row, read_rows, table
+from experiments.preprocess.table import COLUMNS, KEY, table
+from experiments.results_file import Row, read_rows, write_rows
 from jaxvsnerf import cli
 from jaxvsnerf.compilation import configure
 from jaxvsnerf.data.load import find_path
@@ -185,15 +184,6 @@ def _indices(chosen: np.ndarray) -> str:
     return " ".join(map(str, np.nonzero(chosen)[0]))
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Writes a results file, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted(rows, key=lambda row: [row[name] for name in KEY]))
-    write_text(path, text.getvalue())
-
-
 def _chosen(flag: str, given: Sequence[str], allowed: Sequence[str]) -> list[str]:
     if unknown := [name for name in given if name not in allowed]:
         raise ValueError(f"{flag}: expected some of {', '.join(allowed)}, got {', '.join(unknown)}")
@@ -226,7 +216,7 @@ def main() -> None:
         folder = Path(out.value)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "results.csv"
-        rows = {tuple(row[name] for name in KEY): row for row in read_rows(path)}
+        rows = {tuple(row[name] for name in KEY): row for row in read_rows(path, COLUMNS)}
         jobs = plan(
             items,
             _chosen("--cases", cases.value, CASES),
@@ -244,7 +234,7 @@ def main() -> None:
             for row in made:
                 rows[tuple(row[name] for name in KEY)] = row
                 cli.say(" ".join(f"{name}={value}" for name, value in row.items()))
-            write_rows(path, list(rows.values()))
+            write_rows(path, rows.values(), COLUMNS, KEY)
             if seconds.value and time.perf_counter() - started > seconds.value:
                 cli.say(f"stopped after {seconds.value:.0f} s; the same command goes on")
                 break

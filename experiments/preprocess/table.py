@@ -5,7 +5,6 @@ python -m experiments.preprocess.table --results=a.csv,b.csv
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,28 +13,13 @@ from absl import flags
 
 from experiments.inconsistency_bench.statistics import bootstrap
 from experiments.preprocess.cases import CASES
+from experiments.results_file import Row, read_rows
 from jaxvsnerf import cli
 
 KEY = ("object", "case", "seed", "option")
 SCORES = ("inputs_psnr", "inputs_ssim", "psnr", "ssim")
 COLUMNS = (*KEY, *SCORES, "planted", "found", "changed", "seconds")
 ORDER = ("none", "denoise", "harmonize", "outliers", "all")
-Row = dict[str, str]
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a results file, none where there is no file.
-
-    Raises:
-      ValueError: it holds something else.
-    """
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames is None or tuple(reader.fieldnames) != COLUMNS:
-            raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-        return list(reader)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -106,7 +90,8 @@ def main() -> None:
             raise ValueError("expected --results=FILE,...")
         rows = {}
         for name in results.value:
-            rows.update({tuple(row[key] for key in KEY): row for row in read_rows(Path(name))})
+            found = read_rows(Path(name), COLUMNS)
+            rows.update({tuple(row[key] for key in KEY): row for row in found})
         print(table(list(rows.values())))
 
     cli.run(command)

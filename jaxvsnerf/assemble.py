@@ -12,8 +12,6 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf.data.load import DataSpec, add_photo, find_path, load_dataset
 from jaxvsnerf.data.photo_view import all_cameras
-from jaxvsnerf.data.preprocess.prepare import Record, prepare_views
-from jaxvsnerf.data.preprocess.spec import PreprocessSpec
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
 from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
@@ -22,6 +20,8 @@ from jaxvsnerf.metrics.lpips import Lpips
 from jaxvsnerf.metrics.scores import score_views
 from jaxvsnerf.outputs import events
 from jaxvsnerf.outputs.bake import check_texture_size
+from jaxvsnerf.preprocess.prepare import Record, prepare_views
+from jaxvsnerf.preprocess.spec import PreprocessSpec
 from jaxvsnerf.references import References, read_perceptual, read_true_surface
 from jaxvsnerf.rendering.grid import DensityGrid, init_grid
 from jaxvsnerf.rendering.sampling import GridLevel, ImportanceLevel, Level, UniformLevel

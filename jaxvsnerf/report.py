@@ -17,13 +17,13 @@ import numpy as np
 from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import load_config, to_plain
 from jaxvsnerf.data.load import trained_views
-from jaxvsnerf.data.preprocess.prepare import load_record, record_facts
 from jaxvsnerf.extras import check_extras
 from jaxvsnerf.geometry.cameras import match_cameras
 from jaxvsnerf.outputs.charts import Chart, Series
 from jaxvsnerf.outputs.images import depth_picture, depth_range, difference_picture
 from jaxvsnerf.outputs.preparation import preparation_section
 from jaxvsnerf.outputs.report import Column, Comparison, Report, Section, write_report
+from jaxvsnerf.preprocess.prepare import load_record, record_facts
 from jaxvsnerf.render import Shown, look, shown_photo
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.saved import load_stages

@@ -19,10 +19,10 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxvsnerf import cli, config
-from jaxvsnerf.data.preprocess.spec import PreprocessSpec
 from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.fields.build import FieldSpec
 from jaxvsnerf.fields.hashgrid import HashSpec
+from jaxvsnerf.preprocess.spec import PreprocessSpec
 from jaxvsnerf.rendering.sampling import GridLevel
 from jaxvsnerf.training.batch import StepSpec
 from jaxvsnerf.training.losses import LossSpec

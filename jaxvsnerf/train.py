@@ -26,10 +26,10 @@ from jaxvsnerf import __version__, assemble, cli
 from jaxvsnerf.config import to_plain
 from jaxvsnerf.data.load import trained_views
 from jaxvsnerf.data.photo_view import all_cameras
-from jaxvsnerf.data.preprocess.prepare import Record, record_facts, save_record
 from jaxvsnerf.extras import check_extras
 from jaxvsnerf.finish import finish_run
 from jaxvsnerf.outputs.events import EventFiles
+from jaxvsnerf.preprocess.prepare import Record, record_facts, save_record
 from jaxvsnerf.references import References
 from jaxvsnerf.scene_file import save_scene
 from jaxvsnerf.training.ahead import Begin, Job, compiling_ahead

@@ -27,7 +27,7 @@ COMBINATIONS = {
     "canonical": ("canonical", "average", "nearest"),
     "fused": ("fused", "canonical", "average", "nearest"),
 }
-VIEW = "view "
+VIEW, PHOTO = "view ", "photo"
 # Choice: pictures are this many times as wide as high whatever the window, so that one program
 # serves every window; their pixels are square in a window of this shape.
 ASPECT = 1.5
@@ -92,18 +92,22 @@ def to_pose(cameras: Cameras, view: int) -> Pose:
     return Pose(np.roll(xyzw, 1), position, float(fov), position + distance * axis)
 
 
-def modes_of(field: TrainedField) -> tuple[str, ...]:
+def modes_of(field: TrainedField, photo: bool = False) -> tuple[str, ...]:
     """How views of a field, as a run's stage has it, can be combined; its own way first.
 
-    Each view's own branch is 'view 0', 'view 1' ... where a stage has them.
+    Each view's own branch is 'view 0', 'view 1' ... where a stage has them, the last of them
+    'photo' in a run that has the photo as one more view.
     """
-    combined = COMBINATIONS[field.mode]
-    views = () if field.mode == "single" else range(field.field.spec.num_views)
-    return (*combined, *(f"{VIEW}{view}" for view in views))
+    if field.mode == "single":
+        return COMBINATIONS[field.mode]
+    views = (f"{VIEW}{view}" for view in range(field.field.spec.num_views - photo))
+    return (*COMBINATIONS[field.mode], *views, *(PHOTO,) * photo)
 
 
 def in_mode(field: TrainedField, mode: str) -> TrainedField:
     """The field with its views combined as one of `modes_of` says."""
+    if mode == PHOTO:
+        return field.branch(field.field.spec.num_views - 1)
     if mode.startswith(VIEW):
         return field.branch(int(mode.removeprefix(VIEW)))
     return replace(field, mode=mode)

@@ -140,8 +140,8 @@ class Viewer:
             self._text.content = f"{chosen.stage}, step {chosen.step} cannot be read; waiting ..."
             return False
         self.saved, self.field = chosen, field
-        if self._mode.options != modes_of(field):
-            self._mode.options = modes_of(field)
+        if self._mode.options != self._modes():
+            self._mode.options = self._modes()
         self._tell("rendering; what is new is compiled first ...")
         self._redraw()
         return True
@@ -150,8 +150,11 @@ class Viewer:
         """What is chosen, from a pose (`wxyz`, `position`, `fov`): see `look_at_field`."""
         camera = to_cameras(pose.wxyz, pose.position, pose.fov, aspect, height)
         # A stage's modes differ from another's, and a window may still name an old one.
-        mode = self._mode.value if self._mode.value in modes_of(self.field) else self.field.mode
+        mode = self._mode.value if self._mode.value in self._modes() else self.field.mode
         return look_at_field(self.field, mode, self._shown.value, camera)
+
+    def _modes(self) -> tuple[str, ...]:
+        return modes_of(self.field, photo=bool(self.run.config.data.photo))
 
     def _add_controls(self, height: int, names: tuple[str, ...]) -> None:
         gui = self.server.gui

@@ -105,9 +105,12 @@ def test_every_mode_and_kind_is_a_finite_picture(live, fused):
     assert modes_of(single) == ("single",)
     views = tuple(f"view {view}" for view in range(4))
     assert modes_of(fused) == ("fused", "canonical", "average", "nearest", *views)
+    assert modes_of(fused, photo=True)[-2:] == ("view 2", "photo") and modes_of(single, True) == (
+        "single",
+    )
     pose = to_pose(fused.cameras, 1)
     camera = to_cameras(pose.wxyz, pose.position, pose.fov, 1.4, HEIGHT)
-    shown = [(fused, mode, "colour") for mode in ("fused", "canonical", "view 3")]
+    shown = [(fused, mode, "colour") for mode in ("fused", "canonical", "view 3", "photo")]
     shown += [(fused, "fused", kind) for kind in SHOWN] + [(single, "single", "disagreement")]
     for field, mode, kind in shown:
         picture, depth = look_at_field(field, mode, kind, camera)

@@ -14,9 +14,9 @@ from jaxvsnerf.config import default_config
 from jaxvsnerf.data.inconsistency import simulate
 from jaxvsnerf.data.load import load_dataset
 from jaxvsnerf.data.objects import StudyObject
-from jaxvsnerf.data.preprocess.harmonize import apply_colors
 from jaxvsnerf.data.severity import SEVERITIES, Severity
 from jaxvsnerf.geometry.cameras import optical_axes
+from jaxvsnerf.preprocess.harmonize import apply_colors
 from jaxvsnerf.types import ViewSet
 
 # Of the views that an outlier may take the place of: away from the input view, whose picture a

@@ -29,10 +29,10 @@ from jaxvsnerf import cli
 from jaxvsnerf.compilation import configure
 from jaxvsnerf.data.load import find_path
 from jaxvsnerf.data.objects import StudyObject, find_objects
-from jaxvsnerf.data.preprocess.prepare import Record, prepare_views
-from jaxvsnerf.data.preprocess.spec import PreprocessSpec
 from jaxvsnerf.files import write_text
 from jaxvsnerf.metrics.scores import score_views
+from jaxvsnerf.preprocess.prepare import Record, prepare_views
+from jaxvsnerf.preprocess.spec import PreprocessSpec
 from jaxvsnerf.types import ViewSet
 
 OPTIONS = {

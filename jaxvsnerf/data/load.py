@@ -35,8 +35,9 @@ def load_dataset(spec: DataSpec) -> Dataset:
       spec: what to load.
 
     Returns:
-      The data set, arrays in numpy float32. `clean` holds truth pictures at the input
-      views, for sources whose truth shows the same cameras in the same size.
+      The data set, arrays in numpy float32, without the photo (see `add_photo`). `clean` holds
+      truth pictures at the input views, for sources whose truth shows the same cameras in the
+      same size.
 
     Raises:
       FileNotFoundError: a file or folder is missing, naming where it was looked for.

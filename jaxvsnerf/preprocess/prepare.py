@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxvsnerf.data.preprocess.denoise import LEAST_NOISE, noise_level, remove_noise
-from jaxvsnerf.data.preprocess.harmonize import LEAST_CHANGE, apply_colors, solve_colors
-from jaxvsnerf.data.preprocess.outliers import find_outliers
-from jaxvsnerf.data.preprocess.spec import PreprocessSpec
 from jaxvsnerf.files import write_text
 from jaxvsnerf.metrics.consistency import reduced
+from jaxvsnerf.preprocess.denoise import LEAST_NOISE, noise_level, remove_noise
+from jaxvsnerf.preprocess.harmonize import LEAST_CHANGE, apply_colors, solve_colors
+from jaxvsnerf.preprocess.outliers import find_outliers
+from jaxvsnerf.preprocess.spec import PreprocessSpec
 from jaxvsnerf.types import ViewSet
 
 FILE = "preprocess.json"

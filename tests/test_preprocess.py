@@ -9,19 +9,19 @@ import pytest
 from jaxvsnerf import assemble
 from jaxvsnerf.config import default_config
 from jaxvsnerf.data.inconsistency import damage_views
-from jaxvsnerf.data.preprocess.denoise import noise_level, remove_noise
-from jaxvsnerf.data.preprocess.harmonize import apply_colors, fit_colors, solve_colors
-from jaxvsnerf.data.preprocess.outliers import find_outliers
-from jaxvsnerf.data.preprocess.prepare import (
+from jaxvsnerf.data.toy import render_toy
+from jaxvsnerf.geometry.cameras import identity_similarity, optical_axes, orbit_cameras
+from jaxvsnerf.outputs.preparation import preparation_section
+from jaxvsnerf.preprocess.denoise import noise_level, remove_noise
+from jaxvsnerf.preprocess.harmonize import apply_colors, fit_colors, solve_colors
+from jaxvsnerf.preprocess.outliers import find_outliers
+from jaxvsnerf.preprocess.prepare import (
     load_record,
     prepare_views,
     record_facts,
     save_record,
 )
-from jaxvsnerf.data.preprocess.spec import PreprocessSpec
-from jaxvsnerf.data.toy import render_toy
-from jaxvsnerf.geometry.cameras import identity_similarity, optical_axes, orbit_cameras
-from jaxvsnerf.outputs.preparation import preparation_section
+from jaxvsnerf.preprocess.spec import PreprocessSpec
 from jaxvsnerf.types import Dataset, ViewSet
 
 EVERYTHING = PreprocessSpec(denoise=True, harmonize=True, outliers=True)

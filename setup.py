@@ -44,7 +44,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["jaxvsnerf", "jaxvsnerf.*"]),
-    package_data={"jaxvsnerf.outputs": ["*.jinja", "vendor/*"]},
+    package_data={"jaxvsnerf.page": ["*.jinja", "vendor/*"]},
     python_requires=">=3.11",
     install_requires=[
         "jax>=0.10",

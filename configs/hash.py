@@ -12,7 +12,7 @@ up to 48 cells a side, no direction, few steps. Beside it the layers of each vie
 of NeRF's frequencies, with which they bend the object for their view.
 """
 
-from jaxvsnerf.config import default_config
+from jaxvsnerf.config.defaults import default_config
 
 
 def get_config():

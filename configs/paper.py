@@ -11,7 +11,7 @@ direction-dependent colour, no mask term; in the last stage the attention sees t
 own view and all layers train. Steps and learning rates are ours: the paper names none.
 """
 
-from jaxvsnerf.config import default_config
+from jaxvsnerf.config.defaults import default_config
 
 
 def get_config():

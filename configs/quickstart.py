@@ -8,7 +8,7 @@ Eight 64x64 views of a procedural object that contradict each other; scored on v
 were held out. Leaves scores, renders, a turntable, a mesh and a page.
 """
 
-from jaxvsnerf.config import default_config
+from jaxvsnerf.config.defaults import default_config
 
 
 def get_config():

@@ -7,7 +7,7 @@ Half a minute on two CPU cores.
 Four 24x24 views of the toy, a few steps a stage; says nothing about quality.
 """
 
-from jaxvsnerf.config import default_config
+from jaxvsnerf.config.defaults import default_config
 
 
 def get_config():

@@ -10,7 +10,7 @@ Half a minute on an H200, most of it compilation, and 11 to 12 s from then on; n
 the true pictures, a mesh, a turntable and a page out. 4 views: --config.data.views="(0,4,8,12)".
 """
 
-from jaxvsnerf.config import default_config
+from jaxvsnerf.config.defaults import default_config
 
 
 def get_config():

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jaxvsnerf.files import write_text
+from jaxvsnerf.system.files import write_text
 
 Row = dict[str, str]
 

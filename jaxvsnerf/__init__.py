@@ -6,6 +6,8 @@ view's own, and self-attention that combines the views' features, trained in thr
 
 from __future__ import annotations
 
+from jaxvsnerf.errors import InputError
+
 __version__ = "0.1.0"
 
 
@@ -24,9 +26,9 @@ def load(workdir: str, stage: str = "", mode: str = ""):
       FileNotFoundError: nothing was trained there.
       ValueError: no such stage or mode.
     """
-    from jaxvsnerf.saved import load_stages
+    from jaxvsnerf.run.saved import load_stages
 
     stages = load_stages(workdir, mode=mode, last_only=not stage)
     if stage and stage not in stages:
-        raise ValueError(f"stage: expected one of {', '.join(stages)}, got {stage!r}")
+        raise InputError(f"stage: expected one of {', '.join(stages)}, got {stage!r}")
     return stages[stage or list(stages)[-1]]

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from jaxvsnerf import cli
 from jaxvsnerf.data.images import read_picture
-from jaxvsnerf.data.load import find_path
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.generation.cutout import cut_out, cut_sides, load_remover
-from jaxvsnerf.outputs.images import write_png
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.paths import find_path
+from jaxvsnerf.system.png import write_png
 
 MODEL = "u2netp"
 
@@ -29,15 +30,15 @@ def main() -> None:
 
     def command(arguments) -> None:
         if len(arguments) != 2:
-            raise ValueError("expected a photo: python -m jaxvsnerf.cutout photo.jpg --out=cut.png")
+            raise InputError("expected a photo: python -m jaxvsnerf.cutout photo.jpg --out=cut.png")
         path = Path(out.value).expanduser()
         if path.suffix.lower() != ".png":
-            raise ValueError(f"--out: expected a file that ends in .png, got {out.value!r}")
+            raise InputError(f"--out: expected a file that ends in .png, got {out.value!r}")
         if path.exists():
-            raise ValueError(f"--out: {path} exists already")
+            raise InputError(f"--out: {path} exists already")
         photo = read_picture(find_path(arguments[1]), upright=True)
         if photo.alpha is not None and (photo.alpha < 1).any():
-            raise ValueError(f"{arguments[1]} has a transparent background already")
+            raise InputError(f"{arguments[1]} has a transparent background already")
         pixels = cut_out(photo.rgb, load_remover(model.value), arguments[1])
         write_png(path, pixels / np.float32(255.0))
         height, width = pixels.shape[:2]

@@ -8,49 +8,17 @@ weights the first time. `--config.metrics.lpips=alex.npz` then scores with the f
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from absl import flags
 
-from jaxvsnerf import cli
-from jaxvsnerf.extras import require
-from jaxvsnerf.files import replacing
-from jaxvsnerf.metrics.lpips import NETWORKS, weight_shapes
-
-PIP_LINE = "pip install lpips torchvision"
-# Names of the package lpips -> ours: slices of the classifier, and the heads.
-RENAMED = (
-    (re.compile(r"net\.slice\d+\.(\d+\..+)"), r"features.\1"),
-    (re.compile(r"lin(\d+)\.model\.\d+\.weight"), r"lin\1.weight"),
-)
-
-
-def convert(network: str, state: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The weights of a network from the state of `lpips.LPIPS`.
-
-    Args:
-      network: a name of NETWORKS.
-      state: name -> tensor on the CPU.
-
-    Raises:
-      ValueError: they are not those of the network.
-    """
-    weights = {}
-    for name, tensor in state.items():
-        for pattern, ours in RENAMED:
-            if pattern.fullmatch(name):
-                weights[pattern.sub(ours, name)] = np.asarray(tensor, np.float32)
-    expected = weight_shapes(network)
-    if {name: value.shape for name, value in weights.items()} != expected:
-        raise ValueError(
-            f"expected {len(expected)} weights of {network}, got {len(weights)} of which some "
-            "differ in name or shape; this was made for lpips 0.1.4"
-        )
-    return weights
+from jaxvsnerf.errors import InputError
+from jaxvsnerf.metrics.lpips import NETWORKS
+from jaxvsnerf.metrics.lpips_weights import PIP_LINE, convert
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.extras import require
+from jaxvsnerf.system.files import replacing
 
 
 def main() -> None:
@@ -61,9 +29,9 @@ def main() -> None:
     def command(_) -> None:
         path = Path(out.value)
         if path.suffix != ".npz":
-            raise ValueError(f"--out: expected a file that ends in .npz, got {out.value!r}")
+            raise InputError(f"--out: expected a file that ends in .npz, got {out.value!r}")
         if path.exists():
-            raise ValueError(f"--out: {path} exists already")
+            raise InputError(f"--out: {path} exists already")
         lpips = require("lpips", "the weights of LPIPS", PIP_LINE)
         state = lpips.LPIPS(net=network.value, version="0.1", verbose=False).state_dict()
         with replacing(path) as temporary:

@@ -10,143 +10,14 @@ photo is one more view: it, its rendering, depth, opacity) and turntable.mp4.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import NamedTuple
-
-import jax
-import numpy as np
 from absl import flags
 
-from jaxvsnerf import assemble, cli
-from jaxvsnerf.config import load_config
-from jaxvsnerf.data.photo_view import shrink_view
-from jaxvsnerf.geometry.cameras import camera_centers, match_cameras, orbit_cameras
-from jaxvsnerf.metrics.disagreement import disagreement
-from jaxvsnerf.outputs.images import (
-    depth_picture,
-    depth_range,
-    difference_picture,
-    opacity_picture,
-    side_by_side,
-    write_png,
-)
-from jaxvsnerf.outputs.video import write_mp4
-from jaxvsnerf.rendering.images import Picture
-from jaxvsnerf.saved import load_stages
-from jaxvsnerf.trained import TrainedField
-from jaxvsnerf.types import Cameras, Dataset, ViewSet
-from jaxvsnerf.workdir import locked, open_run
-
-# Focal length in picture widths, and distance, of SyncDreamer's cameras: the whole cube
-# is in the picture.
-TURNTABLE_FOCAL, TURNTABLE_DISTANCE = 280 / 256, 1.5
-# The longer side in pixels of the photo and of its rendering.
-PHOTO_SIDE = 512
-
-
-def turntable_cameras(inputs: Cameras, frames: int, size: int) -> Cameras:
-    """A full turn at the mean elevation of the input views, at most 60 degrees."""
-    centers = camera_centers(inputs)
-    sine = centers[:, 2] / np.linalg.norm(centers, axis=-1)
-    elevation_deg = float(np.clip(np.rad2deg(np.arcsin(sine)).mean(), -60.0, 60.0))
-    azimuth_deg = np.arange(frames) * 360.0 / frames
-    focal = TURNTABLE_FOCAL * size
-    return orbit_cameras(azimuth_deg, elevation_deg, TURNTABLE_DISTANCE, focal, size, size)
-
-
-class Shown(NamedTuple):
-    """What the final field shows.
-
-    Attributes:
-      truth: at the truth's cameras, None where no truth is known.
-      inputs: at the input views' cameras.
-      disagreement: [V, H, W] of each input view with `inputs`, see `metrics.disagreement`; None
-        where the field shows the nearest view alone.
-      photo: at the photo's camera, [1, H, W] of at most 512 pixels, None where it is no view.
-    """
-
-    truth: Picture | None
-    inputs: Picture
-    disagreement: np.ndarray | None
-    photo: Picture | None = None
-
-
-def shown_photo(dataset: Dataset) -> ViewSet | None:
-    """The photo at the size in which it is shown, None where it is no view."""
-    return shrink_view(dataset.photo.view, PHOTO_SIDE) if dataset.photo else None
-
-
-def look(dataset: Dataset, field: TrainedField, truth: Picture | None = None) -> Shown:
-    """Renders what is shown of the final field; `truth` is what is rendered already of it."""
-    where = [None]
-    if dataset.truth is not None:
-        truth = truth or field.render(dataset.truth.cameras)
-        if dataset.truth.images.shape[1:] == dataset.inputs.images.shape[1:]:
-            where = match_cameras(dataset.inputs.cameras, dataset.truth.cameras)
-    # Input views that the truth's cameras do not cover, in their size, are rendered themselves.
-    if None in where:
-        inputs = field.render(dataset.inputs.cameras)
-    else:
-        inputs = jax.tree.map(lambda leaf: leaf[np.asarray(where)], truth)
-    photo = field.render(shown_photo(dataset).cameras) if dataset.photo else None
-    if field.mode == "nearest":
-        return Shown(truth, inputs, None, photo)
-    return Shown(truth, inputs, disagreement(dataset.inputs.images, inputs.rgb), photo)
-
-
-def render_run(folder: Path, dataset: Dataset, field: TrainedField, shown: Shown) -> None:
-    """Writes the pictures and the turntable of the final field.
-
-    Args:
-      folder: the run.
-      dataset: its pictures.
-      field: the final field.
-      shown: what it shows.
-    """
-    inputs, truth, final = dataset.inputs, dataset.truth, shown.inputs
-    given = [inputs.images] if dataset.clean is None else [inputs.images, dataset.clean]
-    rows = _rows([f"input_{name}" for name in inputs.names], final, given)
-    if truth is not None:
-        known = match_cameras(truth.cameras, inputs.cameras)
-        novel = [index for index, match in enumerate(known) if match is None]
-        names = [f"novel_{truth.names[index]}" for index in novel]
-        pick = np.asarray(novel, int)
-        rest = jax.tree.map(lambda leaf: leaf[pick], shown.truth)
-        rows |= _rows(names, rest, [truth.images[pick]])
-    if shown.disagreement is not None:
-        covers = final.acc if inputs.masks is None else np.maximum(final.acc, inputs.masks)
-        maps = zip(inputs.names, shown.disagreement, covers, strict=True)
-        rows |= {f"disagreement_{name}": [difference_picture(*one)] for name, *one in maps}
-    if shown.photo is not None:
-        rows |= _rows(["photo"], shown.photo, [shown_photo(dataset).images])
-    settings = load_config(folder / "config.json").render
-    size = settings.turntable_size
-    with ThreadPoolExecutor() as pool:  # written while the turntable is rendered
-        written = [
-            pool.submit(write_png, folder / "renders" / f"{name}.png", side_by_side(columns))
-            for name, columns in rows.items()
-        ]
-        turn = field.render(turntable_cameras(field.cameras, settings.turntable_frames, size))
-        write_mp4(folder / "renders" / "turntable.mp4", turn.rgb, settings.turntable_fps)
-        for picture in written:
-            picture.result()
-
-
-def _rows(names: list[str], final: Picture, beside: list) -> dict[str, list[np.ndarray]]:
-    """Per view what is given beside it, the rendering, its depth, its opacity."""
-    if not names:
-        return {}
-    near_far = depth_range(final.distance, final.acc)
-    return {
-        name: [
-            *(images[index] for images in beside),
-            final.rgb[index],
-            depth_picture(final.distance[index], final.acc[index], *near_far),
-            opacity_picture(final.acc[index]),
-        ]
-        for index, name in enumerate(names)
-    }
+from jaxvsnerf.config.files import load_config
+from jaxvsnerf.run.dataset import load_pictures
+from jaxvsnerf.run.pictures import look, render_run
+from jaxvsnerf.run.saved import load_stages
+from jaxvsnerf.run.workdir import locked, open_run
+from jaxvsnerf.system import cli
 
 
 def main() -> None:
@@ -157,7 +28,7 @@ def main() -> None:
     def command(_) -> None:
         folder = open_run(workdir.value)
         with locked(folder):
-            dataset, _ = assemble.load_pictures(load_config(folder / "config.json"))
+            dataset, _ = load_pictures(load_config(folder / "config.json"))
             stages = load_stages(folder, last_only=True, mode=mode.value)
             (field,) = stages.values()
             render_run(folder, dataset, field, look(dataset, field))

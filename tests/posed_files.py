@@ -5,14 +5,9 @@ import json
 import numpy as np
 from PIL import Image
 
-from jaxvsnerf.data.load import DataSpec
-from jaxvsnerf.data.toy_object import toy_sdf
-from jaxvsnerf.geometry.cameras import (
-    orbit_cameras,
-    project,
-    transform_cameras,
-    transform_points,
-)
+from jaxvsnerf.data.spec import DataSpec
+from jaxvsnerf.geometry.cameras import orbit_cameras, project, transform_cameras, transform_points
+from jaxvsnerf.simulate.toy_object import toy_sdf
 from jaxvsnerf.types import Similarity
 
 WIDTH, HEIGHT, FOCAL = 64, 48, 52.0

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxvsnerf.data.toy import toy_dataset
-from jaxvsnerf.outputs.images import write_png
+from jaxvsnerf.simulate.toy import toy_dataset
+from jaxvsnerf.system.png import write_png
 from tests import commands
 
 # Four views around the toy and one stage, long enough to be stopped in: what an object goes

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxvsnerf.config import default_config
+from jaxvsnerf.config.defaults import default_config
 from tests.conftest import ROOT
 
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
@@ -95,14 +95,12 @@ def test_messages_that_a_page_quotes_are_said_by_the_source():
 
 
 def command_sources(module: str) -> str:
-    """The source of a command and of the modules beside it that it imports."""
+    """The source of a command and of the modules that define flags for it."""
     path = Path(importlib.util.find_spec(module).origin)
-    source = path.read_text()
-    beside = re.findall(r"^from jaxvsnerf import (.*)$", source, re.M)
-    names = {name for line in beside for name in re.split(r"[,()\s]+", line)}
-    names |= set(re.findall(r"^from jaxvsnerf\.(\w+) import", source, re.M))
-    others = [path.parent / f"{name}.py" for name in names]
-    return source + "".join(other.read_text() for other in others if other.is_file())
+    if path.name == "__init__.py":
+        path = path.with_name("__main__.py")
+    shared = [ROOT / "jaxvsnerf" / name for name in ("system/cli.py", "run/request_flags.py")]
+    return "".join(one.read_text() for one in (path, *shared))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_page)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from jaxvsnerf.data.inconsistency import damage_views
-from jaxvsnerf.data.toy import render_toy
 from jaxvsnerf.geometry.cameras import orbit_cameras
+from jaxvsnerf.simulate.inconsistency import damage_views
+from jaxvsnerf.simulate.toy import render_toy
 from jaxvsnerf.types import ViewSet
 
 

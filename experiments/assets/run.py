@@ -17,19 +17,19 @@ import numpy as np
 from absl import app, flags, logging
 
 from experiments.assets import raycast
-from jaxvsnerf import assemble
-from jaxvsnerf.compilation import configure
-from jaxvsnerf.config import load_config
-from jaxvsnerf.data.load import load_dataset
-from jaxvsnerf.export import export_run, field_mesh, head_on_colors
-from jaxvsnerf.files import replacing
+from jaxvsnerf.config.files import load_config
+from jaxvsnerf.mesh.bake import PaintFn, bake_texture
+from jaxvsnerf.mesh.extract import Mesh
+from jaxvsnerf.mesh.glb import write_glb
+from jaxvsnerf.mesh.project import interpolate
 from jaxvsnerf.metrics.psnr import psnr
-from jaxvsnerf.outputs.bake import PaintFn, bake_texture
-from jaxvsnerf.outputs.glb import write_glb
-from jaxvsnerf.outputs.mesh import Mesh
-from jaxvsnerf.outputs.project import interpolate
-from jaxvsnerf.saved import load_stages
-from jaxvsnerf.trained import TrainedField
+from jaxvsnerf.rendering.trained import TrainedField
+from jaxvsnerf.run.asset import export_run
+from jaxvsnerf.run.dataset import read_pictures
+from jaxvsnerf.run.saved import load_stages
+from jaxvsnerf.run.surface import field_mesh, head_on_colors
+from jaxvsnerf.system.compilation import configure
+from jaxvsnerf.system.files import replacing
 from jaxvsnerf.types import ViewSet
 
 COLUMNS = ("asset", "psnr", "minus_field", "faces", "bytes", "watertight", "seconds", "phases")
@@ -96,7 +96,7 @@ def exported(workdir: Path, out: Path, field: TrainedField, options: dict) -> di
 def table(workdir: Path, out: Path) -> list[dict[str, Any]]:
     """A row for the field's renders, for every export and every other way to bake."""
     config = load_config(workdir / "config.json")
-    truth = load_dataset(assemble.data_spec(config)).truth
+    truth = read_pictures(config).truth
     if truth is None:
         raise ValueError(f"{workdir}: expected a run with truth pictures (data.truth), got none")
     field = list(load_stages(workdir, last_only=True).values())[-1]

@@ -14,8 +14,8 @@ from absl import app, flags
 
 from experiments.generation_parity import checks, sampling
 from experiments.generation_parity.fixtures import Check, Fixtures
-from jaxvsnerf.files import write_text
 from jaxvsnerf.generation.spec import NUM_VIEWS
+from jaxvsnerf.system.files import write_text
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("fixtures", "", "Their folder.")

@@ -23,12 +23,7 @@ from experiments.generation_parity.fixtures import (
 from jaxvsnerf.generation import autoencoder, unet
 from jaxvsnerf.generation.attention import SpatialTransformer, TransformerBlock
 from jaxvsnerf.generation.clip import Block
-from jaxvsnerf.generation.denoising import (
-    Condition,
-    embed_step,
-    predict_views,
-    spatial_volume,
-)
+from jaxvsnerf.generation.denoising import Condition, embed_step, predict_views, spatial_volume
 from jaxvsnerf.generation.depth_attention import DepthTransformer
 from jaxvsnerf.generation.embeddings import viewpoints
 from jaxvsnerf.generation.geometry import target_views

@@ -17,8 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from jaxvsnerf.compilation import configure
-from jaxvsnerf.files import write_text
 from jaxvsnerf.generation import syncdreamer
 from jaxvsnerf.generation.autoencoder import posterior
 from jaxvsnerf.generation.denoising import Condition
@@ -26,6 +24,8 @@ from jaxvsnerf.generation.geometry import target_views
 from jaxvsnerf.generation.networks import cast
 from jaxvsnerf.generation.schedule import Steps, ddim_steps
 from jaxvsnerf.generation.spec import FULL, IMAGE_SIZE, TINY
+from jaxvsnerf.system.compilation import configure
+from jaxvsnerf.system.files import write_text
 from jaxvsnerf.types import Params
 
 # Weights and products, views at a time, and devices with a sample each: 0 are all there are.

@@ -21,18 +21,19 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from jaxvsnerf import cli
-from jaxvsnerf.config import diff_plain
+from jaxvsnerf.config.files import diff_plain
 from jaxvsnerf.data.images import SUFFIXES
-from jaxvsnerf.data.inconsistency import damage_views
-from jaxvsnerf.data.load import find_path, load_dataset
-from jaxvsnerf.data.objects import StudyObject, find_objects
-from jaxvsnerf.data.severity import SEVERITIES
 from jaxvsnerf.data.spec import DataSpec
-from jaxvsnerf.files import write_text
-from jaxvsnerf.outputs.images import to_uint8, write_png
+from jaxvsnerf.run.dataset import load_dataset
+from jaxvsnerf.run.workdir import locked, open_workdir
+from jaxvsnerf.simulate.inconsistency import damage_views
+from jaxvsnerf.simulate.severity import SEVERITIES
+from jaxvsnerf.study.objects import StudyObject, find_objects
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.paths import find_path
+from jaxvsnerf.system.png import to_uint8, write_png
 from jaxvsnerf.types import ViewSet
-from jaxvsnerf.workdir import locked, open_workdir
 
 MARK = "prepared.json"
 GIVEN, SIMULATED = "as given", "simulated"

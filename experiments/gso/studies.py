@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.gso.prepare import SIMULATED, read_mark
-from jaxvsnerf.data.load import find_path
-from jaxvsnerf.data.objects import StudyObject
 from jaxvsnerf.metrics.lpips import load_lpips
+from jaxvsnerf.study.objects import StudyObject
+from jaxvsnerf.system.paths import find_path
 
 SCORES = ("psnr", "ssim", "lpips", "chamfer", "iou")
 PICTURE_SCORES = SCORES[:3]

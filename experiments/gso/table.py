@@ -25,9 +25,9 @@ from experiments.gso.studies import (
     Study,
     read_study,
 )
-from jaxvsnerf import cli
-from jaxvsnerf.files import write_text
-from jaxvsnerf.workdir import open_workdir
+from jaxvsnerf.run.workdir import open_workdir
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.files import write_text
 
 MEANS = (*SCORES, "minutes")
 TITLES = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "chamfer": "Chamfer",

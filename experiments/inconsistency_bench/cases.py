@@ -15,18 +15,18 @@ from scipy.ndimage import gaussian_filter
 from experiments import results_file
 from experiments.inconsistency_bench.methods import Method, Settings
 from experiments.results_file import Row
-from jaxvsnerf import assemble
-from jaxvsnerf.config import default_config
-from jaxvsnerf.data.inconsistency import simulate
-from jaxvsnerf.data.load import load_dataset
+from jaxvsnerf.config import resolve
+from jaxvsnerf.config.defaults import default_config
 from jaxvsnerf.data.meshes import read_surface
-from jaxvsnerf.data.objects import StudyObject
-from jaxvsnerf.data.severity import MEDIUM, SEVERITIES, Severity
 from jaxvsnerf.geometry.cameras import match_cameras, optical_axes, take, transform_points
 from jaxvsnerf.metrics.disagreement import SIGMA, disagreement, roc_auc
 from jaxvsnerf.metrics.geometry import score_geometry
 from jaxvsnerf.metrics.lpips import Lpips
 from jaxvsnerf.metrics.scores import score_views
+from jaxvsnerf.run.dataset import load_dataset
+from jaxvsnerf.simulate.inconsistency import simulate
+from jaxvsnerf.simulate.severity import MEDIUM, SEVERITIES, Severity
+from jaxvsnerf.study.objects import StudyObject
 from jaxvsnerf.types import Dataset, Surface, ViewSet
 
 # Pictures that an object comes with.
@@ -98,7 +98,7 @@ def load_case(case: Case) -> tuple[ViewSet, ViewSet]:
 
 @lru_cache(maxsize=2)
 def _dataset(item: StudyObject) -> Dataset:
-    return load_dataset(assemble.data_spec(assemble.with_data(default_config(), item.data)))
+    return load_dataset(resolve.data_spec(resolve.with_data(default_config(), item.data)))
 
 
 def _every(views: ViewSet, step: int) -> ViewSet:

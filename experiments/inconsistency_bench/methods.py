@@ -36,11 +36,12 @@ from experiments.inconsistency_bench.fields import (
     uncertain_field,
 )
 from experiments.inconsistency_bench.losses import DeformedLoss, TrimmedLoss, UncertainLoss
-from jaxvsnerf import assemble
-from jaxvsnerf.config import default_config
-from jaxvsnerf.export import field_mesh
+from jaxvsnerf.config import resolve
+from jaxvsnerf.config.defaults import default_config
 from jaxvsnerf.fields.build import Field
-from jaxvsnerf.trained import TrainedField
+from jaxvsnerf.rendering.trained import TrainedField
+from jaxvsnerf.run import assemble
+from jaxvsnerf.run.surface import field_mesh
 from jaxvsnerf.training.batch import stream
 from jaxvsnerf.training.losses import LossSpec
 from jaxvsnerf.training.step import NO_STEP, make_train_steps, place
@@ -108,16 +109,16 @@ def with_settings(make_config: Callable[[], ConfigDict], settings: Settings) -> 
     """
     config = make_config()
     config.update_from_flattened_dict({k: v for k, v in settings.items() if "." in k})
-    for name in assemble.STAGES:
+    for name in resolve.STAGES:
         config[name].steps = round(config[name].steps * settings["length"])
     if (rays := count_rays(config)) > BUDGET:
         raise ValueError(f"expected at most {BUDGET} rays, got {rays}; lower `length`")
-    return assemble.resolve_config(config)
+    return resolve.resolve_config(config)
 
 
 def count_rays(config: ConfigDict) -> int:
     """The rays of all stages, of 16 views where their number is left to the views."""
-    return sum(stage.steps * stage.rays for stage in assemble.stage_specs(config, 16))
+    return sum(stage.steps * stage.rays for stage in resolve.stage_specs(config, 16))
 
 
 def fit(trainer: Trainer, scene: Any) -> TrainState:

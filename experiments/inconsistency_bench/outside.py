@@ -18,7 +18,7 @@ from PIL import Image
 from experiments.inconsistency_bench.cases import Case, case_name
 from experiments.inconsistency_bench.methods import Method, Renderer
 from jaxvsnerf.data.images import composite, read_picture
-from jaxvsnerf.files import replacing, write_text
+from jaxvsnerf.system.files import replacing, write_text
 from jaxvsnerf.types import Cameras, ViewSet
 
 DIGEST = "digest.txt"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from experiments.inconsistency_bench.statistics import Difference
-from jaxvsnerf.outputs.charts import linear_ticks
+from jaxvsnerf.page.charts import linear_ticks
 
 WIDTH, LEFT, RIGHT, ROW, TOP, BOTTOM = 720, 170, 20, 26, 34, 44
 # Legible on white and on black.

@@ -21,11 +21,11 @@ from experiments.inconsistency_bench.cases import (
 from experiments.inconsistency_bench.methods import Settings
 from experiments.inconsistency_bench.outside import outside_methods
 from experiments.inconsistency_bench.variants import KNOWN
-from jaxvsnerf import cli
-from jaxvsnerf.compilation import configure
-from jaxvsnerf.data.load import find_path
 from jaxvsnerf.metrics.lpips import load_lpips
-from jaxvsnerf.study_processes import VISIBLE, visible_gpus
+from jaxvsnerf.study.processes import VISIBLE, visible_gpus
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.compilation import configure
+from jaxvsnerf.system.paths import find_path
 
 # Name -> the settings to try.
 Plan = Mapping[str, Sequence[Settings]]

@@ -37,10 +37,10 @@ from experiments.inconsistency_bench.settings import (
     write_tuned,
 )
 from experiments.inconsistency_bench.variants import KNOWN, SEEDS, VARIANTS
-from jaxvsnerf import cli
-from jaxvsnerf.data.load import find_path
-from jaxvsnerf.data.objects import StudyObject, find_objects
-from jaxvsnerf.workdir import locked
+from jaxvsnerf.run.workdir import locked
+from jaxvsnerf.study.objects import StudyObject, find_objects
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.paths import find_path
 
 LPIPS = "lpips/alex_v0.1.npz"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.inconsistency_bench.cases import Row
 from experiments.inconsistency_bench.methods import METHODS, Settings
-from jaxvsnerf.files import write_text
+from jaxvsnerf.system.files import write_text
 
 TUNED = Path(__file__).with_name("tuned.json")
 # Named before anything was tuned; never scored.

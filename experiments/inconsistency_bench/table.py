@@ -22,8 +22,8 @@ from experiments.inconsistency_bench.statistics import (
     select,
     table,
 )
-from jaxvsnerf import cli
-from jaxvsnerf.files import write_text
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.files import write_text
 
 
 def sections(rows: Sequence[Row]) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ from experiments.inconsistency_bench.variant_fields import (
     random_views_field,
     shared_density_field,
 )
-from jaxvsnerf.config import default_config
+from jaxvsnerf.config.defaults import default_config
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.training.losses import LossSpec
 

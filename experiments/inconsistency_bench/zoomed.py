@@ -20,11 +20,12 @@ from absl import flags
 from scipy.optimize import least_squares
 
 from experiments.inconsistency_bench.outside import write_picture, write_transforms
-from jaxvsnerf import cli
-from jaxvsnerf.data.load import find_path, load_dataset
 from jaxvsnerf.data.meshes import read_surface
 from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.geometry.cameras import inverse_similarity, project, transform_cameras
+from jaxvsnerf.run.dataset import load_dataset
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.paths import find_path
 from jaxvsnerf.types import Cameras, Dataset, Similarity, ViewSet
 
 # Boxes off by more than this are believed less: generated silhouettes are.

@@ -18,17 +18,19 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from jaxvsnerf import cli
-from jaxvsnerf.data.corrections import LENS, ORDER
-from jaxvsnerf.data.inconsistency import simulate
-from jaxvsnerf.data.load import DataSpec, find_path, load_dataset
-from jaxvsnerf.data.mistakes import AS_GIVEN, Diagnosis, diagnose
 from jaxvsnerf.data.rigs import complete_rig, rig_cameras
-from jaxvsnerf.data.severity import SEVERITIES
-from jaxvsnerf.data.toy import render_toy
-from jaxvsnerf.files import write_text
+from jaxvsnerf.data.spec import DataSpec
+from jaxvsnerf.diagnose.corrections import LENS, ORDER
+from jaxvsnerf.diagnose.mistakes import AS_GIVEN, Diagnosis, diagnose
 from jaxvsnerf.geometry.cameras import identity_similarity, orbit_cameras, transform_cameras
 from jaxvsnerf.metrics.consistency import consistency
+from jaxvsnerf.run.dataset import load_dataset
+from jaxvsnerf.simulate.inconsistency import simulate
+from jaxvsnerf.simulate.severity import SEVERITIES
+from jaxvsnerf.simulate.toy import render_toy
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.paths import find_path
 from jaxvsnerf.types import Cameras, Similarity, ViewSet
 
 OUTSIDE = "object outside the cube"

@@ -8,7 +8,7 @@ Four minutes on an H200.
 100 training views of 400x400, scored on the 25 test views beside them.
 """
 
-from jaxvsnerf.config import default_config
+from jaxvsnerf.config.defaults import default_config
 
 
 def get_config():

@@ -18,17 +18,17 @@ from ml_collections import ConfigDict
 
 from configs import quickstart
 from experiments.speed import measure
-from jaxvsnerf.compilation import configure
-from jaxvsnerf.config import default_config
-from jaxvsnerf.data.inconsistency import damage_views
-from jaxvsnerf.data.load import load_dataset
-from jaxvsnerf.data.objects import find_objects
-from jaxvsnerf.data.photo_view import load_photo, shrink_view
+from jaxvsnerf.config.defaults import default_config
 from jaxvsnerf.data.spec import DataSpec
-from jaxvsnerf.data.toy import render_toy
 from jaxvsnerf.geometry.cameras import optical_axes, orbit_cameras
 from jaxvsnerf.metrics.psnr import psnr
-from jaxvsnerf.outputs.images import write_png
+from jaxvsnerf.preprocess.photo_view import load_photo, shrink_view
+from jaxvsnerf.run.dataset import load_dataset
+from jaxvsnerf.simulate.inconsistency import damage_views
+from jaxvsnerf.simulate.toy import ToySpec, render_toy
+from jaxvsnerf.study.objects import find_objects
+from jaxvsnerf.system.compilation import configure
+from jaxvsnerf.system.png import write_png
 from jaxvsnerf.types import Dataset
 
 COLUMNS = (
@@ -57,7 +57,7 @@ def toy_case(folder: Path, size: int, seed: int) -> tuple[Dataset, Path]:
     image, mask = render_toy(camera, np.zeros(3))
     straight = image[0] / np.maximum(mask[0], 1e-6)[..., None]
     write_png(folder / "toy.png", np.dstack([np.minimum(straight, 1.0), mask[0]]))
-    return load_dataset(DataSpec("toy", size=size, seed=seed)), folder / "toy.png"
+    return load_dataset(DataSpec(kind="toy"), ToySpec(size=size, seed=seed)), folder / "toy.png"
 
 
 def object_case(gt: Path, downscale: int, scored: int, seed: int) -> tuple[Dataset, Path]:

@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from jaxvsnerf import assemble
-from jaxvsnerf.config import default_config
-from jaxvsnerf.data.inconsistency import simulate
-from jaxvsnerf.data.load import load_dataset
-from jaxvsnerf.data.objects import StudyObject
-from jaxvsnerf.data.severity import SEVERITIES, Severity
+from jaxvsnerf.config import resolve
+from jaxvsnerf.config.defaults import default_config
 from jaxvsnerf.geometry.cameras import optical_axes
 from jaxvsnerf.preprocess.harmonize import apply_colors
+from jaxvsnerf.run.dataset import read_pictures
+from jaxvsnerf.simulate.inconsistency import simulate
+from jaxvsnerf.simulate.severity import SEVERITIES, Severity
+from jaxvsnerf.study.objects import StudyObject
 from jaxvsnerf.types import ViewSet
 
 # Of the views that an outlier may take the place of: away from the input view, whose picture a
@@ -106,9 +106,9 @@ def make_case(
 @lru_cache(maxsize=32)
 def load_truth(item: StudyObject, downscale: int) -> ViewSet:
     """The true views of an object, the axis of view 0 as that of the input picture."""
-    config = assemble.with_data(default_config(), item.data)
+    config = resolve.with_data(default_config(), item.data)
     config.data.downscale = downscale
-    truth = load_dataset(assemble.data_spec(config)).truth
+    truth = read_pictures(config).truth
     if truth is None:
         raise ValueError(f"{item.name}: expected truth pictures, there are none")
     return truth.replace(input_axis=np.asarray(optical_axes(truth.cameras))[0])

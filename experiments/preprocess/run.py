@@ -25,14 +25,14 @@ from experiments.inconsistency_bench.methods import METHODS, Method
 from experiments.preprocess.cases import CASES, Faulty, make_case
 from experiments.preprocess.table import COLUMNS, KEY, table
 from experiments.results_file import Row, read_rows, write_rows
-from jaxvsnerf import cli
-from jaxvsnerf.compilation import configure
-from jaxvsnerf.data.load import find_path
-from jaxvsnerf.data.objects import StudyObject, find_objects
-from jaxvsnerf.files import write_text
 from jaxvsnerf.metrics.scores import score_views
 from jaxvsnerf.preprocess.prepare import Record, prepare_views
 from jaxvsnerf.preprocess.spec import PreprocessSpec
+from jaxvsnerf.study.objects import StudyObject, find_objects
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.compilation import configure
+from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.paths import find_path
 from jaxvsnerf.types import ViewSet
 
 OPTIONS = {

@@ -14,7 +14,7 @@ from absl import flags
 from experiments.inconsistency_bench.statistics import bootstrap
 from experiments.preprocess.cases import CASES
 from experiments.results_file import Row, read_rows
-from jaxvsnerf import cli
+from jaxvsnerf.system import cli
 
 KEY = ("object", "case", "seed", "option")
 SCORES = ("inputs_psnr", "inputs_ssim", "psnr", "ssim")

@@ -15,12 +15,12 @@ from ml_collections import ConfigDict
 
 from configs import hash as hash_grid
 from experiments.speed import measure
-from jaxvsnerf import assemble
-from jaxvsnerf.compilation import configure
-from jaxvsnerf.config import default_config
-from jaxvsnerf.data.inconsistency import damage_views
-from jaxvsnerf.data.load import load_dataset
-from jaxvsnerf.data.objects import StudyObject, find_objects
+from jaxvsnerf.config import resolve
+from jaxvsnerf.config.defaults import default_config
+from jaxvsnerf.run.dataset import read_pictures
+from jaxvsnerf.simulate.inconsistency import damage_views
+from jaxvsnerf.study.objects import StudyObject, find_objects
+from jaxvsnerf.system.compilation import configure
 from jaxvsnerf.types import Dataset
 
 COLUMNS = ("variant", "object", "stage", "step", "psnr")
@@ -72,7 +72,7 @@ VARIANTS = {
 
 def dataset_of(item: StudyObject, config: ConfigDict) -> Dataset:
     """Its pictures; truth that stands alone is damaged as a generator would damage it."""
-    dataset = load_dataset(assemble.data_spec(assemble.with_data(config, item.data)))
+    dataset = read_pictures(resolve.with_data(config, item.data))
     if dataset.truth is None:
         raise ValueError(f"{item.name}: expected truth pictures, there are none")
     if item.inputs == "truth":

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from jaxvsnerf.extras import require
 from jaxvsnerf.metrics.lpips import Lpips
 from jaxvsnerf.metrics.scores import score_views
+from jaxvsnerf.system.extras import require
 from jaxvsnerf.types import ViewSet
 
 # Octave bands of what remains: Gaussians of these deviations, in pixels at 256.

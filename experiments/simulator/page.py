@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxvsnerf.files import replacing, write_text
-from jaxvsnerf.outputs.embed import thumbnail
-from jaxvsnerf.outputs.images import resize, to_pillow
+from jaxvsnerf.page.embed import thumbnail
+from jaxvsnerf.pictures.images import resize
+from jaxvsnerf.system.files import replacing, write_text
+from jaxvsnerf.system.png import to_pillow
 
 STYLE = """
 :root { color-scheme: light dark; font-family: system-ui, sans-serif; }

@@ -21,16 +21,18 @@ from absl import flags
 
 from experiments.simulator.measure import measure
 from experiments.simulator.page import Picked, write_page, write_sheet
-from jaxvsnerf import cli
-from jaxvsnerf.data.inconsistency import simulate
-from jaxvsnerf.data.load import DataSpec, find_path, load_dataset
-from jaxvsnerf.data.noise import view_angles_deg
-from jaxvsnerf.data.severity import SEVERITIES, Severity
-from jaxvsnerf.files import write_text
+from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.geometry.cameras import camera_centers
 from jaxvsnerf.metrics.lpips import Lpips, load_lpips
 from jaxvsnerf.metrics.psnr import psnr
-from jaxvsnerf.outputs.charts import Chart, Series, chart_document
+from jaxvsnerf.page.charts import Chart, Series, chart_document
+from jaxvsnerf.run.dataset import load_dataset
+from jaxvsnerf.simulate.inconsistency import simulate
+from jaxvsnerf.simulate.noise import view_angles_deg
+from jaxvsnerf.simulate.severity import SEVERITIES, Severity
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.paths import find_path
 from jaxvsnerf.types import Dataset, ViewSet
 
 PAIR = DataSpec(kind="strip", path="syncdreamer/chicken/strip.png", truth="syncdreamer/chicken/gt")

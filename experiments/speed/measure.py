@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxvsnerf import assemble
-from jaxvsnerf.data.load import load_dataset
-from jaxvsnerf.data.photo_view import all_cameras
+from jaxvsnerf.config import resolve
 from jaxvsnerf.fields.build import FieldSpec
 from jaxvsnerf.metrics.psnr import psnr
+from jaxvsnerf.preprocess.photo_view import all_cameras
+from jaxvsnerf.run import assemble
+from jaxvsnerf.run.dataset import read_pictures
 from jaxvsnerf.training.batch import stream
 from jaxvsnerf.training.stages import StageSpec
 from jaxvsnerf.training.step import make_train_steps, place
@@ -85,8 +86,8 @@ class Session:
     """Trains stage by stage, with the time of the steps alone."""
 
     def __init__(self, config: ConfigDict, dataset: Dataset | None = None, devices=None):
-        self.config = assemble.resolve_config(config)
-        self.dataset = dataset or load_dataset(assemble.data_spec(self.config))
+        self.config = resolve.resolve_config(config)
+        self.dataset = dataset or read_pictures(self.config)
         self.devices = tuple(devices or jax.local_devices()[:1])
         self.trainer, self.scene = prepare(self.config, self.dataset, self.devices)
         self.state: TrainState | None = None
@@ -197,5 +198,5 @@ def time_to(session: Session, goal: float | None, every: int) -> tuple[list[Row]
 
 def with_rays(session_config: ConfigDict, rays: int) -> ConfigDict:
     """The config with this many rays a step in every stage."""
-    stages = {f"{name}.rays": rays for name in assemble.STAGES}
+    stages = {f"{name}.rays": rays for name in resolve.STAGES}
     return changed(session_config, stages)

@@ -20,13 +20,13 @@ from absl import app, flags
 from ml_collections import ConfigDict
 
 from experiments.speed import measure
-from jaxvsnerf.compilation import configure
-from jaxvsnerf.config import default_config
-from jaxvsnerf.data.toy import toy_dataset
-from jaxvsnerf.extras import check_extras
-from jaxvsnerf.files import write_text
-from jaxvsnerf.outputs.images import write_png
-from jaxvsnerf.study_processes import VISIBLE, visible_gpus
+from jaxvsnerf.config.defaults import default_config
+from jaxvsnerf.simulate.toy import toy_dataset
+from jaxvsnerf.study.processes import VISIBLE, visible_gpus
+from jaxvsnerf.system.compilation import configure
+from jaxvsnerf.system.extras import check_extras
+from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.png import write_png
 
 PARTS = ("steps", "render", "growth", "yardstick", "run", "devices", "study")
 CONFIGS = {"mlp": "syncdreamer", "hash": "hash"}

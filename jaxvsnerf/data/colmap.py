@@ -10,7 +10,8 @@ import numpy as np
 from jaxvsnerf.data.images import natural_key
 from jaxvsnerf.data.poses import ROTATION_TOLERANCE
 from jaxvsnerf.data.transforms import Frame, inside_folder
-from jaxvsnerf.extras import require
+from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.system.extras import require
 
 PIP_LINE = "pip install 'jaxvsnerf[colmap]'"
 # Where a model lies in a project, and the pictures beside it, the preferred first.
@@ -44,7 +45,7 @@ def read_colmap(path: str | Path) -> tuple[list[Frame], Path]:
     """
     model = find_model(Path(path))
     if model is None:
-        raise FileNotFoundError(
+        raise MissingFile(
             f"no COLMAP model in {path}: expected cameras.bin or cameras.txt there or in "
             f"{', '.join(MODELS[1:])}"
         )
@@ -55,9 +56,9 @@ def read_colmap(path: str | Path) -> tuple[list[Frame], Path]:
         cameras = {key: _fields(one) for key, one in found.cameras.items()}
     # Whatever its C++ raises on files that end early or contradict each other.
     except (ValueError, IndexError, KeyError, RuntimeError, MemoryError) as error:
-        raise ValueError(f"{model} is not a readable COLMAP model: {error}") from error
+        raise InputError(f"{model} is not a readable COLMAP model: {error}") from error
     if not images:
-        raise ValueError(f"{model} has no picture with a pose")
+        raise InputError(f"{model} has no picture with a pose")
     folder = _picture_folder(model, images[0][0])
     return [_frame(folder, name, pose, cameras[key], model) for name, pose, key in images], folder
 
@@ -93,7 +94,7 @@ def _frame(folder: Path, name: str, w2c: np.ndarray, fields: dict[str, Any], mod
     where = f"{name} of {model}"
     if fields["model"] not in _PERSPECTIVE or fields["distortion"]:
         what = ", ".join(f"{key}={value:g}" for key, value in fields["distortion"].items())
-        raise ValueError(
+        raise InputError(
             f"{where} has a camera {fields['model']}{' with ' + what if what else ''}, which is "
             "not supported (only pinholes without distortion); undistort the pictures first, "
             "with COLMAP's image_undistorter"
@@ -101,7 +102,7 @@ def _frame(folder: Path, name: str, w2c: np.ndarray, fields: dict[str, Any], mod
     if not np.isfinite(w2c).all() or not np.allclose(
         w2c[:, :3] @ w2c[:, :3].T, np.eye(3), atol=ROTATION_TOLERANCE
     ):
-        raise ValueError(f"{where} has a pose that is not a finite rotation and translation")
+        raise InputError(f"{where} has a pose that is not a finite rotation and translation")
     rotation = w2c[:, :3].T
     # OpenGL axes, as a transforms file has them: y and z the other way.
     c2w = np.concatenate([rotation * np.array([1.0, -1.0, -1.0]), -rotation @ w2c[:, 3:]], 1)
@@ -121,7 +122,7 @@ def _picture_folder(model: Path, name: str) -> Path:
         folder = (model / place).resolve()
         if (folder / name).is_file():
             return folder
-    raise FileNotFoundError(
+    raise MissingFile(
         f"the pictures of {model} were not found: no {name} in images/ there or up to three "
         "folders above"
     )

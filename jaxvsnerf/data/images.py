@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from jaxvsnerf.errors import InputError, MissingFile
+
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_PIXELS = 100_000_000
@@ -54,7 +56,7 @@ def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS, upright: bool =
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no picture at {path}; give an existing PNG, JPEG or WebP file")
+        raise MissingFile(f"no picture at {path}; give an existing PNG, JPEG or WebP file")
     # Choice: one limit with our message; Pillow's own (a warning from 89 Mpx on, an error
     # from 179 Mpx on) would answer differently by size.
     with warnings.catch_warnings():
@@ -62,21 +64,21 @@ def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS, upright: bool =
         try:
             image = Image.open(path, formats=FORMATS)
         except Image.DecompressionBombError as error:
-            raise ValueError(_too_large(path, str(error), max_pixels)) from None
+            raise InputError(_too_large(path, str(error), max_pixels)) from None
         except _DECODER_ERRORS as error:
-            raise ValueError(
+            raise InputError(
                 f"{path} is not a readable picture: expected {', '.join(FORMATS)}, but its header "
                 f"says otherwise or is damaged ({error}); convert or copy it again"
             ) from error
         with image:
             width, height = image.size
             if width * height > max_pixels:
-                raise ValueError(_too_large(path, f"{width} x {height} pixels", max_pixels))
+                raise InputError(_too_large(path, f"{width} x {height} pixels", max_pixels))
             try:
                 image.load()
                 return _decode(ImageOps.exif_transpose(image) if upright else image)
             except _DECODER_ERRORS as error:
-                raise ValueError(
+                raise InputError(
                     f"{path} is truncated or damaged: its header promises {width} x {height} "
                     f"pixels that cannot be decoded ({error}); copy it again"
                 ) from error
@@ -130,7 +132,7 @@ def shrink(array: np.ndarray, factor: int) -> np.ndarray:
     """
     height, width = array.shape[:2]
     if height % factor or width % factor:
-        raise ValueError(
+        raise InputError(
             f"downscale={factor} must divide the picture size, but the picture is "
             f"{width} x {height} (width x height); choose another factor or crop the pictures"
         )
@@ -146,16 +148,14 @@ def list_pictures(folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"no folder at {folder}; give a folder of pictures")
+        raise MissingFile(f"no folder at {folder}; give a folder of pictures")
     found = [
         path
         for path in folder.iterdir()
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     ]
     if not found:
-        raise FileNotFoundError(
-            f"no picture in {folder}; expected files ending in {', '.join(SUFFIXES)}"
-        )
+        raise MissingFile(f"no picture in {folder}; expected files ending in {', '.join(SUFFIXES)}")
     return sorted(found, key=lambda path: natural_key(path.name))
 
 

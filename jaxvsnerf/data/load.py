@@ -1,8 +1,7 @@
-"""The way in: one spec, one call, one `Dataset`."""
+"""Reads posed pictures of any source: one spec, one call, one `Dataset`."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,79 +10,33 @@ import numpy as np
 
 from jaxvsnerf.data import video
 from jaxvsnerf.data.colmap import find_model, read_colmap
-from jaxvsnerf.data.photo_view import load_photo
 from jaxvsnerf.data.rigs import Rig, complete_rig, named_rig, rig_input_axis
 from jaxvsnerf.data.sheets import read_folder, read_strip, read_video
 from jaxvsnerf.data.similarity import explicit_similarity, find_similarity
-from jaxvsnerf.data.spec import DataSpec, background_color
-from jaxvsnerf.data.toy import toy_dataset
+from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.data.transforms import Frame, load_frames, read_transforms
 from jaxvsnerf.data.views import PosedPictures, check_views, choose_views, make_view_set
-from jaxvsnerf.geometry.cameras import (
-    identity_similarity,
-    optical_axes,
-    take,
-    transform_cameras,
-)
+from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.geometry.cameras import identity_similarity, transform_cameras
+from jaxvsnerf.system.paths import find_path
 from jaxvsnerf.types import Dataset, Similarity, ViewSet
 
 
-def load_dataset(spec: DataSpec) -> Dataset:
-    """Loads input views, and truth where there is some, into the object's cube.
+def read_dataset(spec: DataSpec, background: np.ndarray | None) -> Dataset:
+    """Reads input views, and truth where the source has some, into the object's cube.
 
     Args:
-      spec: what to load.
+      spec: what to read, other than the toy.
+      background: [3] behind the object, or None to find it.
 
     Returns:
-      The data set, arrays in numpy float32, without the photo (see `add_photo`). `clean` holds
-      truth pictures at the input views, for sources whose truth shows the same cameras in the
-      same size.
+      The data set; `clean` holds truth pictures at the input views, for sources whose truth
+      shows the same cameras in the same size.
 
     Raises:
       FileNotFoundError: a file or folder is missing, naming where it was looked for.
       ValueError: anything else that is not as expected, naming what came.
     """
-    dataset = _load(spec, background_color(spec.background))
-    if spec.input_view < 0:
-        return dataset
-    views = dataset.inputs
-    index = spec.views.index(spec.input_view) if spec.views else spec.input_view
-    if index >= len(views.images):
-        raise ValueError(
-            f"input_view: expected -1 or one of the {len(views.images)} views, 0 to "
-            f"{len(views.images) - 1}, got {spec.input_view}"
-        )
-    return dataset.replace(
-        inputs=views.replace(input_axis=np.asarray(optical_axes(views.cameras))[index])
-    )
-
-
-def add_photo(dataset: Dataset, spec: DataSpec) -> Dataset:
-    """The data set with the photo as one more view, where the source names one.
-
-    Args:
-      dataset: of that source; views of weight 0 say nothing of the photo's camera.
-      spec: the source.
-
-    Raises:
-      FileNotFoundError, ValueError: see `load_photo`.
-    """
-    if not spec.photo:
-        return dataset
-    path, elevation_deg = find_path(spec.photo), spec.input_elevation_deg
-    views = trained_views(dataset)
-    photo = load_photo(path, views, elevation_deg, spec.photo_weight, spec.mask_threshold)
-    return dataset.replace(photo=photo)
-
-
-def trained_views(dataset: Dataset) -> ViewSet:
-    """The input views as they are trained on."""
-    return dataset.inputs if dataset.prepared is None else dataset.prepared
-
-
-def _load(spec: DataSpec, background: np.ndarray | None) -> Dataset:
-    if spec.kind == "toy":
-        return _toy(spec, background)
     inputs, truth, has_poses = load_source(spec, background)
     clean = None if has_poses else _clean(inputs, truth, spec.views)
     return _moved(Dataset(inputs, truth, clean, source_to_cube(spec, inputs, has_poses)))
@@ -139,45 +92,6 @@ def recognize_kind(path: Path) -> str:
     return "colmap" if find_model(path) else "folder"
 
 
-def find_path(path: str) -> Path:
-    """`path` as it stands or, if that does not exist, under JAXVSNERF_DATA.
-
-    Raises:
-      FileNotFoundError: neither exists; names both.
-    """
-    here = Path(path).expanduser()
-    if here.exists():
-        return here
-    tried = [str(here.absolute())]
-    root = os.environ.get("JAXVSNERF_DATA", "")
-    if root and not here.is_absolute():
-        there = Path(root) / here
-        if there.exists():
-            return there
-        tried.append(str(there))
-    hint = "" if root else "; the environment variable JAXVSNERF_DATA, tried next, is not set"
-    raise FileNotFoundError(f"nothing at {' nor at '.join(tried)}{hint}")
-
-
-def _toy(spec: DataSpec, background: np.ndarray | None) -> Dataset:
-    """The toy at the chosen views; its exact masks, or none."""
-    check_views(spec.views, spec.num_views)
-    dataset = toy_dataset(spec.size, spec.num_views, spec.severity, spec.seed, background)
-    inputs, truth, clean = dataset.inputs, dataset.truth, dataset.clean
-    if spec.views:
-        chosen = list(spec.views)
-        clean = clean[chosen]
-        inputs = inputs.replace(
-            images=inputs.images[chosen],
-            masks=inputs.masks[chosen],
-            cameras=take(inputs.cameras, chosen),
-            names=tuple(inputs.names[i] for i in chosen),
-        )
-    if spec.mask == "none":
-        inputs, truth = inputs.replace(masks=None), truth.replace(masks=None)
-    return dataset.replace(inputs=inputs, truth=truth, clean=clean)
-
-
 def _rig(spec: DataSpec) -> Rig:
     azimuth, elevation = (
         tuple(np.atleast_1d(angles).tolist()) for angles in (spec.azimuth_deg, spec.elevation_deg)
@@ -218,7 +132,7 @@ def _read_transforms(spec: DataSpec, path: Path) -> tuple[PosedPictures, PosedPi
     held_out = [frame for frame in frames if frame.split == "test"]
     frames = [frame for frame in frames if frame.split == "train"]
     if not frames:
-        raise ValueError(f"{source} has no training frames: its file lists leave none for training")
+        raise InputError(f"{source} has no training frames: its file lists leave none for training")
     inputs = load_frames(_chosen(frames, spec.views), source.parent)
     if spec.truth:
         source = _transforms_file(find_path(spec.truth), "transforms_test.json")
@@ -232,7 +146,7 @@ def _read_transforms(spec: DataSpec, path: Path) -> tuple[PosedPictures, PosedPi
 def _read_colmap(spec: DataSpec, path: Path) -> tuple[PosedPictures, None]:
     """Input pictures; a model knows no truth."""
     if spec.truth:
-        raise ValueError(f"truth must be '' for kind='colmap', got {spec.truth!r}")
+        raise InputError(f"truth must be '' for kind='colmap', got {spec.truth!r}")
     frames, folder = read_colmap(path)
     return load_frames(_chosen(frames, spec.views), folder), None
 
@@ -255,7 +169,7 @@ def _transforms_file(path: Path, preferred: str) -> Path:
     for name in (preferred, "transforms.json"):
         if (path / name).is_file():
             return path / name
-    raise FileNotFoundError(f"no {preferred} and no transforms.json in {path}")
+    raise MissingFile(f"no {preferred} and no transforms.json in {path}")
 
 
 def _clean(inputs: ViewSet, truth: ViewSet | None, views: Sequence[int]) -> np.ndarray | None:

@@ -8,6 +8,8 @@ from functools import partial
 import numpy as np
 from scipy import ndimage
 
+from jaxvsnerf.errors import InputError
+
 # Generated views keep their white within 4/255 at the border (seven real SyncDreamer
 # strips) and fade to it over a few pixels round the object. 0.06 meets the true outline
 # 0.2 % better on `chicken` but leaks into a white kettle.
@@ -199,7 +201,7 @@ def object_masks(
     backgrounds = np.broadcast_to(background, (len(rgbs), 3))
     for index, (rgb, alpha, name) in enumerate(zip(rgbs, alphas, names, strict=True)):
         if source == "alpha" and alpha is None:
-            raise ValueError(
+            raise InputError(
                 f"view {name} has no alpha channel, but masks were asked from alpha; give RGBA "
                 "pictures or use mask='background' or mask='none'"
             )
@@ -207,7 +209,7 @@ def object_masks(
             alpha if source == "alpha" else mask_from_background(rgb, backgrounds[index], threshold)
         )
         if not (masks[index] > 0.5).any():
-            raise ValueError(
+            raise InputError(
                 f"view {name} shows no object: its mask from {source} is empty; leave the view "
                 "out, or change the background, the mask source or mask_threshold"
             )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxvsnerf.extras import require
+from jaxvsnerf.errors import InputError
+from jaxvsnerf.system.extras import require
 from jaxvsnerf.types import Surface
 
 SUFFIXES = (".obj", ".ply", ".glb", ".off", ".stl")
@@ -21,13 +22,13 @@ def read_surface(path: str | Path) -> Surface:
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path}: expected a mesh ({', '.join(SUFFIXES)}), got {path.suffix!r}")
+        raise InputError(f"{path}: expected a mesh ({', '.join(SUFFIXES)}), got {path.suffix!r}")
     trimesh = require("trimesh", "true geometry")
     try:
         mesh = trimesh.load(path, force="mesh", process=False, skip_materials=True)
     except Exception as error:  # noqa: BLE001 - readers of formats raise whatever they meet
-        raise ValueError(f"{path} cannot be read as a mesh: {error}") from error
+        raise InputError(f"{path} cannot be read as a mesh: {error}") from error
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
     if not len(faces) or not np.all(np.isfinite(vertices)):
-        raise ValueError(f"{path}: expected triangles between finite vertices, got {len(faces)}")
+        raise InputError(f"{path}: expected triangles between finite vertices, got {len(faces)}")
     return Surface(vertices, faces)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxvsnerf.errors import InputError
+
 ROTATION_TOLERANCE = 1e-3
 
 
@@ -28,20 +30,20 @@ def parse_pose(matrix: Any, where: str) -> np.ndarray:
     except (TypeError, ValueError, OverflowError):
         pose = np.empty(0)
     if pose.shape not in ((4, 4), (3, 4)):
-        raise ValueError(f"{where} must be 4 x 4 (or 3 x 4) numbers, got shape {pose.shape}")
+        raise InputError(f"{where} must be 4 x 4 (or 3 x 4) numbers, got shape {pose.shape}")
     if not np.isfinite(pose).all():
-        raise ValueError(f"{where} holds NaN or infinity")
+        raise InputError(f"{where} holds NaN or infinity")
     if pose.shape[0] == 4 and np.abs(pose[3] - [0, 0, 0, 1]).max() > 1e-6:
-        raise ValueError(f"{where}: the last row must be 0 0 0 1, got {pose[3].tolist()}")
+        raise InputError(f"{where}: the last row must be 0 0 0 1, got {pose[3].tolist()}")
     rotation = pose[:3, :3]
     error = float(np.abs(rotation @ rotation.T - np.eye(3)).max())
     if error > ROTATION_TOLERANCE:
-        raise ValueError(
+        raise InputError(
             f"{where}: the rotation is not orthonormal (|R R^T - I| = {error:.3g}, at most "
             f"{ROTATION_TOLERANCE:g}); a scale belongs into `similarity`, not into the pose"
         )
     if np.linalg.det(rotation) < 0:
-        raise ValueError(f"{where}: the rotation has determinant -1, a mirror; expected +1")
+        raise InputError(f"{where}: the rotation has determinant -1, a mirror; expected +1")
     u, _, vt = np.linalg.svd(rotation)
     return np.concatenate([u @ vt, pose[:3, 3:]], axis=1)
 
@@ -58,7 +60,7 @@ def finite_number(fields: dict[str, Any], name: str, where: str) -> float:
     value = fields[name]
     # Compared rather than converted: JSON integers may exceed a float's range.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
-        raise ValueError(f"{where} has {name}={value!r}, expected a finite number")
+        raise InputError(f"{where} has {name}={value!r}, expected a finite number")
     return float(value)
 
 
@@ -80,7 +82,7 @@ def frame_intrinsics(fields: dict[str, Any], width: int, height: int, where: str
     """
     for name, size in (("w", width), ("h", height)):
         if fields.get(name) is not None and finite_number(fields, name, where) != size:
-            raise ValueError(
+            raise InputError(
                 f"{where} says w={fields.get('w')}, h={fields.get('h')}, but the picture is "
                 f"{width} x {height}; intrinsics and pictures must belong together (use "
                 "`downscale` to shrink)"
@@ -89,7 +91,7 @@ def frame_intrinsics(fields: dict[str, Any], width: int, height: int, where: str
     focal_y = _focal(fields, "fl_y", "camera_angle_y", height, where)
     focal_x = focal_y if focal_x is None else focal_x
     if focal_x is None:
-        raise ValueError(f"{where} has neither camera_angle_x nor fl_x: no focal length is known")
+        raise InputError(f"{where} has neither camera_angle_x nor fl_x: no focal length is known")
     focal_y = focal_x if focal_y is None else focal_y
     cx = finite_number(fields, "cx", where) if fields.get("cx") is not None else width / 2
     cy = finite_number(fields, "cy", where) if fields.get("cy") is not None else height / 2
@@ -101,11 +103,11 @@ def _focal(fields: dict[str, Any], focal: str, angle: str, size: int, where: str
     if fields.get(focal) is not None:
         value = finite_number(fields, focal, where)
         if value <= 0:
-            raise ValueError(f"{where} has {focal}={value}, expected a positive number of pixels")
+            raise InputError(f"{where} has {focal}={value}, expected a positive number of pixels")
         return value
     if fields.get(angle) is None:
         return None
     value = finite_number(fields, angle, where)
     if not 0 < value < np.pi:
-        raise ValueError(f"{where} has {angle}={value}, expected radians within (0, pi)")
+        raise InputError(f"{where} has {angle}={value}, expected radians within (0, pi)")
     return 0.5 * size / float(np.tan(0.5 * value))

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import orbit_cameras
 from jaxvsnerf.types import Cameras
 
@@ -196,7 +197,7 @@ def named_rig(name: str) -> Rig:
         return NAMED_RIGS[name]
     grid = re.fullmatch(r"grid:([1-9]\d{0,2})x([1-9]\d{0,2})", name)
     if name != "orbit" and not grid:
-        raise ValueError(
+        raise InputError(
             f"rig must be {' | '.join(map(repr, NAMED_RIGS))} | 'orbit' | 'grid:RxC' (R rows of C "
             f"views), got {name!r}"
         )
@@ -240,10 +241,10 @@ def complete_rig(
     values = dict(azimuth_deg=azimuth, elevation_deg=elevation, distance=distance, fov_deg=fov_deg)
     for key in NUMBERS:
         if values[key] is None:
-            raise ValueError(f"{key} must be given for rig {name!r}: {_reason(rig, key, fov_deg)}")
+            raise InputError(f"{key} must be given for rig {name!r}: {_reason(rig, key, fov_deg)}")
     _check_input(name, rig, input_elevation_deg)
     if len(elevation) not in (1, len(azimuth)):
-        raise ValueError(
+        raise InputError(
             f"elevation_deg has {len(elevation)} angles for {len(azimuth)} azimuths; give one, or "
             "as many as azimuths"
         )
@@ -253,7 +254,7 @@ def complete_rig(
         elevation = tuple(one + input_elevation_deg for one in elevation)
     _check_numbers(azimuth, elevation, distance, fov_deg)
     if rig.sheet and rig.sheet[0] * rig.sheet[1] != len(azimuth):
-        raise ValueError(
+        raise InputError(
             f"rig {name!r} has {rig.sheet[0]} x {rig.sheet[1]} views (rows x columns), but "
             f"azimuth_deg has {len(azimuth)} angles"
         )
@@ -277,20 +278,20 @@ def _check_numbers(
 ) -> None:
     numbers = (*azimuth, *elevation, distance, fov_deg)
     if not np.all(np.isfinite(numbers)):
-        raise ValueError(f"a rig's angles and distance must be finite, got {numbers}")
+        raise InputError(f"a rig's angles and distance must be finite, got {numbers}")
     if max(abs(e) for e in elevation) > 90.0:
-        raise ValueError(f"elevation_deg must lie within [-90, 90], got {elevation}")
+        raise InputError(f"elevation_deg must lie within [-90, 90], got {elevation}")
     if distance <= 0.0:
-        raise ValueError(f"distance must be positive, got {distance}")
+        raise InputError(f"distance must be positive, got {distance}")
     if not 0.0 <= fov_deg < 180.0:
-        raise ValueError(
+        raise InputError(
             f"fov_deg must lie within [0, 180) degrees, 0 being orthographic, got {fov_deg}"
         )
 
 
 def _check_input(name: str, rig: Rig, input_elevation_deg: float | None) -> None:
     if rig.relative and input_elevation_deg is None:
-        raise ValueError(
+        raise InputError(
             f"input_elevation_deg must be given for rig {name!r}: its elevations are relative to "
             "the input photo, whose own nobody but you can know (0 is level with the object, 90 "
             "above it)"
@@ -298,9 +299,9 @@ def _check_input(name: str, rig: Rig, input_elevation_deg: float | None) -> None
     if input_elevation_deg is None:
         return
     if rig.input_deg is None or rig.input_deg[1] is not None:
-        raise ValueError(f"input_elevation_deg has no use for rig {name!r} without a photo")
+        raise InputError(f"input_elevation_deg has no use for rig {name!r} without a photo")
     if not abs(input_elevation_deg) <= 90.0:
-        raise ValueError(f"input_elevation_deg must lie in [-90, 90], got {input_elevation_deg}")
+        raise InputError(f"input_elevation_deg must lie in [-90, 90], got {input_elevation_deg}")
 
 
 def rig_cameras(rig: Rig, width: int, height: int) -> Cameras:

@@ -10,6 +10,7 @@ from jaxvsnerf.data.images import SUFFIXES, Picture, list_pictures, read_picture
 from jaxvsnerf.data.rigs import SYNCDREAMER, Rig, rig_cameras
 from jaxvsnerf.data.video import read_frames
 from jaxvsnerf.data.views import PosedPictures, check_sizes
+from jaxvsnerf.errors import InputError, MissingFile
 
 
 def read_strip(path: str | Path, rig: Rig = SYNCDREAMER) -> PosedPictures:
@@ -38,7 +39,7 @@ def read_strip(path: str | Path, rig: Rig = SYNCDREAMER) -> PosedPictures:
             else f"a sheet of {rows} rows of {columns} square views is {columns * side} x "
             f"{rows * side}"
         )
-        raise ValueError(
+        raise InputError(
             f"{path} is {width} x {height} (width x height), but {layout}; use kind='folder' for "
             "single pictures"
         )
@@ -69,13 +70,13 @@ def read_folder(path: str | Path, rig: Rig) -> PosedPictures:
         names = tuple(file.stem for file in paths)
     count = len(rig.azimuth_deg)
     if len(paths) != count:
-        raise ValueError(
+        raise InputError(
             f"{path} holds {len(paths)} pictures ({paths[0].name} ... {paths[-1].name}), but the "
             f"rig has {count} cameras; every camera needs exactly one picture (to use fewer, "
             "choose them with `views`)"
         )
     if len(set(names)) != count:
-        raise ValueError(f"{path} holds pictures of the same name in two formats: {sorted(names)}")
+        raise InputError(f"{path} holds pictures of the same name in two formats: {sorted(names)}")
     pictures = tuple(read_picture(file) for file in paths)
     width, height = check_sizes(pictures, names)
     return PosedPictures(pictures, rig_cameras(rig, width, height), names)
@@ -100,7 +101,7 @@ def read_video(path: str | Path, rig: Rig) -> PosedPictures:
     frames = read_frames(path, count + 1)
     if len(frames) != count:
         came = len(frames) if len(frames) < count else f"more than {count}"
-        raise ValueError(f"{path} has {came} frames, but the rig has {count} cameras")
+        raise InputError(f"{path} has {came} frames, but the rig has {count} cameras")
     return _numbered(tuple(Picture(frame, None) for frame in frames), rig)
 
 
@@ -114,19 +115,19 @@ def _numbered(pictures: tuple[Picture, ...], rig: Rig) -> PosedPictures:
 def _view_files(folder: Path, rig: Rig) -> list[Path]:
     """One file a view, by the first of the rig's patterns that names any in the folder."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"no folder at {folder}; give a folder of pictures")
+        raise MissingFile(f"no folder at {folder}; give a folder of pictures")
     for pattern in rig.files:
         found = [_with_suffix(folder / pattern.format(view)) for view in rig.views]
         if all(found):
             return found
         if any(found):
             missing = [view for view, file in zip(rig.views, found, strict=True) if not file]
-            raise FileNotFoundError(
+            raise MissingFile(
                 f"{folder} lacks the views {', '.join(missing)}: no {pattern.format(missing[0])} "
                 f"(ending in {', '.join(SUFFIXES)})"
             )
     expected = " or ".join(pattern.format(rig.views[0]) for pattern in rig.files)
-    raise FileNotFoundError(
+    raise MissingFile(
         f"{folder} has none of the files that this rig's model writes: expected {expected} and so "
         f"on for {', '.join(rig.views)}; for pictures of other names use rig='orbit'"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import magnification
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
 from jaxvsnerf.types import Cameras, Similarity
@@ -31,7 +32,7 @@ def explicit_similarity(numbers: tuple[float, ...]) -> Similarity:
       ValueError: not four finite numbers with a positive scale.
     """
     if len(numbers) != 4 or not np.all(np.isfinite(numbers)) or numbers[0] <= 0:
-        raise ValueError(
+        raise InputError(
             "similarity must be () to find it, or four finite numbers (scale, tx, ty, tz) with a "
             f"positive scale; got {tuple(numbers)}"
         )
@@ -70,14 +71,14 @@ def _common_point(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
     centers, axes = _centers_and_axes(cameras)
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
     if np.linalg.eigvalsh(across.mean(0))[0] < MIN_SPREAD:
-        raise ValueError(
+        raise InputError(
             f"the {len(centers)} cameras look along almost the same direction, so the object's "
             f"place cannot be found from them; {_EXPLICIT}"
         )
     point = np.linalg.solve(across.sum(0), np.einsum("vij,vj->i", across, centers))
     depth = np.einsum("vi,vi->v", axes, point - centers)
     if np.any(depth <= 0):
-        raise ValueError(
+        raise InputError(
             f"{int(np.sum(depth <= 0))} of {len(depth)} cameras look away from the point closest "
             "to all optical axes; a capture round one object is expected (transform_matrix is "
             f"camera-to-world, OpenGL axes: the camera looks along -z). Else {_EXPLICIT}"
@@ -112,7 +113,7 @@ def _hull_box(
         if hull.any():
             break
     else:
-        raise ValueError(
+        raise InputError(
             f"the {len(masks)} masks share no volume: poses and masks disagree; check the poses' "
             f"convention and the masks, {_EXPLICIT}, or use mask='none'"
         )

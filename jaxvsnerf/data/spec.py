@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxvsnerf.data.masks import THRESHOLD
 from jaxvsnerf.data.rigs import named_rig
-from jaxvsnerf.data.severity import SEVERITIES
 from jaxvsnerf.data.similarity import explicit_similarity
+from jaxvsnerf.errors import InputError
 
 KINDS = ("auto", "strip", "folder", "video", "transforms", "colmap", "toy")
 MASKS = ("auto", "alpha", "background", "none")
@@ -61,10 +61,6 @@ class DataSpec:
       photo_weight: how much its rays count beside those of the best generated view; above 0.
       pixel_center: rigs: where the source's code puts the first pixel's centre, 0 to 1. 0.5
         fits SyncDreamer's pictures best, 0.0 is what its own code uses.
-      size: toy: picture side in pixels; at least 8.
-      num_views: toy: input views on the orbit; at least 1.
-      severity: toy: 'clean', 'mild', 'medium' or 'severe' damage to the inputs.
-      seed: toy: seed of the damage; at least 0.
     """
 
     kind: str
@@ -87,51 +83,43 @@ class DataSpec:
     photo: str = ""
     photo_weight: float = 0.5
     pixel_center: float = 0.5
-    size: int = 64
-    num_views: int = 16
-    severity: str = "medium"
-    seed: int = 0
 
     def __post_init__(self) -> None:
         _require("kind", self.kind, KINDS)
         named_rig(self.rig)
         _require("mask", self.mask, MASKS)
-        _require("severity", self.severity, tuple(SEVERITIES))
         _whole("downscale", self.downscale, 1)
-        _whole("seed", self.seed, 0)
-        _whole("size", self.size, 8)
-        _whole("num_views", self.num_views, 1)
         for name in ("azimuth_deg", "elevation_deg", "similarity"):
             _numbers(name, getattr(self, name))
         for name in ("distance", "fov_deg", "input_elevation_deg"):
             _numbers(name, () if getattr(self, name) is None else getattr(self, name))
         _numbers("photo_weight", self.photo_weight)
         if not 0.0 < self.photo_weight < np.inf:
-            raise ValueError(f"photo_weight must be a positive number, got {self.photo_weight}")
+            raise InputError(f"photo_weight must be a positive number, got {self.photo_weight}")
         if self.photo and self.input_elevation_deg is None:
-            raise ValueError(
+            raise InputError(
                 "input_elevation_deg must be given with photo: how far above the object's horizon "
                 "it was taken, in degrees; 0 is level with it, 30 looks down on it"
             )
         if self.photo and not abs(self.input_elevation_deg) <= 90.0:
-            raise ValueError(
+            raise InputError(
                 f"input_elevation_deg must lie in [-90, 90], got {self.input_elevation_deg}"
             )
         if not 0.0 <= self.pixel_center <= 1.0:
-            raise ValueError(f"pixel_center must lie within [0, 1], got {self.pixel_center}")
+            raise InputError(f"pixel_center must lie within [0, 1], got {self.pixel_center}")
         for index in self.views:
             _whole("views", index, 0)
         _whole("input_view", self.input_view, -1)
         if self.views and self.input_view not in (-1, *self.views):
-            raise ValueError(
+            raise InputError(
                 f"input_view must be one of the views {self.views}, or -1, got {self.input_view}"
             )
         if not 0.0 < self.mask_threshold < 1.0:
-            raise ValueError(f"mask_threshold must lie within (0, 1), got {self.mask_threshold}")
+            raise InputError(f"mask_threshold must lie within (0, 1), got {self.mask_threshold}")
         if self.kind != "toy" and not self.path:
-            raise ValueError(f"path is empty: kind={self.kind!r} needs the path of its pictures")
+            raise InputError(f"path is empty: kind={self.kind!r} needs the path of its pictures")
         if self.kind == "toy" and (self.downscale != 1 or self.similarity):
-            raise ValueError(
+            raise InputError(
                 "the toy is rendered as asked: use size instead of downscale="
                 f"{self.downscale}, and leave similarity empty, got {self.similarity}"
             )
@@ -150,7 +138,7 @@ def background_color(background: str | Sequence[float]) -> np.ndarray | None:
         return None
     color = np.asarray(background, np.float32)
     if color.shape != (3,) or not np.all((color >= 0) & (color <= 1)):
-        raise ValueError(
+        raise InputError(
             f"background must be 'white' or three numbers (r, g, b) in [0, 1], got {background}"
         )
     return color
@@ -159,15 +147,15 @@ def background_color(background: str | Sequence[float]) -> np.ndarray | None:
 def _require(field: str, value: str, allowed: tuple[str, ...], more: str = "") -> None:
     if value not in allowed:
         choices = " | ".join(repr(one) for one in allowed)
-        raise ValueError(f"{field} must be {choices} {more}".rstrip() + f", got {value!r}")
+        raise InputError(f"{field} must be {choices} {more}".rstrip() + f", got {value!r}")
 
 
 def _numbers(field: str, values: float | Sequence[float]) -> None:
     for value in np.ravel(np.asarray(values, object)):
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-            raise ValueError(f"{field} must be of numbers, got {value!r}")
+            raise InputError(f"{field} must be of numbers, got {value!r}")
 
 
 def _whole(field: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{field} must be whole numbers of at least {least}, got {value!r}")
+        raise InputError(f"{field} must be whole numbers of at least {least}, got {value!r}")

@@ -17,6 +17,7 @@ import numpy as np
 from jaxvsnerf.data.images import SUFFIXES, Picture, read_picture
 from jaxvsnerf.data.poses import finite_number, frame_intrinsics, opengl_to_w2c, parse_pose
 from jaxvsnerf.data.views import PosedPictures, check_sizes
+from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.types import Cameras
 
 MAX_JSON_BYTES = 100_000_000
@@ -72,7 +73,7 @@ def read_transforms(path: str | Path) -> list[Frame]:
     meta = _read_json(path)
     frames = meta.get("frames")
     if not isinstance(frames, list) or not frames:
-        raise ValueError(
+        raise InputError(
             f"{path} has no frames: expected a non-empty list `frames`, each with file_path and "
             "transform_matrix"
         )
@@ -112,17 +113,17 @@ def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
 
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise FileNotFoundError(f"no transforms file at {path}")
+        raise MissingFile(f"no transforms file at {path}")
     if path.stat().st_size > MAX_JSON_BYTES:
-        raise ValueError(
+        raise InputError(
             f"{path} has {path.stat().st_size} bytes, at most {MAX_JSON_BYTES} are read"
         )
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error})") from error
+        raise InputError(f"{path} is not valid JSON ({error})") from error
     if not isinstance(meta, dict):
-        raise ValueError(f"{path} must hold a JSON object with `frames`, got {type(meta).__name__}")
+        raise InputError(f"{path} must hold a JSON object with `frames`, got {type(meta).__name__}")
     return meta
 
 
@@ -135,12 +136,12 @@ def _splits(meta: dict[str, Any], path: Path) -> dict[str, str]:
     for split in ("train", "val", "test"):
         listed = meta.get(f"{split}_filenames") or []
         if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-            raise ValueError(f"{split}_filenames of {path} must be a list of file paths")
+            raise InputError(f"{split}_filenames of {path} must be a list of file paths")
         splits.update((posixpath.normpath(one), split) for one in listed)
     entries = [one for one in meta.get("frames") or () if isinstance(one, dict)]
     names = {posixpath.normpath(str(one.get("file_path"))) for one in entries}
     if unknown := sorted(set(splits) - names):
-        raise ValueError(f"{path} lists {unknown[0]!r} in a split, but no frame has that file_path")
+        raise InputError(f"{path} lists {unknown[0]!r} in a split, but no frame has that file_path")
     return splits
 
 
@@ -150,16 +151,16 @@ def _frame(
     """One entry of `frames` -> Frame."""
     where = f"frame {index} of {path}"
     if not isinstance(entry, dict):
-        raise ValueError(f"{where} must be a JSON object, got {type(entry).__name__}")
+        raise InputError(f"{where} must be a JSON object, got {type(entry).__name__}")
     name = entry.get("file_path")
     if not isinstance(name, str) or not name:
-        raise ValueError(f"{where} needs file_path, a text; got {name!r}")
+        raise InputError(f"{where} needs file_path, a text; got {name!r}")
     where = f"frame {index} ({name}) of {path}"
     fields = {**shared, **entry}
     _refuse_unsupported(fields, where)
     mask = fields.get("mask_path")
     if mask is not None and not isinstance(mask, str):
-        raise ValueError(f"{where} has mask_path {mask!r}, expected a text")
+        raise InputError(f"{where} has mask_path {mask!r}, expected a text")
     return Frame(
         picture=inside_folder(path.parent, name, where),
         mask=inside_folder(path.parent, mask, where) if mask else None,
@@ -173,20 +174,20 @@ def _frame(
 def _refuse_unsupported(fields: dict[str, Any], where: str) -> None:
     model = fields.get("camera_model")
     if model not in CAMERA_MODELS:
-        raise ValueError(
+        raise InputError(
             f"{where} has camera_model {model!r}, which is not supported (only OPENCV and PINHOLE "
             "without distortion); undistort the pictures first, e.g. with COLMAP's "
             "image_undistorter"
         )
     for name in DISTORTION:
         if name in fields and finite_number(fields, name, where) != 0.0:
-            raise ValueError(
+            raise InputError(
                 f"{where} has lens distortion {name}={fields[name]}, which is not supported; "
                 "undistort the pictures first, e.g. with COLMAP's image_undistorter"
             )
     for name in UNSUPPORTED:
         if fields.get(name):
-            raise ValueError(f"{where} has {name}={fields[name]!r}, which is not supported")
+            raise InputError(f"{where} has {name}={fields[name]!r}, which is not supported")
 
 
 def inside_folder(folder: Path, name: str, where: str) -> Path:
@@ -199,15 +200,15 @@ def inside_folder(folder: Path, name: str, where: str) -> Path:
             path = (root / candidate).resolve()
             exists = path.is_file()
         except (OSError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{where} names {name!r}, which is no path ({error})") from error
+            raise InputError(f"{where} names {name!r}, which is no path ({error})") from error
         if not path.is_relative_to(root):
-            raise ValueError(
+            raise InputError(
                 f"{where} names {name!r}, which leaves the data folder {root}; pictures must lie "
                 "inside the folder of their transforms file"
             )
         if exists:
             return path
-    raise FileNotFoundError(
+    raise MissingFile(
         f"{where}: no picture at {root / name} (also tried the endings {', '.join(SUFFIXES)})"
     )
 
@@ -219,7 +220,7 @@ def _read_frame(frame: Frame) -> Picture:
         return picture
     mask = read_picture(frame.mask).rgb.mean(-1)
     if mask.shape != picture.rgb.shape[:2]:
-        raise ValueError(
+        raise InputError(
             f"the mask {frame.mask} is {mask.shape[1]} x {mask.shape[0]}, its picture "
             f"{frame.picture.name} is {picture.rgb.shape[1]} x {picture.rgb.shape[0]}"
         )
@@ -235,5 +236,5 @@ def _names(frames: list[Frame], folder: Path) -> tuple[str, ...]:
     names = tuple(frame.picture.relative_to(root).with_suffix("").as_posix() for frame in frames)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"two frames use the picture {twice}; every frame needs its own")
+        raise InputError(f"two frames use the picture {twice}; every frame needs its own")
     return names

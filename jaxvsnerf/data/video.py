@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxvsnerf.data.images import MAX_PIXELS
-from jaxvsnerf.extras import require
+from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.system.extras import require
 
 SUFFIXES = (".mp4", ".m4v", ".mov")
 
@@ -35,7 +36,7 @@ def read_frames(path: str | Path, limit: int) -> list[np.ndarray]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no video at {path}; give an existing MP4 file")
+        raise MissingFile(f"no video at {path}; give an existing MP4 file")
     program = require("imageio_ffmpeg", "reading a video").get_ffmpeg_exe()
     # A demuxer and a protocol of our choosing: a file cannot make ffmpeg open others.
     source = ["-v", "error", "-protocol_whitelist", "file,pipe", "-f", "mov", "-i", str(path)]
@@ -46,11 +47,11 @@ def read_frames(path: str | Path, limit: int) -> list[np.ndarray]:
         )
         words = done.stderr.decode(errors="replace").strip()[-300:]
         if done.returncode:
-            raise ValueError(f"{path} cannot be decoded as an MP4 video: {words}")
+            raise InputError(f"{path} cannot be decoded as an MP4 video: {words}")
         pictures.seek(0)
         frames = _read_ppms(pictures, path)
     if not frames:
-        raise ValueError(f"{path} holds no picture: {words or 'no video stream'}")
+        raise InputError(f"{path} holds no picture: {words or 'no video stream'}")
     return frames
 
 
@@ -61,7 +62,7 @@ def _read_ppms(stream: io.BufferedIOBase, path: Path) -> list[np.ndarray]:
         width, height = map(int, stream.readline().split())
         stream.readline()
         if width * height * (len(frames) + 1) > MAX_PIXELS:
-            raise ValueError(
+            raise InputError(
                 f"{path} is too large: {len(frames) + 1} frames of {width} x {height}, at most "
                 f"{MAX_PIXELS} pixels are read; scale it down"
             )

@@ -8,12 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxvsnerf.data.images import Picture, composite, shrink
-from jaxvsnerf.data.masks import (
-    THRESHOLD,
-    choose_mask_source,
-    find_backgrounds,
-    object_masks,
-)
+from jaxvsnerf.data.masks import THRESHOLD, choose_mask_source, find_backgrounds, object_masks
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import take
 from jaxvsnerf.types import Cameras, ViewSet
 
@@ -53,11 +49,11 @@ def check_views(views: Sequence[int], count: int) -> None:
     """Raises ValueError unless `views` are different indices below `count`."""
     wrong = [i for i in views if not 0 <= i < count]
     if wrong:
-        raise ValueError(
+        raise InputError(
             f"views {wrong} do not exist: the source has {count} views, 0 to {count - 1}"
         )
     if len(set(views)) != len(views):
-        raise ValueError(f"views must differ from each other, got {tuple(views)}")
+        raise InputError(f"views must differ from each other, got {tuple(views)}")
 
 
 def check_sizes(pictures: Sequence[Picture], names: Sequence[str]) -> tuple[int, int]:
@@ -69,7 +65,7 @@ def check_sizes(pictures: Sequence[Picture], names: Sequence[str]) -> tuple[int,
     height, width = pictures[0].rgb.shape[:2]
     for picture, name in zip(pictures, names, strict=True):
         if picture.rgb.shape[:2] != (height, width):
-            raise ValueError(
+            raise InputError(
                 f"pictures of different sizes: {names[0]} is {width} x {height}, {name} is "
                 f"{picture.rgb.shape[1]} x {picture.rgb.shape[0]} (width x height); bring them to "
                 "one size, or load them as separate data sets"
@@ -116,7 +112,7 @@ def make_view_set(
     ]
     source = choose_mask_source(mask, rgbs, alphas, own, mask_threshold)
     if mask == "auto" and source == "none" and need_masks:
-        raise ValueError(
+        raise InputError(
             f"no masks can be made for {posed.names[0]} ...: not every picture has alpha, and not "
             f"every border has the background colour {np.round(background, 3).tolist()}; set "
             "background, give RGBA pictures, or use mask='none'"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.fields import combine, decode, encode, shared, views
 from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.types import Array, Context, FieldOut, Params, Samples
@@ -76,19 +77,19 @@ class FieldSpec:
         )
         for name in positive:
             if getattr(self, name) < 1:
-                raise ValueError(f"field.{name}: expected at least 1, got {getattr(self, name)}")
+                raise InputError(f"field.{name}: expected at least 1, got {getattr(self, name)}")
         if not 1 <= self.shared_layers < self.depth:
-            raise ValueError(
+            raise InputError(
                 f"field.shared_layers: expected 1 to {self.depth - 1} of the {self.depth} layers, "
                 f"got {self.shared_layers}"
             )
         if not 0 <= self.skip_layer < self.depth:
-            raise ValueError(
+            raise InputError(
                 f"field.skip_layer: expected 1 to {self.depth - 1}, or 0 for none, "
                 f"got {self.skip_layer}"
             )
         if self.width % self.num_heads:
-            raise ValueError(
+            raise InputError(
                 f"field.width: expected a multiple of num_heads = {self.num_heads}, "
                 f"got {self.width}"
             )
@@ -122,7 +123,7 @@ class Field(NamedTuple):
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ValueError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}")
+        raise InputError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}")
 
 
 def _make_encoder(spec: FieldSpec) -> encode.Encoder:

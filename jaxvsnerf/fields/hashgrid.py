@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.types import Array
 
 PRIMES = np.array([1, 2654435761, 805459861], np.uint32)
@@ -36,12 +37,12 @@ class HashSpec:
 
     def __post_init__(self):
         if self.levels < 1 or self.features < 1 or not 1 <= self.base <= self.finest:
-            raise ValueError(
+            raise InputError(
                 "field.hash: expected levels and features of at least 1 and 1 <= base <= finest, "
                 f"got {self.levels}, {self.features}, {self.base} and {self.finest}"
             )
         if not 1 <= self.log2_size <= 24:
-            raise ValueError(f"field.hash.log2_size: expected 1 to 24, got {self.log2_size}")
+            raise InputError(f"field.hash.log2_size: expected 1 to 24, got {self.log2_size}")
 
 
 def level_resolutions(spec: HashSpec) -> np.ndarray:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.generation.keys import expected_shapes, params_from_state
 from jaxvsnerf.generation.networks import Model
 from jaxvsnerf.generation.spec import FULL, TINY, GeneratorSpec
@@ -32,7 +33,7 @@ def guess_model(names: Iterable[str]) -> Model:
         return "syncdreamer"
     if any(name.startswith(_UNET) for name in names):
         return "zero123"
-    raise ValueError(
+    raise InputError(
         "expected a checkpoint of SyncDreamer or Zero-1-to-3, got arrays of neither: "
         f"{', '.join(sorted(names)[:4])} ..."
     )
@@ -59,10 +60,10 @@ def with_clip(state: State, clip: State, model: Model, spec: GeneratorSpec) -> S
         if name.startswith(prefix) and name not in state
     }
     if not lacking:
-        raise ValueError("--clip: the checkpoint holds CLIP's weights itself; leave the flag out")
+        raise InputError("--clip: the checkpoint holds CLIP's weights itself; leave the flag out")
     missing = sorted(set(lacking.values()) - set(clip))
     if missing:
-        raise ValueError(
+        raise InputError(
             f"--clip: expected CLIP ViT-L/14, {len(missing)} of its arrays are missing: "
             f"{', '.join(missing[:4])} ..."
         )
@@ -91,7 +92,7 @@ def convert_state(state: State, model: Model, spec: GeneratorSpec, dtype: str) -
     del params, paths  # so that each leaf goes when its narrower copy is made
     for index, name in enumerate(names):
         if not np.isfinite(leaves[index]).all():
-            raise ValueError(
+            raise InputError(
                 f"the parameter {name} holds values that are not finite: the checkpoint is "
                 "damaged; download it again"
             )

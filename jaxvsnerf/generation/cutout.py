@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from jaxvsnerf.extras import require
+from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.system.extras import require
 
 PIP_LINE = "pip install 'jaxvsnerf[photo]'"
 # The models see 320 to 1024 pixels, whatever they are given.
@@ -107,7 +108,7 @@ def cut_sides(alpha: np.ndarray) -> tuple[str, ...]:
 def _check_found(alpha: np.ndarray, name: str) -> None:
     maybe = np.count_nonzero(alpha > 0.1)
     if not (alpha >= 0.5).any() or np.count_nonzero(alpha > 0.9) < LEAST_SURE * maybe:
-        raise ValueError(
+        raise InputError(
             f"{name}: no object was found in it; expected one object that stands out from its "
             "background. Take another model, or cut it out with an image editor"
         )
@@ -128,22 +129,22 @@ def _open_session(model: str):
     by_file = file.suffix.lower() == ".onnx"
     if by_file:
         if not file.is_file():
-            raise FileNotFoundError(f"no model at {file.absolute()}")
+            raise MissingFile(f"no model at {file.absolute()}")
         kind = _of_file(known[file.stem if file.stem in names else "u2net"], file)
     elif model in names:
         kind = known[model]
     else:
-        raise ValueError(
+        raise InputError(
             f"--cutout, --model: expected the path of an .onnx file or one of rembg's models "
             f"({', '.join(names)}), got {model!r}"
         )
     try:
         return kind(kind.name(), require("onnxruntime").SessionOptions())
     except OSError as error:
-        raise FileNotFoundError(_how_to_get(model, kind, error)) from error
+        raise MissingFile(_how_to_get(model, kind, error)) from error
     except Exception as error:  # noqa: BLE001 - onnxruntime's own have no common base
         where = file if by_file else f"rembg's model {model}"
-        raise ValueError(f"{where} cannot be read ({error}); copy or download it again") from error
+        raise InputError(f"{where} cannot be read ({error}); copy or download it again") from error
 
 
 def _of_file(base: type, file: Path) -> type:

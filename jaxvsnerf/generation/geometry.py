@@ -11,13 +11,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvsnerf.generation.spec import (
-    FRUSTUM_DEPTH,
-    IMAGE_SIZE,
-    LATENT_SIZE,
-    NUM_VIEWS,
-    VOLUME_SIZE,
-)
+from jaxvsnerf.generation.spec import FRUSTUM_DEPTH, IMAGE_SIZE, LATENT_SIZE, NUM_VIEWS, VOLUME_SIZE
 from jaxvsnerf.geometry.cameras import orbit_cameras
 from jaxvsnerf.types import Array, Cameras
 

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import jax
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.generation.geometry import target_cameras
 from jaxvsnerf.generation.networks import Model, check_model, param_shapes
 from jaxvsnerf.generation.schedule import NUM_STEPS, alphas_cumprod, betas
@@ -217,7 +218,7 @@ def _check_keys(found: dict[str, Shape], spec: GeneratorSpec, model: Model) -> N
     }
     said = [f"{len(names)} {what}: {_some(names)}" for what, names in problems.items() if names]
     if said:
-        raise ValueError(
+        raise InputError(
             f"expected the {len(expected)} arrays of a {model} checkpoint of this size; "
             + "; ".join(said)
         )
@@ -231,7 +232,7 @@ def _check_buffers(state: Mapping[str, np.ndarray], model: Model) -> None:
     for name, expected in constants(model).items():
         error = np.abs(np.asarray(state[name], np.float64) - expected).max()
         if not error <= BUFFER_TOLERANCE * np.abs(expected).max():
-            raise ValueError(
+            raise InputError(
                 f"expected a {model} checkpoint, whose {name} are constants; these differ by "
                 f"{error:.2g}: it was trained for another schedule or other cameras"
             )

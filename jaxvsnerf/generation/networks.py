@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.generation.autoencoder import Autoencoder
 from jaxvsnerf.generation.clip import ClipImage
 from jaxvsnerf.generation.frustum import FrustumNet
@@ -36,7 +37,7 @@ MODELS: tuple[Model, ...] = ("syncdreamer", "zero123")
 def check_model(model: str) -> None:
     """Raises ValueError where there is no such model."""
     if model not in MODELS:
-        raise ValueError(f"expected a model of {', '.join(MODELS)}; got {model!r}")
+        raise InputError(f"expected a model of {', '.join(MODELS)}; got {model!r}")
 
 
 def networks(spec: GeneratorSpec, model: Model = "syncdreamer") -> dict[str, nn.Module]:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from jaxvsnerf.data.images import Picture, read_picture
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.generation.cutout import PIP_LINE, Remover, cut_out, cut_sides
 
 SIDE = 256
@@ -59,20 +60,20 @@ def photo_pixels(picture: Picture, name: str, remover: Remover | None = None) ->
     if opaque and remover:
         pixels = cut_out(picture.rgb, remover, name)
         if sides := cut_sides(pixels[..., 3]):
-            raise ValueError(
+            raise InputError(
                 f"{name}: the object found reaches the picture's {', '.join(sides)} border, so "
                 f"that a part of it is missing or background was taken for it; {LOOK}"
             )
         return pixels
     if picture.alpha is None:
-        raise ValueError(f"{name} has no alpha channel, so its background is unknown; {CUT_OUT}")
+        raise InputError(f"{name} has no alpha channel, so its background is unknown; {CUT_OUT}")
     # Straight from 8 bits, so that rounding gives the stored values again.
     pixels = np.round(np.dstack([picture.rgb, picture.alpha]) * 255.0).astype(np.uint8)
     alpha = pixels[..., 3]
     if not alpha.any():
-        raise ValueError(f"{name} shows no object: it is transparent everywhere; {CUT_OUT}")
+        raise InputError(f"{name} shows no object: it is transparent everywhere; {CUT_OUT}")
     if alpha.min() == 255:
-        raise ValueError(f"{name} is opaque everywhere, so it has its background still; {CUT_OUT}")
+        raise InputError(f"{name} is opaque everywhere, so it has its background still; {CUT_OUT}")
     return pixels
 
 
@@ -91,7 +92,7 @@ def prepare_photo(photo: np.ndarray, crop_size: int = CROP_SIZE) -> np.ndarray:
       ValueError: another shape or crop size, or an object too thin to be seen.
     """
     if photo.ndim != 3 or photo.shape[-1] != 4 or photo.dtype != np.uint8:
-        raise ValueError(
+        raise InputError(
             f"expected a photo [height, width, 4] of uint8, got {photo.shape} of {photo.dtype}"
         )
     check_crop_size(crop_size)
@@ -110,7 +111,7 @@ def prepare_photo(photo: np.ndarray, crop_size: int = CROP_SIZE) -> np.ndarray:
 def check_crop_size(crop_size: int) -> None:
     """Raises ValueError where `prepare_photo` does not take the size."""
     if crop_size != WHOLE and not MIN_CROP_SIZE <= crop_size <= SIDE:
-        raise ValueError(
+        raise InputError(
             f"crop_size: expected {MIN_CROP_SIZE} to {SIDE} pixels, or {WHOLE} for the whole "
             f"picture as it is, got {crop_size}; {CROP_SIZE} suits most photos"
         )
@@ -130,7 +131,7 @@ def check_elevation(elevation_deg: float) -> str:
     """
     low, high = ELEVATION_DEG
     if not low <= elevation_deg <= high:
-        raise ValueError(
+        raise InputError(
             f"elevation_deg: expected degrees above the horizon in [{low:g}, {high:g}], got "
             f"{elevation_deg:g}; a photo taken slightly from above has about 20"
         )
@@ -151,7 +152,7 @@ def _scaled_object(image: Image.Image, crop_size: int) -> Image.Image:
     scale = crop_size / max(*cut.size, 1)
     width, height = (int(scale * side) for side in cut.size)
     if min(width, height) < 1:
-        raise ValueError(
+        raise InputError(
             f"the photo's object is {cut.width + 1} x {cut.height + 1} pixels (width x height), "
             f"too small or too thin to be scaled to {crop_size}; expected a larger picture of it"
         )

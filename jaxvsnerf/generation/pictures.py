@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.generation.autoencoder import Autoencoder
 from jaxvsnerf.generation.clip import clip_input
 from jaxvsnerf.generation.networks import Model, networks, weights_dtype
@@ -21,7 +22,7 @@ def check_photo(photo: np.ndarray) -> np.ndarray:
     """
     photo = np.asarray(photo, np.float32)
     if photo.shape != (IMAGE_SIZE, IMAGE_SIZE, 3) or not np.all(np.abs(photo) <= 1.0):
-        raise ValueError(
+        raise InputError(
             f"expected a prepared photo [{IMAGE_SIZE}, {IMAGE_SIZE}, 3] within [-1, 1]; got "
             f"{list(photo.shape)} within [{photo.min(initial=0):.3g}, {photo.max(initial=0):.3g}]"
         )

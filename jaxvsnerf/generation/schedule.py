@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.types import Array
 
 NUM_STEPS = 1000
@@ -67,7 +68,7 @@ def ddim_steps(count: int, eta: float) -> Steps:
       ValueError: `count` is not within 1..1000, or `eta` not within [0, 1].
     """
     if not 1 <= count <= NUM_STEPS or not 0.0 <= eta <= 1.0:
-        raise ValueError(
+        raise InputError(
             f"expected 1 to {NUM_STEPS} steps and eta within [0, 1]; got {count} and {eta}"
         )
     index = np.arange(0, NUM_STEPS, NUM_STEPS // count) + 1

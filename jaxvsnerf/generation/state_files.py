@@ -15,7 +15,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvsnerf.extras import require
+from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.system.extras import require
 
 PIP_LINE = "pip install 'jaxvsnerf[convert]'"
 # What a training checkpoint of these packages holds beside its weights: the names are known
@@ -64,11 +65,11 @@ def read_state(path: str | Path) -> State:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no weights at {path}; expected a .ckpt, .pt or .safetensors file")
+        raise MissingFile(f"no weights at {path}; expected a .ckpt, .pt or .safetensors file")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not a PyTorch archive, or not a whole one; {DAMAGED}")
+        raise InputError(f"{path} is not a PyTorch archive, or not a whole one; {DAMAGED}")
     torch = require("torch", f"reading {path.name}", PIP_LINE)
     with zipfile.ZipFile(path) as archive:
         script = any(name.endswith("/constants.pkl") for name in archive.namelist())
@@ -81,7 +82,7 @@ def _read_safetensors(path: Path) -> State:
     try:
         file = safetensors.safe_open(path, framework="numpy")
     except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); {DAMAGED}") from error
+        raise InputError(f"{path} cannot be read ({error}); {DAMAGED}") from error
 
     def reader(name: str) -> Callable[[], np.ndarray]:
         return lambda: file.get_tensor(name)
@@ -111,9 +112,9 @@ def _load_pickle(torch: Any, path: Path) -> dict[str, Any]:
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - PyTorch raises what it likes
-        raise ValueError(f"{path} cannot be read ({_first_line(error)}); {DAMAGED}") from error
+        raise InputError(f"{path} cannot be read ({_first_line(error)}); {DAMAGED}") from error
     if foreign:
-        raise ValueError(
+        raise InputError(
             f"{path} holds objects that only its own program's code can build, which is not run: "
             f"{', '.join(foreign)}; where you trust the file, load it there and save its "
             "state_dict alone with torch.save or safetensors"
@@ -130,7 +131,7 @@ def _load_script(torch: Any, path: Path) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             return _tensors(torch, path, torch.jit.load(path, map_location="cpu").state_dict())
     except RuntimeError as error:
-        raise ValueError(f"{path} cannot be read ({_first_line(error)}); {DAMAGED}") from error
+        raise InputError(f"{path} cannot be read ({_first_line(error)}); {DAMAGED}") from error
 
 
 def _tensors(torch: Any, path: Path, loaded: Any) -> dict[str, Any]:
@@ -141,10 +142,10 @@ def _tensors(torch: Any, path: Path, loaded: Any) -> dict[str, Any]:
     """
     state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else loaded
     if not isinstance(state, Mapping) or not state:
-        raise ValueError(f"{path}: expected a state dict, got {type(loaded).__name__}")
+        raise InputError(f"{path}: expected a state dict, got {type(loaded).__name__}")
     for name, value in state.items():
         if not isinstance(value, torch.Tensor):
-            raise ValueError(
+            raise InputError(
                 f"{path}: expected a state dict of tensors, got {type(value).__name__} at {name!r}"
             )
     return dict(state)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from jaxvsnerf.errors import InputError
+
 
 def join_views(views: np.ndarray) -> np.ndarray:
     """Views side by side without gutters, in the order they come in.
@@ -20,7 +22,7 @@ def join_views(views: np.ndarray) -> np.ndarray:
       ValueError: another shape.
     """
     if views.ndim != 4 or views.shape[-1] != 3:
-        raise ValueError(f"expected views [V, H, W, 3], got {views.shape}")
+        raise InputError(f"expected views [V, H, W, 3], got {views.shape}")
     count, height, width, channels = views.shape
     return views.transpose(1, 0, 2, 3).reshape(height, count * width, channels)
 
@@ -43,6 +45,6 @@ def rank_samples(
     """
     scores = [float(score(views)) for views in samples]
     if any(np.isnan(value) for value in scores):
-        raise ValueError(f"expected scores of {len(scores)} samples to be numbers, got {scores}")
+        raise InputError(f"expected scores of {len(scores)} samples to be numbers, got {scores}")
     order = sorted(range(len(scores)), key=lambda index: -scores[index])
     return order, [scores[index] for index in order]

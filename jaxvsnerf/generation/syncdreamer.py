@@ -13,23 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.generation.autoencoder import posterior
 from jaxvsnerf.generation.denoising import Condition, predict_noise
 from jaxvsnerf.generation.embeddings import viewpoints
 from jaxvsnerf.generation.geometry import Views, target_views
-from jaxvsnerf.generation.networks import (
-    cast,
-    precise,
-    random_params,
-)
+from jaxvsnerf.generation.networks import cast, precise, random_params
 from jaxvsnerf.generation.pictures import check_photo, decode, embed_photo
 from jaxvsnerf.generation.schedule import Steps, ddim_steps, ddim_update
-from jaxvsnerf.generation.spec import (
-    LATENT_CHANNELS,
-    LATENT_SIZE,
-    NUM_VIEWS,
-    GeneratorSpec,
-)
+from jaxvsnerf.generation.spec import LATENT_CHANNELS, LATENT_SIZE, NUM_VIEWS, GeneratorSpec
 from jaxvsnerf.types import Array, Params
 
 # Least variance that DDIM leaves to the predicted noise.
@@ -217,10 +209,10 @@ def place(tree: Any, devices: tuple[jax.Device, ...]) -> Any:
 
 def _check(elevation_rad: float, num_samples: int, guidance: float, view_batch: int) -> None:
     if not -np.pi / 2 <= elevation_rad <= np.pi / 2:
-        raise ValueError(f"expected an elevation within +-pi/2 radians, got {elevation_rad}")
+        raise InputError(f"expected an elevation within +-pi/2 radians, got {elevation_rad}")
     if num_samples < 1 or not np.isfinite(guidance):
-        raise ValueError(
+        raise InputError(
             f"expected at least one sample and a finite guidance, got {num_samples} and {guidance}"
         )
     if view_batch < 1 or NUM_VIEWS % view_batch:
-        raise ValueError(f"expected view_batch to divide {NUM_VIEWS}, got {view_batch}")
+        raise InputError(f"expected view_batch to divide {NUM_VIEWS}, got {view_batch}")

@@ -16,9 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvsnerf.files import check_room, write_text
+from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.generation.networks import MODELS, Model, param_shapes
 from jaxvsnerf.generation.spec import GeneratorSpec
+from jaxvsnerf.system.files import check_room, write_text
 from jaxvsnerf.types import Params
 
 FORMAT_VERSION = 1
@@ -100,9 +101,9 @@ def check_free(folder: Path, overwrite: bool) -> None:
     if not (folder / "weights.json").is_file():
         if folder.is_dir() and not any(folder.iterdir()):
             return
-        raise ValueError(f"{folder} is there and holds no weights; expected a new folder's name")
+        raise InputError(f"{folder} is there and holds no weights; expected a new folder's name")
     if not overwrite:
-        raise ValueError(f"{folder} holds weights already; take another folder or --overwrite")
+        raise InputError(f"{folder} holds weights already; take another folder or --overwrite")
 
 
 def read_info(folder: Path, model: Model | None = None) -> WeightsInfo:
@@ -118,21 +119,21 @@ def read_info(folder: Path, model: Model | None = None) -> WeightsInfo:
     """
     path = folder / "weights.json"
     if not path.is_file():
-        raise FileNotFoundError(f"no weights in {folder}: {missing_message(model, folder)}")
+        raise MissingFile(f"no weights in {folder}: {missing_message(model, folder)}")
     try:
         found = json.loads(path.read_text())
         version = found.pop("format_version")
         if version == FORMAT_VERSION:
             info = _parse(found)
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: expected what the converter writes, got {error!r}") from error
+        raise InputError(f"{path}: expected what the converter writes, got {error!r}") from error
     if version != FORMAT_VERSION:
-        raise ValueError(
+        raise InputError(
             f"{path}: expected format {FORMAT_VERSION}, got {version}; use the version of "
             "jaxvsnerf that wrote it, or convert the checkpoint again"
         )
     if model not in (None, info.model):
-        raise ValueError(
+        raise InputError(
             f"{folder} holds weights of {info.model}, expected those of {model}: "
             f"{missing_message(model, folder)}"
         )
@@ -182,7 +183,7 @@ def load_weights(
         raise
     except Exception as error:  # noqa: BLE001 - storage raises what it likes
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(
+        raise InputError(
             f"{folder} holds no whole weights of {info.model} ({first}); convert them again"
         ) from error
 

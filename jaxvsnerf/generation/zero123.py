@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.generation.autoencoder import posterior
 from jaxvsnerf.generation.embeddings import relative_camera
 from jaxvsnerf.generation.networks import cast, networks, precise, random_params, weights_dtype
@@ -148,7 +149,7 @@ def sample(
     """
     photo, table = check_photo(photo), novel_steps(steps, eta)
     if not np.all(np.isfinite((*camera, guidance))) or num_samples < 1 or steps < 2:
-        raise ValueError(
+        raise InputError(
             "expected finite camera differences and guidance, at least one sample and two steps; "
             f"got {camera}, {guidance}, {num_samples} and {steps}"
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from jaxvsnerf.extras import require
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import image_rays
+from jaxvsnerf.system.extras import require
 from jaxvsnerf.types import Cameras, Surface
 
 PIP_LINE = "pip install 'jaxvsnerf[geometry]'"
@@ -60,7 +61,7 @@ def visible_points(surface: Surface, cameras: Cameras) -> np.ndarray:
         found.append(mesh.ray.intersects_location(origins, directions, multiple_hits=False)[0])
     points = np.concatenate(found)
     if not len(points):
-        raise ValueError("no ray meets the surface; is it in the cameras' frame?")
+        raise InputError("no ray meets the surface; is it in the cameras' frame?")
     return _thinned(points)
 
 

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.metrics.psnr import check_pair
 from jaxvsnerf.types import Array
 
@@ -124,19 +125,19 @@ def load_lpips(path: str | Path) -> Lpips:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no LPIPS weights at {path}; {MAKE_WEIGHTS}")
+        raise MissingFile(f"no LPIPS weights at {path}; {MAKE_WEIGHTS}")
     try:
         with np.load(path) as file:  # arrays alone, no objects
             weights = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: expected an .npz file of LPIPS weights, {error}; {MAKE_WEIGHTS}"
         ) from error
     found = {name: value.shape for name, value in weights.items()}
     for network in NETWORKS:
         if found == weight_shapes(network):
             return Lpips(network, {k: v.astype(np.float32) for k, v in weights.items()})
-    raise ValueError(
+    raise InputError(
         f"{path}: expected the weights of one of {', '.join(NETWORKS)}, with LPIPS's heads, got "
         f"{len(found)} arrays that are no such set; {MAKE_WEIGHTS}"
     )
@@ -173,7 +174,7 @@ def lpips(image: Array, truth: Array, model: Lpips) -> Array:
 def check_sides(shape: tuple[int, ...]) -> None:
     """Raises ValueError where pictures [..., H, W, 3] are too small for the networks."""
     if min(shape[-3:-1]) < MIN_SIDE:
-        raise ValueError(
+        raise InputError(
             f"LPIPS needs at least {MIN_SIDE} pixels a side, got pictures {shape[-2]} x "
             f"{shape[-3]} (width x height)"
         )

@@ -24,10 +24,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxvsnerf.files import write_text
 from jaxvsnerf.metrics.lpips import Lpips, lpips
 from jaxvsnerf.metrics.psnr import psnr
 from jaxvsnerf.metrics.ssim import ssim
+from jaxvsnerf.system.files import write_text
 
 METRICS = ("psnr", "ssim", "ssim_crop5", "lpips")
 # Choice: JSON has no infinity, and one view that equals the truth must not make the mean

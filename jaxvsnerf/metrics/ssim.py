@@ -17,6 +17,7 @@ import math
 
 import jax.numpy as jnp
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.metrics.psnr import check_pair
 from jaxvsnerf.types import Array
 
@@ -51,7 +52,7 @@ def ssim(
     check_pair(image, truth)
     height, width = image.shape[-3:-1]
     if min(height, width) <= max(RADIUS, 2 * crop) or crop < 0:
-        raise ValueError(
+        raise InputError(
             f"ssim needs more than {max(RADIUS, 2 * crop)} pixels a side and crop >= 0, got "
             f"pictures {width} x {height} (width x height) and crop={crop}"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import binary_erosion, convolve, uniform_filter
 
-from jaxvsnerf.extras import require
+from jaxvsnerf.system.extras import require
 
 # Noise below this in the median view, in the range of colours, is left alone.
 LEAST_NOISE = 0.02

@@ -10,14 +10,7 @@ import numpy as np
 
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, project
 from jaxvsnerf.geometry.hull import grid_centers
-from jaxvsnerf.metrics.consistency import (
-    CELLS,
-    PRIOR,
-    SOLID,
-    color_contrast,
-    match_views,
-    reduced,
-)
+from jaxvsnerf.metrics.consistency import CELLS, PRIOR, SOLID, color_contrast, match_views, reduced
 from jaxvsnerf.types import Array, Cameras
 
 # Neighbours that a view's colours are held against. The second best of them counts: a good view

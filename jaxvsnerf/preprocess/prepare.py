@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxvsnerf.files import write_text
 from jaxvsnerf.metrics.consistency import reduced
 from jaxvsnerf.preprocess.denoise import LEAST_NOISE, noise_level, remove_noise
 from jaxvsnerf.preprocess.harmonize import LEAST_CHANGE, apply_colors, solve_colors
 from jaxvsnerf.preprocess.outliers import find_outliers
 from jaxvsnerf.preprocess.spec import PreprocessSpec
-from jaxvsnerf.types import ViewSet
+from jaxvsnerf.system.files import write_text
+from jaxvsnerf.types import Dataset, ViewSet
 
 FILE = "preprocess.json"
 # Name of a step -> what it did, as JSON holds it.
@@ -110,3 +110,8 @@ def record_facts(record: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]
         done = f"changed by up to {np.expm1(largest):.0%}" if step["changed"] else "left alone"
         facts["colours"] = done
     return facts
+
+
+def trained_views(dataset: Dataset) -> ViewSet:
+    """The input views as they are trained on."""
+    return dataset.inputs if dataset.prepared is None else dataset.prepared

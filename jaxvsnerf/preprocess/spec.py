@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jaxvsnerf.errors import InputError
+
 
 @dataclass(frozen=True)
 class PreprocessSpec:
@@ -25,4 +27,4 @@ class PreprocessSpec:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not isinstance(value, bool):
-                raise ValueError(f"preprocess.{name}: expected True or False, got {value!r}")
+                raise InputError(f"preprocess.{name}: expected True or False, got {value!r}")

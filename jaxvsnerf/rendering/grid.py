@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.types import Array
 
 # An update keeps this share of a cell's density where the field now says less: one
@@ -43,7 +44,7 @@ def init_grid(support: np.ndarray, density: float, half_extent: float) -> Densit
     """
     support = np.asarray(support, bool)
     if not support.any():
-        raise ValueError(
+        raise InputError(
             "the masks' visual hull is empty: the masks and the cameras do not belong together; "
             "check the order of the views, the rig, or set data.mask='none'"
         )

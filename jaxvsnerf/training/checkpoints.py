@@ -14,7 +14,8 @@ import jax
 import numpy as np
 from absl import logging
 
-from jaxvsnerf.files import check_room
+from jaxvsnerf.errors import InputError, StorageError
+from jaxvsnerf.system.files import check_room
 from jaxvsnerf.types import TrainState
 
 FORMAT_VERSION = 3
@@ -96,7 +97,7 @@ class Checkpoints:
         except Exception as error:  # noqa: BLE001 - storage raises what it likes
             for partial in (self.folder / stage).glob(f"{step}.*tmp*"):
                 shutil.rmtree(partial, ignore_errors=True)
-            raise OSError(
+            raise StorageError(
                 f"the checkpoint of {stage} at step {step} could not be written "
                 f"({_first_line(error)}); last good checkpoint: {self.last()}. Make room or "
                 "rights, then give the same command again"
@@ -128,7 +129,7 @@ class Checkpoints:
                 f"checkpoint {stage} step {step} ({path}) cannot be read ({_first_line(error)})"
             ) from error
         if state is None:
-            raise ValueError(
+            raise InputError(
                 f"{path}: expected checkpoint format {FORMAT_VERSION}, got "
                 f"{meta.get('format_version')}; use the version of jaxvsnerf that wrote it"
             )

@@ -11,6 +11,7 @@ from functools import partial
 import jax
 import numpy as np
 
+from jaxvsnerf.errors import Interrupted, NonFiniteLoss
 from jaxvsnerf.training.ahead import Begin, Job, trace_stage
 from jaxvsnerf.training.batch import Scene, rays_per_device, stream
 from jaxvsnerf.training.checkpoints import Checkpoints
@@ -45,14 +46,6 @@ class Progress:
     rays_per_s: float
     seconds: float
     report_steps: int
-
-
-class NonFiniteLoss(ArithmeticError):
-    """The loss was NaN or infinite; the state that led to it is not saved."""
-
-
-class Interrupted(Exception):
-    """The run was asked to stop; its state is saved."""
 
 
 def run_stage(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.training.smoothness import ROUGHNESS
 from jaxvsnerf.types import Array, Rendering
 
@@ -32,11 +33,11 @@ class LossSpec:
 
     def __post_init__(self):
         if self.kind not in KINDS:
-            raise ValueError(
+            raise InputError(
                 f"loss.kind: expected one of {', '.join(KINDS)} or auto, got {self.kind!r}"
             )
         if self.eps <= 0 or self.mask_weight < 0 or self.smooth < 0:
-            raise ValueError(
+            raise InputError(
                 "loss: expected eps > 0, mask_weight >= 0 and smooth >= 0, "
                 f"got {self.eps}, {self.mask_weight} and {self.smooth}"
             )

@@ -17,14 +17,12 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxvsnerf.errors import InputError, OtherProcessFailed, StorageError, describe
+
 ADDRESS, COUNT, INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 # Processes that agreed to end arrive within moments; one that waits for longer stands alone,
 # after an error that the others do not know of, and then all must end.
 SHUTDOWN_SECONDS = 30
-
-
-class OtherProcessFailed(RuntimeError):
-    """What another process failed with; its text is that process's."""
 
 
 def join(environment: Mapping[str, str]) -> None:
@@ -53,20 +51,20 @@ def join(environment: Mapping[str, str]) -> None:
             shutdown_timeout_seconds=SHUTDOWN_SECONDS,
         )
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             "--distributed: expected a launcher that JAX knows (SLURM, Open MPI, a TPU pod, "
             f"Kubernetes) or, in the environment, {ADDRESS}=HOST:PORT of the first process, "
             f"{COUNT} and {INDEX} (0, 1 ...); got {_given(environment)}: {error}"
         ) from error
     except RuntimeError as error:
-        raise ConnectionError(
+        raise StorageError(
             f"--distributed: the other processes were not reached ({describe(error)}); "
             f"got {_given(environment)}"
         ) from error
     # JAX has just taken SIGTERM for itself and would swallow it; a run has its own way to stop.
     signal.signal(signal.SIGTERM, handler)
     if jax.device_count() != jax.process_count() * jax.local_device_count():
-        raise ValueError(
+        raise InputError(
             f"--distributed: expected as many devices in each of {jax.process_count()} processes, "
             f"got {jax.local_device_count()} in this one and {jax.device_count()} in all"
         )
@@ -121,7 +119,7 @@ def connected() -> Iterator[None]:
     except jax.errors.JaxRuntimeError as error:
         if jax.process_count() == 1:
             raise
-        raise ConnectionError(
+        raise StorageError(
             "a device failed, or another process was lost "
             f"({describe(error).splitlines()[0]}); the same command goes on from the last "
             "checkpoint"
@@ -161,17 +159,10 @@ def check_same(text: str) -> None:
         return
     texts = _gather_texts(text)
     if others := [str(index) for index, other in enumerate(texts) if other != texts[0]]:
-        raise ValueError(
+        raise InputError(
             "--distributed: expected the same command, settings and number of pictures in every "
             f"process, got others than the first one's in process {', '.join(others)}"
         )
-
-
-def describe(error: BaseException) -> str:
-    """An error in one line, or in as many as its text has."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file could not be written'}: {error.strerror}"
-    return str(error) or type(error).__name__
 
 
 def _gather_texts(text: str) -> list[str]:
@@ -189,20 +180,20 @@ def _check_address(address: str, listens: bool) -> None:
     """Raises ValueError for what JAX would end on without a word."""
     port = address.rpartition(":")[2] if ":" in address else ""
     if not port.isdecimal():
-        raise ValueError(f"{ADDRESS}: expected HOST:PORT, got {address!r}")
+        raise InputError(f"{ADDRESS}: expected HOST:PORT, got {address!r}")
     if listens:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("", int(port)))
             except (OSError, OverflowError) as error:
-                raise ValueError(f"{ADDRESS}: expected a free port, {port}: {error}") from error
+                raise InputError(f"{ADDRESS}: expected a free port, {port}: {error}") from error
 
 
 def _number(environment: Mapping[str, str], name: str) -> int | None:
     text = environment.get(name, "")
     if text and not text.isdecimal():
-        raise ValueError(f"{name}: expected a whole number, got {text!r}")
+        raise InputError(f"{name}: expected a whole number, got {text!r}")
     return int(text) if text else None
 
 

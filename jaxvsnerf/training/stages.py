@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.types import Array, Params
 
@@ -61,37 +62,37 @@ class StageSpec:
 
     def __post_init__(self):
         if self.mode not in STAGE_MODES:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}.mode: expected one of {', '.join(STAGE_MODES)}, got {self.mode!r}"
             )
         unknown = [group for group in self.trainable if group not in GROUPS]
         if unknown or not self.trainable:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}.trainable: expected some of {', '.join(GROUPS)}, got {self.trainable}"
             )
         if "attention" in self.trainable and self.mode != "fused":
-            raise ValueError(f"{self.name}.trainable: attention exists in mode fused only")
+            raise InputError(f"{self.name}.trainable: attention exists in mode fused only")
         if self.token_mask not in TOKEN_MASKS:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}.token_mask: expected one of {', '.join(TOKEN_MASKS)}, "
                 f"got {self.token_mask!r}"
             )
         if self.steps < 0 or self.warmup < 0 or self.rays < 1:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: expected steps >= 0, warmup >= 0 and rays >= 1, "
                 f"got {self.steps}, {self.warmup} and {self.rays}"
             )
         if self.combined < 0 or self.encoding_lr < 0 or self.pull < 0:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: expected combined >= 0, encoding_lr >= 0 and pull >= 0, "
                 f"got {self.combined}, {self.encoding_lr} and {self.pull}"
             )
         if not 0 <= self.coarse_to_fine <= 1:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}.coarse_to_fine: expected 0 to 1, got {self.coarse_to_fine}"
             )
         if not 0 < self.lr_final <= self.lr_init:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: expected 0 < lr_final <= lr_init, "
                 f"got {self.lr_final} and {self.lr_init}"
             )
@@ -100,16 +101,16 @@ class StageSpec:
 def check_stages(stages: tuple[StageSpec, ...], num_views: int) -> None:
     """Raises ValueError where the stages do not follow each other or do not fit the views."""
     if not stages:
-        raise ValueError("expected at least one stage with steps > 0, all of them are 0")
+        raise InputError("expected at least one stage with steps > 0, all of them are 0")
     order = [STAGE_MODES.index(stage.mode) for stage in stages]
     if order != sorted(order):
-        raise ValueError(
+        raise InputError(
             f"stages: expected modes in the order {' -> '.join(STAGE_MODES)}, "
             f"got {' -> '.join(stage.mode for stage in stages)}"
         )
     for stage in stages:
         if stage.token_mask == "own" and (stage.mode != "fused" or num_views < 2):
-            raise ValueError(
+            raise InputError(
                 f"{stage.name}.token_mask: 'own' needs mode fused and at least 2 views, "
                 f"got mode {stage.mode} and {num_views} view(s)"
             )

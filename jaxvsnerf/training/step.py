@@ -21,12 +21,7 @@ from jaxvsnerf.training.batch import Batch, Scene, StepSpec, draw_batch, rays_pe
 from jaxvsnerf.training.losses import total_loss
 from jaxvsnerf.training.refresh import grid_density
 from jaxvsnerf.training.smoothness import with_roughness
-from jaxvsnerf.training.stages import (
-    StageSpec,
-    apply_updates,
-    make_optimizer,
-    split_trainable,
-)
+from jaxvsnerf.training.stages import StageSpec, apply_updates, make_optimizer, split_trainable
 from jaxvsnerf.types import Array, Context, Params, TrainState
 
 AXIS = "devices"

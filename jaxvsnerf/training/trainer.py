@@ -9,6 +9,7 @@ from functools import cache
 import jax
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.rendering.plan import memory_budget, micro_batches
 from jaxvsnerf.training.batch import StepSpec, rays_per_device, stream
@@ -32,7 +33,7 @@ class LoopSpec:
 
     def __post_init__(self):
         if self.report_every < 1 or self.checkpoint_every < 1:
-            raise ValueError(
+            raise InputError(
                 f"loop: expected report_every and checkpoint_every of at least 1, "
                 f"got {self.report_every} and {self.checkpoint_every}"
             )

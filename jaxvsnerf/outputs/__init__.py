@@ -1,1 +1,0 @@
-"""What a run leaves behind: pictures, video, mesh, report. From arrays: needs no field."""

@@ -1,0 +1,32 @@
+"""What the pages share: one look, one way to load a template."""
+
+from __future__ import annotations
+
+from importlib import resources
+from urllib.parse import quote
+
+from jaxvsnerf.system.extras import require
+from jaxvsnerf.system.measure import duration
+
+
+def page_template(name: str):
+    """A jinja template of this folder; those of pages extend page.html.jinja.
+
+    Args:
+      name: file name.
+
+    Raises:
+      ImportError: jinja2 is missing.
+    """
+    jinja2 = require("jinja2")
+    folder = resources.files("jaxvsnerf.page")
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(lambda one: folder.joinpath(one).read_text(encoding="utf-8")),
+    )
+    environment.filters["path"] = quote
+    environment.filters["duration"] = duration
+    return environment.get_template(name)

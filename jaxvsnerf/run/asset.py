@@ -1,0 +1,137 @@
+"""The asset of a run: a closed mesh with a texture, and scores of its geometry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvsnerf.config.files import load_config
+from jaxvsnerf.errors import InputError
+from jaxvsnerf.geometry.cameras import inverse_similarity, transform_points
+from jaxvsnerf.mesh.bake import bake_texture, check_texture_size, paint_vertices
+from jaxvsnerf.mesh.extract import Mesh
+from jaxvsnerf.mesh.facts import mesh_facts
+from jaxvsnerf.mesh.glb import write_glb
+from jaxvsnerf.mesh.obj import write_obj
+from jaxvsnerf.mesh.ply import write_ply
+from jaxvsnerf.metrics.geometry import score_geometry
+from jaxvsnerf.rendering.trained import TrainedField
+from jaxvsnerf.run.scene_file import load_scene
+from jaxvsnerf.run.surface import field_mesh, field_paint
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.measure import timed
+from jaxvsnerf.types import Dataset, Similarity, Surface
+
+WRITERS = {"glb": write_glb, "obj": write_obj, "ply": write_ply}
+
+
+def export_run(
+    folder: Path,
+    field: TrainedField,
+    *,
+    format: str = "glb",
+    frame: str = "cube",
+    level: float | None = None,
+    resolution: int | None = None,
+    faces: int | None = None,
+    texture: int | None = None,
+    say: Callable[[str], None] = cli.say,
+) -> Mesh:
+    """Writes the asset and eval/mesh.json.
+
+    Args:
+      folder: the run.
+      field: the field.
+      format: one of WRITERS.
+      frame: `cube`, or `source` for the frame that the poses came in.
+      level: density of the surface, 0 to find it; None is the run's setting, here and below.
+      resolution: lattice points a side.
+      faces: most faces.
+      texture: side of the texture in texels, 0 for vertex colours.
+      say: takes the lines to show.
+
+    Returns:
+      The mesh before it was unwrapped, in the object's cube whatever `frame`.
+
+    Raises:
+      ValueError: no surface at the level asked for, which says which would give one; or
+        settings that contradict each other.
+    """
+    settings = load_config(folder / "config.json").mesh
+    given = dict(level=level, resolution=resolution, faces=faces, texture=texture)
+    settings.update({name: value for name, value in given.items() if value is not None})
+    if format == "ply" and texture:
+        raise InputError("texture: a .ply has vertex colours; take --texture=0, or glb or obj")
+    check_texture_size(settings.texture)
+    size = 0 if format == "ply" else settings.texture
+    seconds: dict[str, float] = {}
+    with timed(seconds, "surface"):
+        found = field_mesh(field, settings.level, settings.resolution, settings.faces)
+    with timed(seconds, "pictures"):
+        paint = field_paint(field, found.mesh)
+    with timed(seconds, "texture"):
+        shown = bake_texture(found.mesh, paint, size) if size else paint_vertices(found.mesh, paint)
+    path = folder / f"mesh.{format}"
+    source = inverse_similarity(load_scene(folder)[2]) if frame == "source" else None
+    with timed(seconds, "write"):
+        WRITERS[format](path, _moved(shown, source))
+    facts = {
+        "file": path.name,
+        "bytes": path.stat().st_size,
+        "frame": frame,
+        "texture": size,
+        **mesh_facts(_moved(found.mesh, source)),
+        "level": found.level,
+        "floaters_removed": found.floaters,
+        "hollow_volume_filled": found.hollow,
+        "holes_filled": found.holes,
+        "seconds": {phase: round(spent, 3) for phase, spent in seconds.items()},
+    }
+    write_text(folder / "eval" / "mesh.json", json.dumps(facts, indent=2) + "\n")
+    say(_summary(facts, path))
+    return found.mesh
+
+
+def score_surface(
+    folder: Path, mesh: Mesh, truth: Surface, dataset: Dataset, say: Callable[[str], None] = cli.say
+) -> None:
+    """Writes eval/geometry.json: Chamfer distance and volume IoU against the true geometry.
+
+    Args:
+      folder: the run.
+      mesh: in the object's cube.
+      truth: the true surface, in the cube.
+      dataset: its truth's cameras, or the inputs', see what is compared.
+      say: takes the line to show.
+    """
+    cameras = (dataset.truth or dataset.inputs).cameras
+    scores = score_geometry(Surface(mesh.vertices, mesh.faces), truth, cameras)
+    write_text(folder / "eval" / "geometry.json", json.dumps(scores, indent=2) + "\n")
+    say("geometry: Chamfer distance {chamfer:.4f}, volume IoU {iou:.4f}".format(**scores))
+
+
+def _summary(facts: dict[str, Any], path: Path) -> str:
+    """One line of what was written."""
+    closed = "watertight" if facts["watertight"] else "NOT watertight"
+    colours = f"texture {facts['texture']}" if facts["texture"] else "vertex colours"
+    return (
+        f"mesh: {facts['faces']} faces, {closed}, {colours}, at density {facts['level']:.3g}; "
+        f"{facts['floaters_removed']} floaters removed, hollows of "
+        f"{100 * facts['hollow_volume_filled'] / facts['volume']:.1f} % filled: "
+        f"{path} ({facts['bytes'] / 1e6:.1f} MB)"
+    )
+
+
+def _moved(mesh: Mesh, similarity: Similarity | None) -> Mesh:
+    """The mesh in the frame that `similarity` maps to; None leaves it."""
+    if similarity is None:
+        return mesh
+    turn = np.asarray(similarity.rotation, np.float32)
+    vertices = np.asarray(transform_points(jnp.asarray(mesh.vertices), similarity))
+    return mesh._replace(vertices=vertices, normals=mesh.normals @ turn.T)

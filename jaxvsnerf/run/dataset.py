@@ -1,0 +1,109 @@
+"""The pictures of a run: read or simulated, prepared, with the photo."""
+
+from __future__ import annotations
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxvsnerf.config.resolve import data_spec, toy_spec
+from jaxvsnerf.data.load import read_dataset
+from jaxvsnerf.data.spec import DataSpec, background_color
+from jaxvsnerf.data.views import check_views
+from jaxvsnerf.errors import InputError
+from jaxvsnerf.geometry.cameras import optical_axes, take
+from jaxvsnerf.preprocess.photo_view import load_photo
+from jaxvsnerf.preprocess.prepare import Record, prepare_views, trained_views
+from jaxvsnerf.preprocess.spec import PreprocessSpec
+from jaxvsnerf.simulate.toy import ToySpec, toy_dataset
+from jaxvsnerf.system.paths import find_path
+from jaxvsnerf.types import Dataset
+
+
+def load_dataset(spec: DataSpec, toy: ToySpec | None = None) -> Dataset:
+    """Loads input views, and truth where there is some, into the object's cube.
+
+    Args:
+      spec: what to load.
+      toy: the embedded object, for `kind="toy"`; None is its default.
+
+    Returns:
+      The data set, arrays in numpy float32, without the photo (see `add_photo`). `clean` holds
+      truth pictures at the input views, for sources whose truth shows the same cameras in the
+      same size.
+
+    Raises:
+      FileNotFoundError: a file or folder is missing, naming where it was looked for.
+      ValueError: anything else that is not as expected, naming what came.
+    """
+    dataset = (
+        _simulate(spec, toy, background_color(spec.background))
+        if spec.kind == "toy"
+        else read_dataset(spec, background_color(spec.background))
+    )
+    if spec.input_view < 0:
+        return dataset
+    views = dataset.inputs
+    index = spec.views.index(spec.input_view) if spec.views else spec.input_view
+    if index >= len(views.images):
+        raise InputError(
+            f"input_view: expected -1 or one of the {len(views.images)} views, 0 to "
+            f"{len(views.images) - 1}, got {spec.input_view}"
+        )
+    return dataset.replace(
+        inputs=views.replace(input_axis=np.asarray(optical_axes(views.cameras))[index])
+    )
+
+
+def add_photo(dataset: Dataset, spec: DataSpec) -> Dataset:
+    """The data set with the photo as one more view, where the source names one.
+
+    Args:
+      dataset: of that source; views of weight 0 say nothing of the photo's camera.
+      spec: the source.
+
+    Raises:
+      FileNotFoundError, ValueError: see `load_photo`.
+    """
+    if not spec.photo:
+        return dataset
+    path, elevation_deg = find_path(spec.photo), spec.input_elevation_deg
+    views = trained_views(dataset)
+    photo = load_photo(path, views, elevation_deg, spec.photo_weight, spec.mask_threshold)
+    return dataset.replace(photo=photo)
+
+
+def _simulate(spec: DataSpec, toy: ToySpec | None, background: np.ndarray | None) -> Dataset:
+    """The toy at the chosen views; its exact masks, or none."""
+    toy = toy or ToySpec()
+    check_views(spec.views, toy.num_views)
+    dataset = toy_dataset(toy.size, toy.num_views, toy.severity, toy.seed, background)
+    inputs, truth, clean = dataset.inputs, dataset.truth, dataset.clean
+    if spec.views:
+        chosen = list(spec.views)
+        clean = clean[chosen]
+        inputs = inputs.replace(
+            images=inputs.images[chosen],
+            masks=inputs.masks[chosen],
+            cameras=take(inputs.cameras, chosen),
+            names=tuple(inputs.names[i] for i in chosen),
+        )
+    if spec.mask == "none":
+        inputs, truth = inputs.replace(masks=None), truth.replace(masks=None)
+    return dataset.replace(inputs=inputs, truth=truth, clean=clean)
+
+
+def read_pictures(config: ConfigDict) -> Dataset:
+    """The pictures of a run as they came, see `load_dataset`."""
+    return load_dataset(data_spec(config), toy_spec(config))
+
+
+def load_pictures(config: ConfigDict) -> tuple[Dataset, Record]:
+    """The pictures of a run, its inputs prepared, and what was done to these.
+
+    Raises:
+      FileNotFoundError, ValueError: see `load_dataset` and `add_photo`; ValueError: see
+        PreprocessSpec.
+    """
+    spec, dataset = PreprocessSpec(**config.preprocess), read_pictures(config)
+    prepared, record = prepare_views(dataset.inputs, spec)
+    return add_photo(dataset.replace(prepared=prepared), data_spec(config)), record

@@ -1,0 +1,93 @@
+"""What follows training: scores, pictures, the mesh, the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from jaxvsnerf.metrics.scores import METRICS
+from jaxvsnerf.pictures.images import side_by_side
+from jaxvsnerf.rendering.program import on_this_device
+from jaxvsnerf.run.asset import export_run, score_surface
+from jaxvsnerf.run.events import EventFiles
+from jaxvsnerf.run.page import report_run
+from jaxvsnerf.run.pictures import Shown, look, render_run
+from jaxvsnerf.run.references import References
+from jaxvsnerf.run.saved import load_stages
+from jaxvsnerf.run.scores import evaluate_run
+from jaxvsnerf.run.usage import FOLLOWING
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.measure import timed
+from jaxvsnerf.types import Dataset
+
+EVENT_PICTURES = 3  # input views that TensorBoard shows
+
+
+def finish_run(
+    folder: Path,
+    dataset: Dataset,
+    references: References,
+    seconds: dict[str, float],
+    say: Callable[..., None],
+    events: EventFiles | None,
+) -> None:
+    """Evaluates, renders, exports and reports a trained run, from its saved stages.
+
+    Args:
+      folder: the run.
+      dataset: its pictures.
+      references: what scoring takes beside them.
+      seconds: phase -> seconds; those of these phases are added.
+      say: takes the lines to show.
+      events: TensorBoard's files, or None.
+
+    Raises:
+      ValueError: the field has no surface; the page is there all the same.
+    """
+    stages = load_stages(folder)
+    field = list(stages.values())[-1]
+    finishing: dict[str, float] = {}
+    say("evaluating, rendering and exporting ...", passing=True)
+
+    def export() -> None:
+        with timed(finishing, "export"):
+            mesh = export_run(folder, field, say=say)
+            if references.surface is not None:
+                score_surface(folder, mesh, references.surface, dataset, say)
+
+    # The mesh is the host's work, and longer than the pictures, which are the device's.
+    with ThreadPoolExecutor(1) as pool:
+        exported = pool.submit(on_this_device(export))
+        with timed(finishing, "evaluate"):
+            pictures = evaluate_run(folder, dataset, stages, say, references.perceptual)
+        with timed(finishing, "render"):
+            shown = look(dataset, field, list(pictures.values())[-1] if pictures else None)
+            render_run(folder, dataset, field, shown)
+        if events:
+            _record(events, folder, dataset, shown)
+    seconds.update({phase: finishing[phase] for phase in FOLLOWING})
+    failure = exported.exception()
+    with timed(seconds, "report"):  # a field without a surface still has a page
+        no_mesh = cli.error_text(failure) if failure else ""
+        report_run(folder, dataset, stages, pictures, shown, finishing, no_mesh)
+    if failure:
+        raise failure
+
+
+def _record(events: EventFiles, folder: Path, dataset: Dataset, shown: Shown) -> None:
+    """Adds mean scores of every stage, and the first views as they came, truth and rendering."""
+    if dataset.truth is not None:
+        metrics = json.loads((folder / "eval" / "metrics.json").read_text())
+        events.scores(
+            {
+                stage: {name: scores[name]["mean"] for name in METRICS if scores.get(name)}
+                for stage, scores in metrics["stages"].items()
+            }
+        )
+    given, clean = dataset.inputs, dataset.clean
+    kinds = [given.images, *([] if clean is None else [clean]), shown.inputs.rgb]
+    title = "input_rendering" if clean is None else "input_truth_rendering"
+    rows = zip(given.names[:EVENT_PICTURES], *kinds, strict=False)
+    events.pictures({f"{title}/{name}": side_by_side(row) for name, *row in rows})

@@ -1,0 +1,189 @@
+"""The whole job: trains all stages, then scores, renders and exports."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+import jax
+from ml_collections import ConfigDict
+
+from jaxvsnerf import __version__
+from jaxvsnerf.config import resolve
+from jaxvsnerf.config.files import to_plain
+from jaxvsnerf.preprocess.photo_view import all_cameras
+from jaxvsnerf.preprocess.prepare import Record, record_facts, save_record, trained_views
+from jaxvsnerf.run import assemble
+from jaxvsnerf.run.dataset import load_pictures
+from jaxvsnerf.run.events import EventFiles
+from jaxvsnerf.run.finish import finish_run
+from jaxvsnerf.run.logs import MetricsLog, logged
+from jaxvsnerf.run.references import References
+from jaxvsnerf.run.reporter import Reporter
+from jaxvsnerf.run.scene_file import save_scene
+from jaxvsnerf.run.usage import Usage, save_usage, usage_facts
+from jaxvsnerf.run.workdir import locked, open_workdir, save_config
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.extras import check_extras
+from jaxvsnerf.system.measure import peak_memory, timed
+from jaxvsnerf.system.signals import stop_signal
+from jaxvsnerf.training.ahead import Begin, Job, compiling_ahead
+from jaxvsnerf.training.checkpoints import Checkpoints, load_storage
+from jaxvsnerf.training.loop import run_stages
+from jaxvsnerf.training.processes import check_same, connected, is_first, leave, together
+from jaxvsnerf.training.trainer import Trainer
+from jaxvsnerf.types import Dataset
+
+
+def train_run(
+    config: ConfigDict,
+    workdir: str,
+    *,
+    devices: Sequence[jax.Device] | None = None,
+    say: Callable[..., None] = cli.say,
+    stop: Callable[[], bool] | None = None,
+    started: float | None = None,
+) -> dict[str, float]:
+    """The whole job: train all stages, evaluate, render, export, report.
+
+    Args:
+      config: as `default_config` has it.
+      workdir: folder of the run; made, or gone on with.
+      started: `time.perf_counter()` of the command's start, from which the time to the
+        first step counts; None is now.
+      devices: local devices that share the training; None is all of them. The rest of the
+        work is done on JAX's default device.
+      say: takes the lines to show, as `cli.say` does.
+      stop: whether to save and stop, asked while it trains; None is when SIGTERM or SIGINT
+        came.
+
+    Of several processes all train; the first one alone writes, and does what follows.
+
+    Returns:
+      Seconds of each phase: load, train, evaluate, render, export beside it, report.
+
+    Raises:
+      ValueError, FileNotFoundError, ImportError: something given is wrong; nothing was
+        written.
+      NonFiniteLoss, Interrupted, OSError: see training.loop; what was saved stays.
+      OtherProcessFailed: with any of these.
+    """
+    started = time.perf_counter() if started is None else started
+    folder, seconds = Path(workdir), {}
+    with contextlib.ExitStack() as held:
+        with timed(seconds, "load"):
+            with together(), ThreadPoolExecutor() as pool:
+                config, dataset, record, trainer, references = _prepare(config, devices, pool)
+            check_same(_fingerprint(config, dataset))
+        with together():
+            if is_first():
+                held.enter_context(locked(open_workdir(workdir)))
+                save_config(folder, config)
+                save_scene(folder, dataset)
+                save_record(folder, record)
+                say = held.enter_context(logged(folder, say))
+                _describe(dataset, record, trainer, say)
+        events = None
+        if config.loop.tensorboard:
+            steps = {stage.name: stage.steps for stage in trainer.stages}
+            events = held.enter_context(contextlib.closing(EventFiles(folder, steps)))
+        with timed(seconds, "train"), connected():
+            begin = held.enter_context(compiling_ahead())
+            later = assemble.later_programs(config, trainer, dataset, references.perceptual)
+            first_step = _train(config, folder, dataset, trainer, begin, later, say, stop, events)
+        leave()  # what follows takes minutes, and the first process alone
+        if not is_first():
+            return seconds
+        took, usage = "", None
+        if first_step is not None:
+            own = [device for device in jax.local_devices() if device in trainer.devices]
+            usage = Usage(first_step - started, peak_memory(own), seconds)
+            save_usage(folder, usage)
+            took = ", ".join(" ".join(fact) for fact in usage_facts(usage).items())
+        trained = time.perf_counter()
+        finish_run(folder, dataset, references, seconds, say, events)
+        if usage:
+            save_usage(folder, usage)
+        say(
+            f"trained in {seconds['load'] + seconds['train']:.0f} s{took and f' ({took})'}, "
+            f"evaluated and exported in {time.perf_counter() - trained:.0f} s: "
+            f"{folder / 'report.html'}"
+        )
+    return seconds
+
+
+def _prepare(
+    config: ConfigDict, devices: Sequence[jax.Device] | None, pool: Executor
+) -> tuple[ConfigDict, Dataset, Record, Trainer, References]:
+    """Config, pictures, trainer and what scores take; whatever is wrong is found here."""
+    # A device takes seconds to wake, and packages to load: meanwhile pictures are read.
+    awake = pool.submit(jax.device_put, 0)
+    extras = pool.submit(check_extras)
+    pool.submit(load_storage)
+    config = resolve.resolve_config(config)
+    resolve.check_outputs(config)
+    dataset, record = load_pictures(config)
+    references = assemble.load_references(config, dataset)
+    awake.result()
+    grid = assemble.make_grid(config, trained_views(dataset))
+    cameras = all_cameras(dataset.inputs, dataset.photo)
+    trainer = assemble.make_trainer(config, len(cameras.w2c), grid, devices)
+    extras.result()
+    return config, dataset, record, trainer, references
+
+
+def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
+    """What must be the same in all processes; the pictures may lie elsewhere."""
+    settings = to_plain(config)
+    settings["data"].update(path="", truth="", mesh="", photo="")
+    settings["metrics"].update(lpips="")
+    shape = dataset.inputs.images.shape
+    return json.dumps([__version__, settings, shape], sort_keys=True)
+
+
+def _describe(dataset: Dataset, record: Record, trainer: Trainer, say: Callable[..., None]) -> None:
+    height, width = dataset.inputs.images.shape[1:3]
+    truth = f", {len(dataset.truth.images)} truth views" if dataset.truth is not None else ""
+    processes = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
+    say(
+        f"{len(dataset.inputs.images)} views of {width}x{height}{truth}; "
+        f"{len(trainer.devices)} {trainer.devices[0].platform} device(s){processes}, "
+        f"{trainer.field.spec.dtype} products"
+    )
+    if record:
+        facts = record_facts(record, dataset.inputs.names)
+        say("; ".join(f"{name}: {text}" for name, text in facts.items()))
+    if photo := dataset.photo:
+        size = f"{photo.view.cameras.width}x{photo.view.cameras.height}"
+        say(f"the photo, {size}, is one more view: outlines overlap by {photo.overlap:.2f}")
+        if photo.best_overlap > photo.overlap:
+            say(
+                f"an elevation of {photo.best_deg:g} degrees would fit better "
+                f"({photo.best_overlap:.2f}): is data.input_elevation_deg right?"
+            )
+
+
+def _train(
+    config: ConfigDict,
+    folder: Path,
+    dataset: Dataset,
+    trainer: Trainer,
+    begin: Begin,
+    later: Sequence[Job],
+    say: Callable[..., None],
+    stop: Callable[[], bool] | None,
+    events: EventFiles | None,
+) -> float | None:
+    """Trains what is left to train; when the first dispatch ended, None without any."""
+    names = tuple(stage.name for stage in trainer.stages)
+    reporter = Reporter(MetricsLog(folder, names), say, events)
+    checkpoints = Checkpoints(folder / "checkpoints", names)
+    scene = assemble.make_scene(config, trained_views(dataset), trainer.devices, dataset.photo)
+    asked = contextlib.nullcontext(stop) if stop else stop_signal()
+    with asked as stop, contextlib.closing(checkpoints):
+        run_stages(trainer, scene, checkpoints, reporter, stop, reporter.resumed, begin, later)
+    return reporter.first_step

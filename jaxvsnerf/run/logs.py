@@ -1,0 +1,75 @@
+"""log.txt and metrics.jsonl of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from jaxvsnerf.errors import describe
+from jaxvsnerf.system.files import write_text
+
+LOG = "log.txt"
+
+
+@contextlib.contextmanager
+def logged(folder: Path, say: Callable[..., None]) -> Iterator[Callable[..., None]]:
+    """A `say` that also adds plain lines with the time to the folder's log.txt.
+
+    What ends the block with an error is added too, and raised. Where the log cannot be
+    written, as on a full disk, lines are only shown: checkpoints matter more.
+
+    Args:
+      folder: of the run.
+      say: takes the lines to show, as `cli.say` does.
+    """
+    with (folder / LOG).open("ab", buffering=0) as file:
+
+        def add(text: str) -> None:
+            now = time.strftime("%Y-%m-%d %H:%M:%S")
+            lines = "".join(f"{now} {line}\n" for line in text.splitlines())
+            with contextlib.suppress(OSError):
+                file.write(lines.encode())
+
+        def both(line: str, **how: Any) -> None:
+            add(line)
+            say(line, **how)
+
+        try:
+            yield both
+        except BaseException as error:
+            add(f"{type(error).__name__}: {describe(error)}")
+            raise
+
+
+class MetricsLog:
+    """metrics.jsonl: one line per report, in the order of stages and steps."""
+
+    def __init__(self, folder: Path, stage_names: tuple[str, ...]):
+        self.path = folder / "metrics.jsonl"
+        self.stage_names = stage_names
+
+    def read(self) -> list[dict[str, Any]]:
+        """All whole lines; a line cut by a crash is left out."""
+        rows = []
+        if self.path.exists():
+            for line in self.path.read_text().splitlines():
+                with contextlib.suppress(json.JSONDecodeError):
+                    row = json.loads(line)
+                    rows += [row] if isinstance(row, dict) else []
+        return rows
+
+    def rewind(self, stage: str, step: int) -> None:
+        """Drops what was logged after `step` of `stage`, so that a resumed run repeats it."""
+        names = self.stage_names
+        limit = (names.index(stage), step) if stage else (-1, 0)
+        kept = [r for r in self.read() if (names.index(r["stage"]), r["step"]) <= limit]
+        write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Adds one line."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")

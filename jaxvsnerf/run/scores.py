@@ -1,0 +1,71 @@
+"""Scores of a run's stages against the truth: eval/metrics.json and eval/metrics.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxvsnerf.metrics.lpips import MAKE_WEIGHTS, Lpips
+from jaxvsnerf.metrics.scores import (
+    METRICS,
+    gather_metrics,
+    score_views,
+    write_metrics_csv,
+    write_metrics_json,
+)
+from jaxvsnerf.rendering.images import Picture
+from jaxvsnerf.rendering.trained import TrainedField
+from jaxvsnerf.system import cli
+from jaxvsnerf.types import Dataset
+
+
+def evaluate_run(
+    folder: Path,
+    dataset: Dataset,
+    stages: dict[str, TrainedField],
+    say: Callable[[str], None] = cli.say,
+    perceptual: Lpips | None = None,
+) -> dict[str, Picture]:
+    """Renders every stage at the truth's cameras and writes the scores.
+
+    Args:
+      folder: the run.
+      dataset: its pictures.
+      stages: stage name -> field.
+      say: takes the lines to show.
+      perceptual: network and weights of LPIPS; without them that score is null.
+
+    Returns:
+      stage name -> pictures at the truth's cameras; empty where no truth is known.
+    """
+    if dataset.truth is None:
+        say("no truth pictures: nothing to score (data.truth names them)")
+        return {}
+    truth = dataset.truth
+    pictures = {name: field.render(truth.cameras) for name, field in stages.items()}
+    scores = {
+        name: score_views(picture.rgb, truth.images, truth.names, perceptual)
+        for name, picture in pictures.items()
+    }
+    inputs = None
+    if dataset.clean is not None:
+        given = dataset.inputs
+        inputs = score_views(given.images, dataset.clean, given.names, perceptual)
+    metrics = gather_metrics(scores, inputs)
+    write_metrics_json(folder / "eval" / "metrics.json", metrics)
+    write_metrics_csv(folder / "eval" / "metrics.csv", metrics)
+    say(score_table(scores, inputs))
+    if perceptual is None:
+        say(f"no LPIPS: metrics.lpips names a file of weights; {MAKE_WEIGHTS}")
+    return pictures
+
+
+def score_table(scores: dict[str, dict], inputs: dict | None) -> str:
+    """The mean scores as aligned text, a row per model."""
+    rows = {"inputs": inputs, **scores} if inputs else scores
+    known = [metric for metric in METRICS if all(values[metric] for values in rows.values())]
+    lines = ["".join(f"{column:>12}" for column in ("", *known, "views"))]
+    for name, values in rows.items():
+        means = "".join(f"{values[metric]['mean']:12.4f}" for metric in known)
+        lines.append(f"{name:>12}{means}{len(values['views']):>12}")
+    return "\n".join(lines)

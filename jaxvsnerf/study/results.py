@@ -1,0 +1,94 @@
+"""The results of a study: a record per object, as CSV, as means, as text.
+
+A record is what a study keeps of one object, a plain dict that JSON holds:
+
+    {"name", "status": "ok" | "failed", "error": one line or "", "inputs": "given" | "truth",
+     "mesh": path of the true geometry or "", "total": seconds,
+     "seconds": {phase: seconds}, "views": number of input views,
+     "memory": bytes at the peak of its device (of a CPU: of the process) so far,
+     "scores": {metric: mean of the final model}, "input_scores": {metric: of the inputs},
+     "pictures": {"input" | "rendering" | "truth": data URI}}
+
+A failed one has no scores; what is not known is absent or empty.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxvsnerf.metrics.scores import METRICS
+from jaxvsnerf.system.files import write_text
+
+# Columns of scores: those of pictures, and those of the mesh.
+SCORES = (*METRICS, "chamfer", "iou")
+PHASES = ("load", "train", "evaluate", "render", "export", "report")
+
+Record = dict[str, Any]
+
+
+def result_row(record: Record) -> dict[str, str | float | None]:
+    """A record as a flat row, column -> value, None where it is not known."""
+    scores, given = record.get("scores", {}), record.get("input_scores", {})
+    seconds = record.get("seconds", {})
+    return {
+        **{key: record[key] for key in ("name", "status", "error", "inputs")},
+        "views": record.get("views"),
+        **{score: scores.get(score) for score in SCORES},
+        **{f"inputs_{metric}": given.get(metric) for metric in METRICS},
+        "seconds": record["total"],
+        **{f"{phase}_s": seconds.get(phase) for phase in PHASES},
+        "peak_memory_bytes": record.get("memory"),
+    }
+
+
+def result_means(records: Sequence[Record]) -> dict[str, tuple[float, int]]:
+    """column -> (mean, count) over the objects that did not fail and have a value there."""
+    rows = [result_row(record) for record in records if record["status"] == "ok"]
+    means = {}
+    for column in rows[0] if rows else ():
+        values = [row[column] for row in rows if isinstance(row[column], (int, float))]
+        if values:
+            means[column] = (math.fsum(values) / len(values), len(values))
+    return means
+
+
+def write_results_csv(path: str | Path, records: Sequence[Record]) -> None:
+    """Writes one row per object, whole or not at all.
+
+    Args:
+      path: the file.
+      records: at least one.
+    """
+    rows = [result_row(record) for record in records]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        numbers = {key: f"{value:.6g}" for key, value in row.items() if isinstance(value, float)}
+        writer.writerow(row | numbers)
+    write_text(path, text.getvalue())
+
+
+def summary_text(records: Sequence[Record]) -> str:
+    """The means as lines of text: of the models, of the inputs, of the time; the failures."""
+    means = result_means(records)
+    failed = [record for record in records if record["status"] != "ok"]
+    shown = [score for score in SCORES if score in means]
+    lines = ["".join(f"{column:>12}" for column in ("mean", *shown, "objects"))]
+    for name, prefix in (("inputs", "inputs_"), ("final", "")):
+        known = [means.get(prefix + score) for score in shown]
+        if any(known):
+            cells = "".join(f"{pair[0]:12.4f}" if pair else " " * 12 for pair in known)
+            lines.append(f"{name:>12}{cells}{max(pair[1] for pair in known if pair):>12}")
+    lines = lines if len(lines) > 1 else []
+    if "seconds" in means:
+        lines.append(
+            "{:.1f} s from the start to the end of an object, mean of {}".format(*means["seconds"])
+        )
+    lines += [f"failed: {record['name']}: {record['error']}" for record in failed]
+    return "\n".join(lines)

@@ -1,0 +1,34 @@
+"""SIGTERM and SIGINT as a wish to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def stop_signal() -> Iterator[Callable[[], bool]]:
+    """Turns SIGTERM and SIGINT into a wish to stop after the current dispatch.
+
+    Yields a function that says whether one came; a second one does not wait. Elsewhere
+    than in the main thread, where no signal arrives, it says no.
+    """
+    asked = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def note(number, frame):
+        asked.append(number)
+        signal.signal(number, before[number])
+
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

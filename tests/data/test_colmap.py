@@ -1,0 +1,125 @@
+"""data/colmap.py: models of the toy as COLMAP writes them, text and binary."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from jaxvsnerf.data.colmap import find_model
+from jaxvsnerf.data.spec import DataSpec
+from jaxvsnerf.geometry.cameras import orbit_cameras, transform_cameras
+from jaxvsnerf.run.dataset import load_dataset
+from jaxvsnerf.simulate.toy import render_toy
+from tests.posed_files import (
+    ELSEWHERE,
+    FOCAL,
+    HEIGHT,
+    WIDTH,
+    assert_consistent,
+    assert_fills_cube,
+    save,
+)
+
+pycolmap = pytest.importorskip("pycolmap")
+PINHOLE = f"PINHOLE {WIDTH} {HEIGHT} {FOCAL} {FOCAL} {WIDTH / 2} {HEIGHT / 2}"
+
+
+@pytest.fixture(scope="module")
+def toy():
+    azimuth = [30.0 * k for k in range(12)]
+    cameras = orbit_cameras(azimuth, [30.0, -10.0] * 6, 1.5, FOCAL, WIDTH, HEIGHT)
+    return cameras, *render_toy(cameras, supersample=2)
+
+
+def write_model(folder, cameras, camera=PINHOLE, similarity=ELSEWHERE):
+    """cameras.txt, images.txt and points3D.txt by the format's description."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cameras.txt").write_text(
+        f"# CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]\n1 {camera}\n"
+    )
+    lines = []
+    for k, w2c in enumerate(np.asarray(transform_cameras(cameras, similarity).w2c)):
+        x, y, z, w = Rotation.from_matrix(w2c[:, :3]).as_quat()
+        numbers = " ".join(map(repr, map(float, (w, x, y, z, *w2c[:, 3]))))
+        lines.append(f"{k + 1} {numbers} 1 view_{k}.png\n\n")
+    (folder / "images.txt").write_text("".join(lines))
+    (folder / "points3D.txt").write_text("")
+
+
+def write_project(folder, toy):
+    cameras, images, masks = toy
+    write_model(folder / "sparse" / "0", cameras)
+    for k in range(len(images)):
+        save(folder / "images" / f"view_{k}.png", images[k], masks[k])
+    return folder / "sparse" / "0"
+
+
+@pytest.mark.parametrize("form", ["text", "binary"])
+def test_a_model_loads_with_its_poses_and_pictures(form, toy, tmp_path):
+    model = write_project(tmp_path, toy)
+    if form == "binary":
+        pycolmap.Reconstruction(str(model)).write_binary(str(model))
+        for path in model.glob("*.txt"):
+            path.unlink()
+    data = load_dataset(DataSpec(kind="auto", path=str(tmp_path)))
+    # Natural order: view_10 is not the second.
+    np.testing.assert_allclose(data.inputs.images, toy[1], atol=2 / 255)
+    assert data.inputs.names[2] == "view_2"
+    assert_consistent(data, toy, ELSEWHERE)
+    assert_fills_cube(data, ELSEWHERE)
+
+
+def test_the_models_own_folder_serves_as_well_and_views_are_chosen(toy, tmp_path):
+    model = write_project(tmp_path, toy)
+    spec = DataSpec(kind="colmap", path=str(model), views=(4, 0, 7))
+    assert load_dataset(spec).inputs.names == ("view_4", "view_0", "view_7")
+
+
+def test_masks_beside_the_pictures_are_used(toy, tmp_path):
+    write_project(tmp_path, toy)
+    smaller = np.zeros((HEIGHT, WIDTH))
+    smaller[20:28, 28:36] = 1.0
+    for k in range(12):
+        path = tmp_path / "masks" / f"view_{k}.png.png"
+        save(path, np.repeat(smaller[..., None], 3, -1), np.ones((HEIGHT, WIDTH)))
+    spec = DataSpec(kind="colmap", path=str(tmp_path), similarity=(1.0, 0, 0, 0))
+    np.testing.assert_allclose(load_dataset(spec).inputs.masks, toy[2] * smaller, atol=2 / 255)
+
+
+@pytest.mark.parametrize(
+    ("camera", "message"),
+    [
+        ("OPENCV 64 48 52 52 32 24 0.1 0 0 0", "OPENCV with k1=0.1, which is not supported"),
+        ("SIMPLE_RADIAL 64 48 52 32 24 -0.02", "SIMPLE_RADIAL with k=-0.02, .*undistort"),
+        ("OPENCV_FISHEYE 64 48 52 52 32 24 0 0 0 0", "a camera OPENCV_FISHEYE, which is not"),
+        ("PINHOLE 32 48 52 52 32 24", "says w=32, h=48, but the picture is 64 x 48"),
+        ("NONSENSE 64 48 52", "is not a readable COLMAP model"),
+    ],
+)
+def test_a_camera_that_is_no_pinhole_is_refused_by_name(camera, message, toy, tmp_path):
+    model = write_project(tmp_path, toy)
+    write_model(model, toy[0], camera)
+    with pytest.raises(ValueError, match=message):
+        load_dataset(DataSpec(kind="auto", path=str(tmp_path)))
+
+
+def test_a_simple_pinhole_and_zero_distortion_are_taken(toy, tmp_path):
+    model = write_project(tmp_path, toy)
+    for camera in ("SIMPLE_PINHOLE 64 48 52 32 24", "OPENCV 64 48 52 52 32 24 0 0 0 0"):
+        write_model(model, toy[0], camera)
+        assert_consistent(load_dataset(DataSpec(kind="auto", path=str(tmp_path))), toy, ELSEWHERE)
+
+
+def test_a_damaged_model_and_missing_pictures_are_said(toy, tmp_path):
+    model = write_project(tmp_path, toy)
+    pycolmap.Reconstruction(str(model)).write_binary(str(model))
+    whole = (model / "images.bin").read_bytes()
+    (model / "images.bin").write_bytes(whole[:100])
+    with pytest.raises(ValueError, match="is not a readable COLMAP model"):
+        load_dataset(DataSpec(kind="auto", path=str(tmp_path)))
+    (model / "images.bin").write_bytes(whole)
+    (tmp_path / "images" / "view_3.png").unlink()
+    with pytest.raises(FileNotFoundError, match="view_3.png of .*: no picture at"):
+        load_dataset(DataSpec(kind="auto", path=str(tmp_path)))
+    with pytest.raises(FileNotFoundError, match="no COLMAP model in .*expected cameras.bin"):
+        load_dataset(DataSpec(kind="colmap", path=str(tmp_path / "images")))
+    assert find_model(tmp_path / "images") is None

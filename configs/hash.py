@@ -1,22 +1,22 @@
-"""A SyncDreamer strip with a hash grid: the fastest settings.
+"""The fastest settings for a SyncDreamer strip: a hash grid.
 
     python -m jaxvsnerf.train --config=configs/hash.py --workdir=runs/hash \
         --config.data.path=syncdreamer/chicken/strip.png \
         --config.data.truth=syncdreamer/chicken/gt
 
-Fewer steps than `syncdreamer.py`, each shorter: 0.3 dB less on simulated views, as much on a real
-SyncDreamer output, with a worse volume IoU.
+Fewer and shorter steps than `syncdreamer.py`. The score is 0.3 dB lower on simulated views and the
+same on a real SyncDreamer output, with a worse volume IoU.
 
-Instant-NGP's encoding, held back so that it does not copy each view's mistakes: six levels
-up to 48 cells a side, no direction, few steps. Beside it the layers of each view read four
-of NeRF's frequencies, with which they bend the object for their view.
+The encoding is Instant-NGP's. Six levels up to 48 cells a side, no direction and few steps keep it
+from copying each view's mistakes. The layers of each view also read four of NeRF's frequencies,
+with which they can bend the object for their view.
 """
 
 from jaxvsnerf.config.defaults import default_config
 
 
 def get_config():
-    """Small layers behind a coarse grid."""
+    """Returns the config: small layers behind a coarse grid."""
     config = default_config()
     config.field.update(encoding="hash", width=128, depth=3, shared_layers=1, skip_layer=1)
     config.field.pos_freqs = 4

@@ -6,23 +6,23 @@
 
 About three minutes on an H200.
 
-Four views 90 degrees apart (the paper's figure), NeRF's hierarchical sampling and
-direction-dependent colour, no mask term; in the last stage the attention sees the ray's
-own view and all layers train. Steps and learning rates are ours: the paper names none.
+Four views 90 degrees apart (as in the paper's figure), NeRF's hierarchical sampling, colour that
+depends on the direction, no mask term. In the last stage the attention sees the ray's own view, and
+all layers train. Steps and learning rates are our choice, because the paper names none.
 """
 
 from jaxvsnerf.config.defaults import default_config
 
 
 def get_config():
-    """What the paper says where it speaks, NeRF's choices where it does not."""
+    """Returns the config: the paper's choices, and NeRF's choices where the paper names none."""
     config = default_config()
     config.data.views = (0, 4, 8, 12)
     config.field.view_dependent = True
     config.field.angle_term = False
     config.field.key_size = 64  # queries and keys as wide as the values
     config.sampling.kind = "hierarchical"
-    config.sampling.near_px = -1  # rays of whole pictures, none preferred
+    config.sampling.near_px = -1  # all pixels of the pictures with equal chance
     config.loss.kind = "mse"
     config.loss.mask_weight = 0.0
     config.loss.smooth = 0.0

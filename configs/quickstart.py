@@ -1,18 +1,18 @@
-"""The embedded toy on a CPU: a narrow field and small pictures, everything else as it is.
+"""The embedded toy on a CPU: a narrow field and small pictures, otherwise the defaults.
 
     python -m jaxvsnerf.train --config=configs/quickstart.py --workdir=runs/quickstart
 
 A minute and a half on two CPU cores.
 
-Eight 64x64 views of a procedural object that contradict each other; scored on views that
-were held out. Leaves scores, renders, a turntable, a mesh and a page.
+The inputs are eight contradicting 64x64 views of a procedural object. The run is scored on held-out
+views, and writes scores, renders, a turntable, a mesh and a page.
 """
 
 from jaxvsnerf.config.defaults import default_config
 
 
 def get_config():
-    """The three stages at a size for two cores."""
+    """Returns the config: the three stages at a size for two cores."""
     config = default_config()
     config.data.kind = "toy"
     config.data.size = 64

@@ -1,17 +1,17 @@
-"""The smallest run that passes through everything; for tests.
+"""The smallest run that uses every part of the program, for tests.
 
     python -m jaxvsnerf.train --config=configs/smoke.py --workdir=DIR
 
 Half a minute on two CPU cores.
 
-Four 24x24 views of the toy, a few steps a stage; says nothing about quality.
+The run has four 24x24 views of the toy and a few steps per stage. Its scores mean nothing.
 """
 
 from jaxvsnerf.config.defaults import default_config
 
 
 def get_config():
-    """Every part at its smallest."""
+    """Returns the config: every part at its smallest size."""
     config = default_config()
     config.data.kind = "toy"
     config.data.size = 24

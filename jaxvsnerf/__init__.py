@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from jaxvsnerf.errors import InputError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def load(workdir: str, stage: str = "", mode: str = ""):
-    """A trained field as functions.
+    """Loads a trained field.
 
     Args:
-      workdir: folder of a run.
-      stage: which stage's field; '' is the last one finished.
-      mode: how views are combined (fused, canonical, nearest); '' is the stage's own way.
+      workdir: the folder of a run.
+      stage: the stage of the field; '' is the last finished stage.
+      mode: how views are combined: fused, canonical or nearest; '' is the stage's own mode.
 
     Returns:
-      TrainedField with `render(cameras)` and `query(points, directions)`.
+      A TrainedField with `render(cameras)` and `query(points, directions)`.
 
     Raises:
-      FileNotFoundError: nothing was trained there.
-      ValueError: no such stage or mode.
+      MissingFile: there is no trained run.
+      InputError: no such stage or mode.
     """
     from jaxvsnerf.run.saved import load_stages
 

@@ -1,8 +1,9 @@
-"""From one photo to a 3D object: makes its other views, then trains, evaluates and exports.
+"""Makes a 3D object from one photo: generates its other views, trains, scores and exports.
 
-    python -m jaxvsnerf.create --image=photo.png --weights=DIR --elevation_deg=30         --config=configs/syncdreamer.py --workdir=DIR
+    python -m jaxvsnerf.create --image=photo.png --weights=DIR --elevation_deg=30 \\
+        --config=syncdreamer --workdir=DIR
 
-The same command goes on where it stopped: views that are there are kept.
+The same command resumes an interrupted run and keeps the views that were generated.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 
 from absl import flags
 
+from jaxvsnerf.config.flags import config_value, define_config
 from jaxvsnerf.run.create import create_run
 from jaxvsnerf.run.request_flags import define_request
 from jaxvsnerf.system import cli
@@ -19,13 +21,13 @@ from jaxvsnerf.system.measure import process_age
 
 def main() -> None:
     """The command."""
-    config = cli.define_config()
+    config = define_config()
     workdir = cli.define_workdir()
     request = define_request()
-    view = flags.DEFINE_bool("photo_view", False, "The photo itself is one more view.")
+    view = flags.DEFINE_bool("photo_view", False, "Train on the photo too, as one more view.")
 
     def command(_) -> None:
-        value = cli.config_value(config)
+        value = config_value(config)
         started = time.perf_counter() - process_age()
         create_run(value, workdir.value, request(), photo_view=view.value, started=started)
 

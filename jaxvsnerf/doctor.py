@@ -1,4 +1,7 @@
-"""Says whether this installation works: `python -m jaxvsnerf.doctor`."""
+"""Says whether this installation works: versions, devices, extras and a short training.
+
+python -m jaxvsnerf.doctor [--seconds=0]
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from jaxvsnerf.system import cli
 
 def main() -> None:
     """The command."""
-    seconds = flags.DEFINE_float("seconds", 10.0, "Of training; 0: none.", lower_bound=0.0)
+    seconds = flags.DEFINE_float(
+        "seconds", 10.0, "Length of the training; 0: no training.", lower_bound=0.0
+    )
 
     def command(_) -> int:
         problems = examine(seconds.value)

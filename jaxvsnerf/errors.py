@@ -1,18 +1,19 @@
-"""Errors that are nobody's bug: a command shows them as one line, without a traceback.
+"""The errors that a command shows as one line, without a traceback.
 
-Any other exception is a bug and keeps its traceback. An `OSError` that names a file is shown as
-one line too, see `is_expected`.
+They say that something given is wrong, that the machine lacks something, or that a run was
+stopped. An `OSError` that names a file is shown as one line too, see `is_expected`. Any other
+exception, a plain `ValueError` included, is a bug in the calling code and keeps its traceback.
 """
 
 from __future__ import annotations
 
 
 class InputError(ValueError):
-    """Something given is wrong; the message says what was expected, what came, what to do."""
+    """An input of the user is wrong: the message says what was expected, what came, what to do."""
 
 
 class MissingFile(InputError, FileNotFoundError):
-    """A file or folder that was named does not exist."""
+    """A file or folder that the user named does not exist."""
 
 
 class MissingExtra(ImportError):
@@ -20,7 +21,7 @@ class MissingExtra(ImportError):
 
 
 class StorageError(OSError):
-    """A file could not be written or read, or a connection was lost; the message names which."""
+    """A file could not be read or written, or a connection was lost; the message says which."""
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -32,21 +33,27 @@ class Interrupted(Exception):
 
 
 class OtherProcessFailed(RuntimeError):
-    """What another process of the run failed with; the message is that process's."""
+    """Another process of the run failed; the message is that process's."""
 
 
 EXPECTED = (InputError, MissingExtra, StorageError, NonFiniteLoss, OtherProcessFailed)
 
 
 def is_expected(error: BaseException) -> bool:
-    """Whether an error is shown as one line: one of ours, or an OSError that names its file."""
+    """Whether an error is shown as one line: one of EXPECTED, or an OSError that names a file."""
     return isinstance(error, EXPECTED) or (
         isinstance(error, OSError) and error.filename is not None
     )
 
 
 def describe(error: BaseException) -> str:
-    """The text of an error; of an OSError the file and the reason."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file could not be written'}: {error.strerror}"
+    """The words of an error; of an OSError that names a file, the file and the reason."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror or ' '.join(map(str, error.args))}"
     return str(error) or type(error).__name__
+
+
+def error_text(error: BaseException) -> str:
+    """The words of an expected error; of any other error its type and its words."""
+    text = describe(error)
+    return text if is_expected(error) else f"{type(error).__name__}: {text}"

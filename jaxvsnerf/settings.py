@@ -1,4 +1,4 @@
-"""What every setting is: its default, and the words of the docstring that documents it.
+"""Every setting: its default, the values it accepts, and what it does.
 
     python -m jaxvsnerf.settings [NAME ...]
 

@@ -1,12 +1,12 @@
-"""Data that travels between the rooms: frozen dataclasses and no logic.
+"""Data passed between the rooms: frozen dataclasses without logic.
 
-Letters in shapes: R rays, S samples, V views, H heads, F features, G grid cells
-along an axis; a leading `...` is any number of batch axes. Every class is a pytree
-except where a field says `static`.
+Letters in shapes: R rays, S samples, V views, H heads, F features, C channels, G grid cells
+along an axis; a leading `...` stands for any number of batch axes. Every class is a pytree whose
+fields are leaves, unless marked `static`.
 
 World: right-handed, z up, the object inside the cube of side 1 around the origin.
 Cameras: world-to-camera, OpenCV axes (x right, y down, z forward); pixel centres at
-+0.5. Lengths are in sides of that cube.
++0.5. Unit of length: the side of that cube.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Params = dict[str, Any]
 
 @flax.struct.dataclass
 class Cameras:
-    """V cameras that share one picture size, each perspective or orthographic.
+    """V cameras with one picture size, each perspective or orthographic.
 
-    With p = K[2, 2], which is 1 for perspective and 0 for orthographic (parallel rays), a
-    point (X, Y, Z) of the camera's frame is seen at K[:2, :2] (X, Y) / w + K[:2, 2], where
+    p = K[2, 2] is 1 for perspective and 0 for orthographic projection (parallel rays). A point
+    (X, Y, Z) of the camera's frame projects to K[:2, :2] (X, Y) / w + K[:2, 2], where
     w = p Z + (1 - p).
 
     Attributes:
-      intrinsics: [V, 3, 3] K; its focal lengths are in pixels, of an orthographic camera in
-        pixels per unit of length.
+      intrinsics: [V, 3, 3] K; focal lengths in pixels, of orthographic cameras in pixels per
+        unit of length.
       w2c: [V, 3, 4] world-to-camera [R | t], OpenCV axes.
       width: picture width in pixels, static.
       height: picture height in pixels, static.
@@ -45,7 +45,7 @@ class Cameras:
 
 @flax.struct.dataclass
 class Similarity:
-    """x_cube = scale * rotation @ x_source + translation.
+    """A similarity transform: x_target = scale * rotation @ x_source + translation.
 
     Attributes:
       scale: [] positive factor.
@@ -60,18 +60,18 @@ class Similarity:
 
 @flax.struct.dataclass
 class ViewSet:
-    """Posed pictures of one object, on the host (numpy) until a function needs them.
+    """Posed pictures of one object, as numpy arrays on the host.
 
     Attributes:
-      images: [V, height, width, 3] float32 in [0, 1], already composited on `background`.
-      masks: [V, height, width] float32 opacity in [0, 1], or None where unknown.
-      cameras: their V cameras, in the object's cube.
+      images: [V, height, width, 3] float32 in [0, 1], composited on `background`.
+      masks: [V, height, width] float32 opacity in [0, 1], or None if unknown.
+      cameras: V cameras of the pictures, in the object's cube.
       background: [3] float32 in [0, 1].
-      names: V names, static (file stem or view number), unique.
+      names: V unique names, static (file stem or view number).
       input_axis: [3] unit optical axis of the picture that the views were generated from,
-        or None where unknown.
-      weights: [V] of each view in the loss, at least 0, or None for all alike; a view of
-        weight 0 does not carve the hull either.
+        or None if unknown.
+      weights: [V] weight of each view in the loss, at least 0, or None for equal weights; a view
+        of weight 0 does not carve the visual hull either.
     """
 
     images: Array
@@ -88,7 +88,7 @@ class Surface(NamedTuple):
 
     Attributes:
       vertices: [N, 3].
-      faces: [M, 3] indices of vertices, counter-clockwise seen from outside.
+      faces: [M, 3] vertex indices, counter-clockwise seen from outside.
     """
 
     vertices: np.ndarray
@@ -97,14 +97,15 @@ class Surface(NamedTuple):
 
 @flax.struct.dataclass
 class Photo:
-    """The photo that views were generated from, as one more view of its own size.
+    """The photo that views were generated from, used as one more training view.
 
     Attributes:
-      view: one picture with mask and camera.
-      weight: how much its rays count beside those of the best generated view, positive.
-      overlap: of its outline with the generated views', intersection over union, 0 to 1.
-      best_deg: the elevation, of those looked at, at which they overlap most.
-      best_overlap: by how much.
+      view: the photo with mask and camera, V = 1; the picture size may differ from the views'.
+      weight: weight of the photo's rays relative to the best generated view's, positive, static.
+      overlap: intersection over union, 0 to 1, of the photo's mask and the projected hull of the
+        generated views, static.
+      best_deg: camera elevation in degrees of the largest overlap among those tried, static.
+      best_overlap: the overlap at `best_deg`, static.
     """
 
     view: ViewSet
@@ -116,16 +117,16 @@ class Photo:
 
 @flax.struct.dataclass
 class Dataset:
-    """What a source yields.
+    """The pictures of one object, as a data source returns them.
 
     Attributes:
-      inputs: the pictures to reconstruct from, as they came.
-      truth: pictures to score against, from any cameras, or None.
-      clean: [V, height, width, 3] what the input pictures should have shown, or None;
-        scores the inputs themselves.
+      inputs: the pictures to reconstruct from, unprocessed.
+      truth: pictures to score renderings against, from any cameras, or None.
+      clean: [V, height, width, 3] ground truth of the input pictures, or None; scores the inputs
+        themselves.
       to_cube: similarity from the source's frame to the object's cube.
-      prepared: the inputs as they are trained on; None is as they came.
-      photo: what the inputs were generated from, where it is one more view, or None.
+      prepared: the inputs after preprocessing, used for training; None trains on `inputs`.
+      photo: the photo that the inputs were generated from, if used as a training view, or None.
     """
 
     inputs: ViewSet
@@ -138,17 +139,18 @@ class Dataset:
 
 @flax.struct.dataclass
 class Rays:
-    """Rays of any batch shape.
+    """Rays of any batch shape: points origins + t directions.
 
     Attributes:
       origins: [..., 3].
-      directions: [..., 3], depth along the optical axis grows by 1 per unit of t.
-      viewdirs: [..., 3] unit length.
-      radii: [..., 1] radius of the pixel's cone at t = 1 (mip-NeRF's footprint); of parallel
-        rays, of its cylinder.
-      near: [..., 1] t where the ray enters the object's cube.
-      far: [..., 1] t where it leaves; a ray that misses has far - near tiny.
-      view_index: [...] int32 index of the camera a ray belongs to.
+      directions: [..., 3], scaled so that depth along the optical axis grows by 1 per unit of t.
+      viewdirs: [..., 3] directions of unit length.
+      radii: [..., 1] radius of the pixel's cone at t = 1 (mip-NeRF's footprint), or of the
+        cylinder for parallel rays.
+      near: [..., 1] t at which the ray enters the object's cube.
+      far: [..., 1] t at which the ray leaves the cube; for a ray that misses the cube, far - near
+        is tiny.
+      view_index: [...] int32 index of the ray's camera.
     """
 
     origins: Array
@@ -162,15 +164,15 @@ class Rays:
 
 @flax.struct.dataclass
 class Samples:
-    """What a field is asked about.
+    """Samples at which a field is evaluated: S intervals per ray.
 
     Attributes:
       means: [..., S, 3] interval centres in the cube.
-      covs: [..., S, 3, 3] their Gaussians (mip-NeRF), or None.
-      t_edges: [..., S + 1] interval ends along the ray.
+      covs: [..., S, 3, 3] covariances of the intervals' Gaussians (mip-NeRF), or None.
+      t_edges: [..., S + 1] interval edges along the ray.
       lengths: [..., S] interval lengths in cube units.
-      viewdirs: [..., 3] unit directions, or None for questions about the volume
-        alone (density grid, mesh): nothing view-dependent then applies.
+      viewdirs: [..., 3] unit directions, or None to evaluate the volume without view dependence
+        (density grid, mesh).
     """
 
     means: Array
@@ -182,12 +184,12 @@ class Samples:
 
 @flax.struct.dataclass
 class FieldOut:
-    """What a field answers.
+    """A field's output at samples.
 
     Attributes:
-      optical_depth: [..., S] per interval (NeRF: density x length), not negative.
-      rgb: [..., S, 3] in [0, 1].
-      extras: name -> [..., S, C], composited like colour; losses may read them.
+      optical_depth: [..., S] optical depth of each interval (NeRF: density x length), at least 0.
+      rgb: [..., S, 3] colour in [0, 1].
+      extras: name -> [..., S, C], further outputs, composited like colour; losses may read them.
     """
 
     optical_depth: Array
@@ -197,14 +199,14 @@ class FieldOut:
 
 @flax.struct.dataclass
 class Context:
-    """What an end of the field may need beside the samples.
+    """Inputs of a field besides parameters and samples.
 
     Attributes:
       view_dirs: [V, 3] unit optical axes of the input views (camera towards object).
       view_centers: [V, 3] camera centres of the input views.
-      branch: [] int32, the view whose branch the mode `nearest` reads.
-      detail: [] share of the encoding's frequencies, 0 (the coarsest alone) to 1, see
-        `open_frequencies`; None is all of them.
+      branch: [] int32 view whose branch the mode `nearest` uses.
+      detail: [] share of the encoding's frequencies in use, 0 (the coarsest only) to 1, see
+        `open_frequencies`; None means all.
     """
 
     view_dirs: Array
@@ -215,15 +217,15 @@ class Context:
 
 @flax.struct.dataclass
 class Rendering:
-    """What compositing returns.
+    """The result of compositing rays.
 
     Attributes:
-      rgb: [..., 3] on the given background.
-      acc: [...] opacity in [0, 1].
-      distance: [...] expected t over the weights, far where nothing was hit.
-      weights: [..., S].
-      t_edges: [..., S + 1].
-      extras: name -> [..., C].
+      rgb: [..., 3] colour on the background.
+      acc: [...] accumulated opacity in [0, 1].
+      distance: [...] mean t under the weights; far for rays that hit nothing.
+      weights: [..., S] compositing weights of the intervals.
+      t_edges: [..., S + 1] interval edges.
+      extras: name -> [..., C], composited further outputs.
     """
 
     rgb: Array
@@ -236,13 +238,14 @@ class Rendering:
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything one stage changes; no PRNG key: keys derive from seed, stage and step.
+    """The state that training changes; without PRNG keys, which derive from seed, stage and step.
 
     Attributes:
-      step: [] int32, steps done in this stage.
-      params: groups shared / views / attention / heads (+ encoding where it learns).
+      step: [] int32 steps done in this stage.
+      params: parameters in the groups shared, views, attention, heads and encoding; attention
+        exists in mode fused, encoding for encodings with parameters.
       opt_state: optimiser state of the stage's trainable groups.
-      sampler: what the samplers learn (density grid), identical on every device.
+      sampler: state of the samplers (the density grid, or None), equal on all devices.
     """
 
     step: Array

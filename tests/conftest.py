@@ -1,9 +1,12 @@
-"""What several test files share."""
+"""Data, compiled programs and the smoke run, which all test files share."""
 
 import os
 from pathlib import Path
 
+import jax
 import pytest
+from filelock import FileLock
+from jax.experimental.compilation_cache import compilation_cache
 
 from tests import commands
 
@@ -19,20 +22,50 @@ def data_folder() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def shared_folder(request, tmp_path_factory) -> Path:
+    """A folder of this session that all its workers share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(request.config, "workerinput") else own
+
+
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory):
-    """Runs of a test session share compiled programs in a cache folder of their own."""
-    home = {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+def cache(shared_folder):
+    """Tests, workers and the commands that tests run share one cache of compiled programs.
+
+    Choice: JAX's cache without a bound on its size. With a bound JAX takes a lock and lists
+    the folder for every program that it adds. Without, a program that another process is
+    writing at that moment is compiled anew, with a warning.
+    """
+    settings = {"JAX_COMPILATION_CACHE_DIR": str(shared_folder / "programs")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", home["XDG_CACHE_HOME"])
-        yield home
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        jax.config.update("jax_compilation_cache_dir", settings["JAX_COMPILATION_CACHE_DIR"])
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        compilation_cache.reset_cache()  # Collecting the tests has compiled programs already.
+        yield settings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiler(request, cache):
+    """Programs of a file marked `unoptimized` compile quickly and run slowly.
+
+    Programs of the file before are dropped from memory, where they would take gigabytes.
+    """
+    unoptimized = request.node.get_closest_marker("unoptimized") is not None
+    jax.config.update("jax_disable_most_optimizations", unoptimized)
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
-def run_folder(tmp_path_factory, cache):
-    """One smoke run, all stages."""
-    folder = tmp_path_factory.mktemp("runs") / "smoke"
-    done = commands.run("train", *commands.train_arguments(folder), env=cache)
-    assert done.returncode == 0, done.stderr
-    (folder / "stdout.txt").write_text(done.stdout)
+def run_folder(shared_folder, cache):
+    """One smoke run of all stages, for all workers: to be read, and copied by those who write."""
+    folder = shared_folder / "smoke"
+    said = folder / "stdout.txt"
+    with FileLock(shared_folder / "smoke.lock"):
+        if not said.exists():
+            done = commands.run("train", *commands.train_arguments(folder))
+            assert done.returncode == 0, done.stderr
+            said.write_text(done.stdout)
     return folder

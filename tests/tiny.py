@@ -1,5 +1,7 @@
 """A scene small enough to train in a test: three views of a disc."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,9 +51,9 @@ def make_scene(views):
     )
 
 
-def make_field():
+def make_field(dtype="float32"):
     """A field of 8 features."""
-    return build_field(FieldSpec(V, width=8, pos_freqs=2, dir_freqs=1, num_heads=2))
+    return build_field(FieldSpec(V, width=8, pos_freqs=2, dir_freqs=1, num_heads=2, dtype=dtype))
 
 
 def step_spec(levels=LEVELS):
@@ -59,6 +61,7 @@ def step_spec(levels=LEVELS):
     return StepSpec(levels, LossSpec(), 0.2, grid_every=2, grid_cells=64, half_extent=0.6)
 
 
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def stage_state(field, stage, grid=True):
     """The state a stage starts from, right after initialisation."""
     params = field.init(jax.random.key(0), 1)

@@ -1,7 +1,6 @@
-"""Pictures of an exported file, made by nothing of this package: trimesh reads it, Embree's
-rays meet it.
+"""Draws an exported file without code of this package: trimesh reads it, Embree traces the rays.
 
-No light falls on the object: a pixel has the colours that the file holds.
+There is no lighting: a pixel has the colours of the file.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ import trimesh
 
 from jaxvsnerf.types import Cameras
 
-# World axes (z up) of each kind of file's own, as its importers read it.
+# Maps the axes of each file format to the world (z up), as importers do.
 _WORLD = {".glb": ((1, 0, 0), (0, 0, -1), (0, 1, 0)), ".obj": ((1, 0, 0), (0, 0, -1), (0, 1, 0))}
 
 
 def read_asset(path: Path) -> trimesh.Trimesh:
-    """A .glb, .obj or .ply with its texture or colours, turned z up."""
+    """Reads a .glb, .obj or .ply with its texture or colours, rotated to z up."""
     mesh = trimesh.load(path, force="mesh", process=False)
     turn = np.eye(4)
     turn[:3, :3] = _WORLD.get(path.suffix, np.eye(3))
@@ -29,12 +28,12 @@ def read_asset(path: Path) -> trimesh.Trimesh:
 def picture(
     mesh: trimesh.Trimesh, cameras: Cameras, view: int, background: np.ndarray, side: int = 4
 ) -> np.ndarray:
-    """What a camera sees, [height, width, 3] in [0, 1].
+    """Draws the picture of a camera, [height, width, 3] in [0, 1].
 
     Args:
-      mesh: in the cameras' frame.
+      mesh: the mesh, in the cameras' frame.
       cameras: pinhole cameras.
-      view: which.
+      view: index of the camera.
       background: [3].
       side: a pixel is the mean of side^2 rays.
     """
@@ -49,7 +48,7 @@ def picture(
 
 
 def _rays(cameras: Cameras, view: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """[N, 3] origins and directions, row by row of the finer picture."""
+    """Ray origins and directions, [N, 3] each, row by row of the finer picture."""
     k, w2c = (np.asarray(a, np.float64)[view] for a in (cameras.intrinsics, cameras.w2c))
     x = (np.arange(cameras.width * side) + 0.5) / side
     y = (np.arange(cameras.height * side) + 0.5) / side
@@ -60,7 +59,16 @@ def _rays(cameras: Cameras, view: int, side: int) -> tuple[np.ndarray, np.ndarra
 
 
 def colors_at(mesh: trimesh.Trimesh, faces: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """[N, 3] colours at points on faces."""
+    """Looks up the colours at points on faces.
+
+    Args:
+      mesh: a mesh with a texture or vertex colours.
+      faces: [N] face indices.
+      places: [N, 3] points on these faces.
+
+    Returns:
+      [N, 3] in [0, 1].
+    """
     corners = mesh.faces[faces]
     weights = trimesh.triangles.points_to_barycentric(mesh.vertices[corners], places)
     if mesh.visual.kind != "texture":
@@ -73,7 +81,7 @@ def colors_at(mesh: trimesh.Trimesh, faces: np.ndarray, places: np.ndarray) -> n
 
 
 def _bilinear(image: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """[N, 3] at texture coordinates whose (0, 0) is the lower left corner, as trimesh has them."""
+    """Samples [N, 3] colours at texture coordinates; (0, 0) is the lower left, as in trimesh."""
     height, width = image.shape[:2]
     x = np.clip(uv[:, 0] * width - 0.5, 0, width - 1)
     y = np.clip((1 - uv[:, 1]) * height - 0.5, 0, height - 1)

@@ -17,7 +17,7 @@ import numpy as np
 from absl import app, flags, logging
 
 from experiments.assets import raycast
-from jaxvsnerf.config.files import load_config
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.mesh.bake import PaintFn, bake_texture
 from jaxvsnerf.mesh.extract import Mesh
 from jaxvsnerf.mesh.glb import write_glb
@@ -28,12 +28,14 @@ from jaxvsnerf.run.asset import export_run
 from jaxvsnerf.run.dataset import read_pictures
 from jaxvsnerf.run.saved import load_stages
 from jaxvsnerf.run.surface import field_mesh, head_on_colors
+from jaxvsnerf.run.workdir import load_settings
 from jaxvsnerf.system.compilation import configure
 from jaxvsnerf.system.files import replacing
+from jaxvsnerf.system.paths import user_path
 from jaxvsnerf.types import ViewSet
 
 COLUMNS = ("asset", "psnr", "minus_field", "faces", "bytes", "watertight", "seconds", "phases")
-# Name -> options of the export; the first is that of a run.
+# Name -> options of the export; the first entry is the default of a run.
 EXPORTS: dict[str, dict[str, Any]] = {
     "texture": {},
     "texture-512": {"texture": 512},
@@ -46,7 +48,7 @@ EXPORTS: dict[str, dict[str, Any]] = {
 
 
 def at_surface(field: TrainedField, mesh: Mesh) -> PaintFn:
-    """What the field says at a point of the surface, looked at against its normal."""
+    """Bakes the field's colour at each point of the surface, seen against the normal."""
 
     def paint(at):
         normals = interpolate(mesh.normals, mesh, at)
@@ -57,7 +59,7 @@ def at_surface(field: TrainedField, mesh: Mesh) -> PaintFn:
 
 
 def head_on(field: TrainedField, mesh: Mesh) -> PaintFn:
-    """What is composited along a short ray against the normal."""
+    """Bakes the colour composited along a short ray against the normal."""
 
     def paint(at):
         normals = interpolate(mesh.normals, mesh, at)
@@ -85,20 +87,35 @@ def asset_psnr(path: Path, truth: ViewSet) -> float:
 
 
 def exported(workdir: Path, out: Path, field: TrainedField, options: dict) -> dict[str, Any]:
-    """Exports into a folder of its own; what eval/mesh.json says."""
+    """Exports into a separate folder.
+
+    Args:
+      workdir: folder of the run.
+      out: folder of the export; created if missing.
+      field: the trained field.
+      options: see `export_run`.
+
+    Returns:
+      The content of eval/mesh.json.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "scene.json"):
-        shutil.copyfile(workdir / name, out / name)
+    for name in ("config.json", "resolved.json", "scene.json"):
+        if (workdir / name).is_file():  # runs of jaxvsnerf 0.1.0 have no resolved.json
+            shutil.copyfile(workdir / name, out / name)
     export_run(out, field, say=print, **options)
     return json.loads((out / "eval" / "mesh.json").read_text())
 
 
 def table(workdir: Path, out: Path) -> list[dict[str, Any]]:
-    """A row for the field's renders, for every export and every other way to bake."""
-    config = load_config(workdir / "config.json")
+    """Makes a row for the field's renders, every export and every other way to bake.
+
+    Raises:
+      InputError: the run has no truth pictures.
+    """
+    config = load_settings(workdir)
     truth = read_pictures(config).truth
     if truth is None:
-        raise ValueError(f"{workdir}: expected a run with truth pictures (data.truth), got none")
+        raise InputError(f"{workdir}: expected a run with truth pictures (data.truth), got none")
     field = list(load_stages(workdir, last_only=True).values())[-1]
     own = float(np.mean(psnr(field.render(truth.cameras).rgb, truth.images)))
     rows = [dict(asset="field", psnr=own)]
@@ -127,7 +144,11 @@ def table(workdir: Path, out: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      app.UsageError: a flag is missing.
+    """
     workdir = flags.DEFINE_string("workdir", "", "Folder of a run with truth pictures.")
     out = flags.DEFINE_string("out", "", "Folder for the files and results.csv.")
 
@@ -136,13 +157,14 @@ def main() -> None:
         configure(os.environ)
         if not workdir.value or not out.value:
             raise app.UsageError("--workdir and --out are needed")
-        rows = table(Path(workdir.value), Path(out.value))
-        with replacing(Path(out.value) / "results.csv") as path, path.open("w", newline="") as file:
+        rows = table(user_path(workdir.value), user_path(out.value))
+        results = user_path(out.value) / "results.csv"
+        with replacing(results) as path, path.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
             writer.writeheader()
             for row in rows:
                 writer.writerow({k: f"{v:.3f}" if type(v) is float else v for k, v in row.items()})
-        print((Path(out.value) / "results.csv").read_text())
+        print(results.read_text())
 
     app.run(command)
 

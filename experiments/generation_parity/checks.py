@@ -1,4 +1,4 @@
-"""The networks against what the original computed, a generator of checks for each file."""
+"""Compares the networks with the original's outputs: a generator of checks per fixture file."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ NETS = networks(TINY)
 
 
 def _traced(function):
-    """Jitted, in float32 on every device."""
+    """Compiles a function with float32 products on every device."""
     return jax.default_matmul_precision("highest")(jax.jit(function))
 
 
 def check_schedule(fixtures: Fixtures) -> Iterator[Check]:
-    """Noise levels and DDIM's tables."""
+    """Checks noise levels and DDIM's tables."""
     data = fixtures.read("schedule")
     yield Check("betas", schedule.betas(), data["betas"], 1e-6)
     yield Check("alphas_cumprod", schedule.alphas_cumprod(), data["alphas_cumprod"], 1e-6)
@@ -54,7 +54,7 @@ def check_schedule(fixtures: Fixtures) -> Iterator[Check]:
 
 
 def check_ddim_step(fixtures: Fixtures) -> Iterator[Check]:
-    """The update alone."""
+    """Checks single updates of DDIM."""
     data = fixtures.read("ddim_step")
     for name, expected in data.items():
         if found := re.fullmatch(r"steps(\d+)_index(\d+)(_final)?_xprev", name):
@@ -66,7 +66,7 @@ def check_ddim_step(fixtures: Fixtures) -> Iterator[Check]:
 
 
 def check_embeddings(fixtures: Fixtures) -> Iterator[Check]:
-    """Waves, time embeddings, viewpoints."""
+    """Checks sinusoids, time embeddings and viewpoint embeddings."""
     data, params = fixtures.read("embeddings"), fixtures.params
     for dim in (256, 32, 320):
         expected = data[f"sinusoid_dim{dim}"]
@@ -86,7 +86,7 @@ def check_embeddings(fixtures: Fixtures) -> Iterator[Check]:
 
 
 def check_geometry(fixtures: Fixtures) -> Iterator[Check]:
-    """Cameras, and where views and volume meet."""
+    """Checks cameras, and the positions where views and volume meet."""
     data, views = fixtures.read("geometry"), target_views()
     cameras = target_cameras()
     yield Check("poses", cameras.w2c, data["poses"], 1e-6)
@@ -99,7 +99,7 @@ def check_geometry(fixtures: Fixtures) -> Iterator[Check]:
 
 
 def check_vae(fixtures: Fixtures) -> Iterator[Check]:
-    """The autoencoder both ways, and its blocks."""
+    """Checks encoder, decoder and their blocks."""
     data, net = fixtures.read("vae"), NETS["autoencoder"]
     variables = {"params": fixtures.params["autoencoder"]}
 
@@ -130,7 +130,7 @@ def check_vae(fixtures: Fixtures) -> Iterator[Check]:
 
 
 def check_vae_full(fixtures: Fixtures) -> Iterator[Check]:
-    """The moments of a whole photo."""
+    """Checks the moments of a whole photo."""
     variables = {"params": fixtures.params["autoencoder"]}
     encode = _traced(lambda v, x: NETS["autoencoder"].apply(v, x, method=Autoencoder.encode))
     moments = encode(variables, fixtures.photo[None])
@@ -138,7 +138,7 @@ def check_vae_full(fixtures: Fixtures) -> Iterator[Check]:
 
 
 def check_clip(fixtures: Fixtures) -> Iterator[Check]:
-    """The picture that CLIP sees, its blocks, the context."""
+    """Checks CLIP's resized input, its blocks and the context."""
     data, params = fixtures.read("clip_cc"), fixtures.params
     images = clip_input(fixtures.photo[None])
     expected = last(data["resized_normalised_224"])
@@ -158,7 +158,7 @@ def check_clip(fixtures: Fixtures) -> Iterator[Check]:
         return embedded, context, kept["intermediates"]
 
     cameras = data["viewpoint_embedding"][0][data["view_index"][0]]
-    # Of the fixture's own input: the resized picture is compared above.
+    # From the fixture's own resized picture; our resizing is compared above.
     embedded, context, made = embed(params, expected, cameras)
     made = inside(made)
     yield Check("conv1", made["conv1"][:, :4, :4], last(data["conv1"]), MODULE)
@@ -172,7 +172,7 @@ def check_clip(fixtures: Fixtures) -> Iterator[Check]:
 
 
 def check_spatial_volume(fixtures: Fixtures) -> Iterator[Check]:
-    """Views to features, to voxels, through the 3-D net."""
+    """Checks view features, voxels and the 3-D network."""
     data, params = fixtures.read("spatial_volume"), fixtures.params
     kept = dict(capture_intermediates=True, mutable="intermediates")
 
@@ -210,13 +210,13 @@ def check_spatial_volume(fixtures: Fixtures) -> Iterator[Check]:
 
 
 def _some(made: dict[str, jax.Array], name: str) -> jax.Array:
-    """What a module returned; `_ch0_2` behind its name is a range of channels."""
+    """Output of a module; a suffix `_ch0_2` of the name selects a range of channels."""
     module, *channels = re.split(r"_ch(\d+)_(\d+)$", name)
     return made[module][..., slice(*map(int, channels[:2]))] if channels else made[module]
 
 
 def check_frustum(fixtures: Fixtures) -> Iterator[Check]:
-    """The volume as views 5 and 11 see it."""
+    """Checks the frustum volumes of views 5 and 11."""
     data, given, params = fixtures.read("frustum"), fixtures.read("spatial_volume"), fixtures.params
     chosen, planes = list(data["view_index"][0]), list(data["depth_planes"])
 
@@ -250,7 +250,7 @@ def check_frustum(fixtures: Fixtures) -> Iterator[Check]:
 
 
 def check_unet(fixtures: Fixtures) -> Iterator[Check]:
-    """The UNet on given volumes, conditional and not, and every block of the former."""
+    """Checks the UNet with and without condition, and every block of the conditional pass."""
     data, frusta, params = fixtures.read("unet"), fixtures.read("frustum"), fixtures.params
     volumes = {width: last(frusta[f"level{width}"])[:1] for width in (16, 8, 4)}
     volumes[32] = last(frusta["level32_view5"])
@@ -279,7 +279,7 @@ def check_unet(fixtures: Fixtures) -> Iterator[Check]:
 
 
 def _unet_block(made: dict[str, jax.Array], name: str) -> jax.Array:
-    """What a block of the original returned, which may be several modules here."""
+    """Output of a block of the original, which may be several modules here."""
     if name.endswith(".proj_in"):
         return jax.nn.silu(made[f"{name}.1"])
     if name.endswith(".proj_context"):

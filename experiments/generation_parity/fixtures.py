@@ -1,4 +1,4 @@
-"""Reads the fixtures: arrays channels last, weights as parameters, what networks did inside."""
+"""Reads the fixtures: arrays with channels last, weights as parameters, intermediates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from jaxvsnerf.generation.keys import module_keys, params_from_state
 from jaxvsnerf.generation.spec import TINY
 from jaxvsnerf.types import Array, Params
 
-# Of an array's largest number: networks for themselves, and what went through the frusta.
+# Limits as shares of an array's largest number: for single networks, and for arrays that depend on
+# the frusta.
 MODULE, CHAINED = 1e-5, 1e-4
 
 
@@ -20,10 +21,10 @@ class Check(NamedTuple):
     """Two arrays that should be equal.
 
     Attributes:
-      name: of what they are.
-      found: ours.
-      expected: the original's, in the same layout.
-      limit: how far they may differ, of the largest expected number.
+      name: name of the arrays.
+      found: our array.
+      expected: the original's array, in the same layout.
+      limit: largest allowed difference, as a share of the largest expected number.
     """
 
     name: str
@@ -32,7 +33,11 @@ class Check(NamedTuple):
     limit: float
 
     def error(self) -> float:
-        """Largest difference over largest number."""
+        """Largest difference divided by the largest expected number.
+
+        Raises:
+          ValueError: the arrays have different shapes.
+        """
         expected = np.asarray(self.expected, np.float64)
         found = np.asarray(self.found, np.float64)
         if found.shape != expected.shape:
@@ -45,10 +50,10 @@ class Check(NamedTuple):
 
 
 class Fixtures:
-    """The files of a folder of fixtures, each read once.
+    """Reads the files of a folder of fixtures, each only once.
 
     Args:
-      folder: `syncdreamer_parity`.
+      folder: the folder `syncdreamer_parity`.
     """
 
     def __init__(self, folder: Path):
@@ -61,27 +66,27 @@ class Fixtures:
 
     @functools.cached_property
     def params(self) -> Params:
-        """The tiny model's."""
+        """Parameters of the tiny model."""
         return params_from_state(self.read("weights_tiny"), TINY)
 
     @functools.cached_property
     def photo(self) -> np.ndarray:
-        """[256, 256, 3] in [-1, 1]."""
+        """The input photo, [256, 256, 3] in [-1, 1]."""
         return self.read("preprocess")["crop200"]
 
 
 def last(x: np.ndarray, channels: int = 1) -> np.ndarray:
-    """Channels last, from the axis `channels`."""
+    """Moves the axis `channels` to the end."""
     return np.moveaxis(x, channels, -1)
 
 
 def pictures_last(x: np.ndarray) -> np.ndarray:
-    """[..., C, H, W] with channels last."""
+    """Converts [..., C, H, W] to [..., H, W, C]."""
     return np.moveaxis(x, -3, -1)
 
 
 def inside(intermediates: dict[str, Any]) -> dict[str, Array]:
-    """What every module returned, by the original's name of the module."""
+    """Outputs of all modules, by the original's name of the module."""
     found = {}
 
     def visit(node: dict[str, Any], names: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Compares the generator's networks with the original's, array by array; prints a table.
+"""Compares the generator's networks with the original, array by array; prints a table.
 
 python -m experiments.generation_parity.run --fixtures=syncdreamer_parity [--out=table.md]
 """
@@ -24,7 +24,7 @@ flags.DEFINE_list("only", [], "Some of the parts.")
 
 
 def parts() -> dict[str, Callable[[Fixtures], Iterator[Check]]]:
-    """What is compared, by file."""
+    """Returns the checks by fixture file."""
     predict, all_views = sampling.make_predict(), np.arange(NUM_VIEWS)
     return {
         "schedule": checks.check_schedule,
@@ -44,7 +44,11 @@ def parts() -> dict[str, Callable[[Fixtures], Iterator[Check]]]:
 
 
 def main(_) -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      app.UsageError: --fixtures is missing, or --only names an unknown file.
+    """
     made = parts()
     chosen = FLAGS.only or list(made)
     if not FLAGS.fixtures or set(chosen) - set(made):
@@ -57,7 +61,7 @@ def main(_) -> None:
         found = [(check.error(), check) for check in made[part](fixtures)]
         every += [f"| {part} | {c.name} | {e:.1e} | {c.limit:.0e} |" for e, c in found]
         failed += sum(not e <= c.limit for e, c in found)
-        # A row for each limit, with what is nearest to it.
+        # A row for each limit, with the array nearest to the limit.
         for limit in sorted({check.limit for _, check in found}):
             theirs = [(e, c) for e, c in found if c.limit == limit]
             error, check = max(theirs, key=lambda pair: pair[0])

@@ -1,4 +1,4 @@
-"""Single modules, and what is chained: guided noise and a whole sampling run."""
+"""Checks single modules, guided noise and a whole sampling run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from jaxvsnerf.types import Array, Params
 
 
 class _Head(nn.Module):
-    """Norm, SiLU and a convolution, that are layers of a larger module."""
+    """Norm, SiLU and convolution, which are layers of a larger module of the original."""
 
     norm: str
     groups: int
@@ -50,7 +50,7 @@ class _Head(nn.Module):
         return conv(self.channels, self.conv)(nn.silu(GroupNorm(self.groups, name=self.norm)(x)))
 
 
-# The module of each probe; its parameters are found by the original's path.
+# The module of each probe. The original's path names its parameters.
 WIDTHS = TINY.volume_widths
 PROBES: dict[str, nn.Module] = {
     "unet_resblock": unet.ResBlock(64),
@@ -73,12 +73,12 @@ PROBES: dict[str, nn.Module] = {
     "frustum_up_block": VolumeBlock(WIDTHS[1], up=True),
     "frustum_gn": GroupNorm(8),
 }
-# These take their layers from the module around them.
+# These modules take their layers from the module around them.
 HEADS = ("unet_out_head", "target_encoder_final")
 
 
 def check_probes(fixtures: Fixtures) -> Iterator[Check]:
-    """Single modules, most with inputs so small that a wrong epsilon shows."""
+    """Checks single modules, mostly with inputs so small that a wrong epsilon shows."""
     data = fixtures.read("probes")
     inputs, weights = {}, {}
     for name in PROBES:
@@ -100,13 +100,17 @@ def check_probes(fixtures: Fixtures) -> Iterator[Check]:
 
 
 def _layout(name: str, x: np.ndarray) -> np.ndarray:
-    if name == "clip_block":  # tokens first there, pictures first here
+    if name == "clip_block":  # the original puts tokens first, this project pictures
         return np.swapaxes(x, 0, 1)
     return x if x.ndim <= 3 else last(x)
 
 
 def _find(params: Params, path: str) -> Params:
-    """The parameters of the module that has this path in the original."""
+    """Parameters of the module with this path in the original.
+
+    Raises:
+      ValueError: the original has no such path.
+    """
     for network, prefix in PREFIXES.items():
         if not (path + ".").startswith(prefix + "."):
             continue
@@ -123,9 +127,9 @@ Predict = Callable[..., Array]
 
 
 def make_predict() -> Predict:
-    """(params, x, step, condition, views, chosen, scale) -> noise in the chosen views.
+    """Returns the function (params, x, step, condition, views, chosen, scale) -> noise.
 
-    Compiled once a number of chosen views.
+    The noise is that of the chosen views. The function compiles once per number of chosen views.
     """
 
     @jax.default_matmul_precision("highest")
@@ -149,7 +153,7 @@ def _condition(fixtures: Fixtures, latent: Array, embedded: Array, elevation: An
 
 
 def check_guided(fixtures: Fixtures, predict: Predict) -> Iterator[Check]:
-    """Guided noise of two objects."""
+    """Checks the guided noise of two objects."""
     data, views = fixtures.read("guided_eps_batch2"), target_views()
     chosen = data["eps_guided_views"]
     alone = list(chosen).index(3) if 3 in chosen else None
@@ -166,7 +170,7 @@ def check_guided(fixtures: Fixtures, predict: Predict) -> Iterator[Check]:
         yield Check(
             f"eps_guided[{number}]", found, pictures_last(data["eps_guided"][number]), CHAINED
         )
-        # Scale 1 is the conditional noise, whichever way it is computed.
+        # At scale 1 the guided noise equals the conditional noise.
         only = chosen if alone is not None else np.array([3, *chosen[1:]])
         found = predict(*given, only, np.float32(1.0))[alone or 0]
         expected = pictures_last(data["eps_scale1"][number, 0])
@@ -174,14 +178,14 @@ def check_guided(fixtures: Fixtures, predict: Predict) -> Iterator[Check]:
 
 
 def check_sampling(fixtures: Fixtures, predict: Predict, chosen: np.ndarray) -> Iterator[Check]:
-    """A run of four steps with all noise given.
+    """Checks a run of four steps with all noise given.
 
     Args:
-      fixtures: all.
-      predict: of `make_predict`.
-      chosen: views whose noise is computed. With all of them the run is followed from its first
-        noise to pictures; with fewer, of which 0 and 9 must be the first two, each step starts
-        from the original's latents, as far as those are there.
+      fixtures: the fixtures.
+      predict: the function of `make_predict`.
+      chosen: indices of the computed views. With all 16 views the check follows the whole run
+        from the first noise to the pictures. With fewer views (0 and 9 first) each step starts
+        from the original's latents, as far as the fixtures contain them.
     """
     data, params, views = fixtures.read("sampling"), fixtures.params, target_views()
     whole = len(chosen) == NUM_VIEWS
@@ -227,7 +231,7 @@ def check_sampling(fixtures: Fixtures, predict: Predict, chosen: np.ndarray) -> 
     run = jax.jit(functools.partial(decode, batch=1, spec=TINY))
     with jax.default_matmul_precision("highest"):
         strip = np.concatenate(list(np.asarray(run(params, x[np.array([0, 9])]))), axis=1)
-    # One of 255: where a value lies on the edge between two.
+    # 1/255: a value between two integers may round either way.
     yield Check(
         "decoded_uint8_strip_views0_9", strip, data["decoded_uint8_strip_views0_9"], 1.01 / 255
     )

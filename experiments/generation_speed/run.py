@@ -28,7 +28,7 @@ from jaxvsnerf.system.compilation import configure
 from jaxvsnerf.system.files import write_text
 from jaxvsnerf.types import Params
 
-# Weights and products, views at a time, and devices with a sample each: 0 are all there are.
+# dtype of weights and products, views at a time, number of devices with a sample each (0: all).
 CONFIGURATIONS: dict[str, tuple[Any, int, int]] = {
     "bf16-8": (jnp.bfloat16, 8, 1),
     "bf16-16": (jnp.bfloat16, 16, 1),
@@ -49,25 +49,25 @@ flags.DEFINE_bool("tiny", False, "A tiny model: whether the experiment runs, not
 
 
 def timed(function: Callable[..., Any], *args: Any) -> tuple[float, Any]:
-    """Seconds that a call takes, and what it returns."""
+    """Measures a call; returns seconds and the result."""
     started = time.perf_counter()
     result = jax.block_until_ready(function(*args))
     return time.perf_counter() - started, result
 
 
 def measure(weights: Params, dtype, view_batch: int, devices: tuple[jax.Device, ...]) -> dict:
-    """A sample on each device, once everything is compiled.
+    """Measures a sample on each device with compiled programs.
 
     Args:
-      weights: on the host.
-      dtype: of weights and products.
-      view_batch: views at a time.
-      devices: each takes a sample.
+      weights: weights on the host.
+      dtype: dtype of weights and products.
+      view_batch: views computed at a time.
+      devices: devices, each with one sample.
 
     Returns:
-      seconds by phase, `compile_s` of all three programs, and gigabytes: `program_gb` is what
-      XLA plans for the weights, inputs and intermediates of the steps, `peak_gb` the most that
-      this process has had on a device so far.
+      Seconds by phase; `compile_s` of all three programs; `program_gb`, XLA's plan for weights,
+      inputs and intermediates of the steps; `peak_gb`, the peak memory of this process on a device
+      so far.
     """
     spec = TINY if FLAGS.tiny else FULL
     run = syncdreamer.programs(spec, view_batch, FLAGS.guidance != 1.0, devices)
@@ -92,7 +92,7 @@ def measure(weights: Params, dtype, view_batch: int, devices: tuple[jax.Device, 
 
     compiling, lowered = timed(lambda: run.advance.lower(*arguments(0, noise.initial)).compile())
     plan = lowered.memory_analysis()
-    # The first call takes what was compiled and is not counted.
+    # The first call loads the compiled program and is not measured.
     jax.block_until_ready(run.advance(*arguments(0, noise.initial)))
     started, x = time.perf_counter(), noise.initial
     for start in range(0, count, call):
@@ -115,7 +115,7 @@ def measure(weights: Params, dtype, view_batch: int, devices: tuple[jax.Device, 
 
 
 def table(rows: list[dict]) -> str:
-    """Rows as a table in Markdown."""
+    """Formats rows as a table in Markdown."""
 
     def text(value: Any) -> str:
         if value is None:
@@ -128,7 +128,11 @@ def table(rows: list[dict]) -> str:
 
 
 def main(_) -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      app.UsageError: a flag is missing or has an unknown value.
+    """
     unknown = set(FLAGS.configurations) - set(CONFIGURATIONS)
     if unknown or not FLAGS.out:
         raise app.UsageError(
@@ -148,7 +152,7 @@ def main(_) -> None:
         row = dict(configuration=name, devices=len(devices))
         try:
             row |= measure(weights, dtype, view_batch, devices)
-        except Exception as error:  # such as no memory left: the others go on
+        except Exception as error:  # for instance out of memory: continue with the other rows
             row["error"] = f"{type(error).__name__}: {str(error)[:200]}".replace("\n", " ")
         rows.append(row)
         print(json.dumps(row), flush=True)

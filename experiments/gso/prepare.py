@@ -1,10 +1,10 @@
-"""Makes a folder of objects for the paper's table: truth that stands alone gets inputs.
+"""Makes a folder of objects for the paper's table; simulates missing input pictures.
 
     python -m experiments.gso.prepare --objects=FOLDER --out=DIR [--severity=medium --seed=0]
 
-`python -m jaxvsnerf.study` reads DIR. An object with input pictures is copied as it is. For one
-whose truth stands alone a strip is simulated, with the masks as its alpha. DIR/<name>/prepared.json
-says which. Interrupted, the same command goes on.
+`python -m jaxvsnerf.study` reads DIR. An object with input pictures is copied without changes. For
+an object with truth alone a strip is simulated, with the masks as alpha. DIR/<name>/prepared.json
+records which. After an interruption the same command continues.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from absl import flags
 from jaxvsnerf.config.files import diff_plain
 from jaxvsnerf.data.images import SUFFIXES
 from jaxvsnerf.data.spec import DataSpec
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.run.dataset import load_dataset
 from jaxvsnerf.run.workdir import locked, open_workdir
 from jaxvsnerf.simulate.inconsistency import damage_views
@@ -40,31 +41,31 @@ GIVEN, SIMULATED = "as given", "simulated"
 
 
 def damage_seed(name: str, seed: int) -> int:
-    """The seed of an object's damage: of its own, so that a mean over objects averages chance."""
+    """Seed of an object's damage; it differs by object, so a mean over objects averages chance."""
     return zlib.crc32(f"{seed}/{name}".encode())
 
 
 def strip_picture(views: ViewSet) -> np.ndarray:
-    """Views side by side, their masks as alpha.
+    """Joins views side by side, with their masks as alpha.
 
-    Choice: a real strip has no alpha, its masks come from the white around the object. The
-    simulator's outlines fade over more pixels than a real strip's, so masks from its white would
-    be 3 to 5 % too large (on `chicken`, where the real strip's are 1 % and these are within 1 %).
+    Choice: a real strip has no alpha; its masks come from the white around the object. Simulated
+    outlines fade over more pixels than real outlines, so masks from white would be 3 to 5 % too
+    large. (On `chicken` masks of the real strip are 1 % too large, these are within 1 %.)
 
     Args:
       views: V views with masks, on their background.
 
     Returns:
-      [H, V H, 4] float32 in [0, 1], straight alpha: laid over the background it gives the
-      pictures again to 1/255.
+      [H, V H, 4] float32 in [0, 1], straight alpha. Composited over the background, it gives the
+      pictures to 1/255.
 
     Raises:
-      ValueError: views that are not square.
+      InputError: the views are not square.
     """
     height, width = views.images.shape[1:3]
     if height != width:
-        raise ValueError(f"expected square truth pictures for a strip, got {width} x {height}")
-    # The alpha that the file will hold, so that its rounding is made up for by the colour.
+        raise InputError(f"expected square truth pictures for a strip, got {width} x {height}")
+    # The rounded alpha of the file, so that the colour compensates the rounding.
     alpha = (to_uint8(views.masks) / np.float32(255.0))[..., None]
     behind = np.asarray(views.background, np.float32) * (1.0 - alpha)
     color = np.clip((views.images - behind) / np.maximum(alpha, 1.0 / 255.0), 0.0, 1.0)
@@ -72,12 +73,12 @@ def strip_picture(views: ViewSet) -> np.ndarray:
 
 
 def simulate_strip(item: StudyObject, severity: str, seed: int) -> np.ndarray:
-    """The strip that a generator might have made of an object, see `strip_picture`.
+    """Simulates a generator's strip of an object, see `strip_picture`.
 
     Args:
-      item: whose input pictures are the truth, at SyncDreamer's 16 cameras.
+      item: an object with truth pictures at SyncDreamer's 16 cameras as its inputs.
       severity: a name of SEVERITIES.
-      seed: of all objects together, see `damage_seed`.
+      seed: seed of all objects together, see `damage_seed`.
 
     Raises:
       ValueError, FileNotFoundError: the truth cannot be read.
@@ -87,19 +88,25 @@ def simulate_strip(item: StudyObject, severity: str, seed: int) -> np.ndarray:
 
 
 def make_mark(item: StudyObject, severity: str, seed: int) -> dict[str, Any]:
-    """What prepared.json says of an object."""
+    """Content of an object's prepared.json.
+
+    Args:
+      item: the object.
+      severity: a name of SEVERITIES.
+      seed: seed of all objects together.
+    """
     if item.inputs == "given":
         return {"views": GIVEN, "source": item.path}
-    # The numbers too: a severity of this name was another one before it was fitted again.
+    # The numbers too, because an earlier fit had other numbers under the same name.
     damage = {"severity": severity, "seed": seed, "damage": asdict(SEVERITIES[severity])}
     return {"views": SIMULATED, **damage, "source": item.path}
 
 
 def read_mark(home: Path) -> dict[str, Any] | None:
-    """What prepared.json in the folder of an object says, None where there is none.
+    """Reads prepared.json of an object's folder; None if missing.
 
     Raises:
-      ValueError: something else is in it.
+      InputError: the file has another content.
     """
     path = home / MARK
     if not path.is_file():
@@ -107,10 +114,10 @@ def read_mark(home: Path) -> dict[str, Any] | None:
     try:
         mark = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: expected JSON, {error}; make {home} again") from error
+        raise InputError(f"{path}: expected JSON, {error}; make {home} again") from error
     known = isinstance(mark, dict) and mark.get("views") in (GIVEN, SIMULATED)
     if not known or mark["views"] == SIMULATED and not {"severity", "seed"} <= mark.keys():
-        raise ValueError(f"{path}: expected what this experiment writes, got {mark}")
+        raise InputError(f"{path}: expected what this experiment writes, got {mark}")
     return mark
 
 
@@ -119,30 +126,30 @@ def prepare_object(item: StudyObject, out: Path, severity: str, seed: int) -> bo
 
     Args:
       item: the object.
-      out: folder of the prepared objects, existing and held by this process.
-      severity: of the simulated damage.
-      seed: of all objects together.
+      out: existing folder of the prepared objects, locked by this process.
+      severity: severity of the simulated damage.
+      seed: seed of all objects together.
 
     Returns:
-      Whether it was made; False where it is there already, of the same settings.
+      Whether the folder was made; False if it exists with the same settings.
 
     Raises:
-      ValueError, OSError: it is there and of other settings, was prepared before, or cannot be
-        read or written.
+      ValueError, OSError: the folder exists with other settings, the object was already prepared
+        before, or a file cannot be read or written.
     """
     home, mark = out / item.name, make_mark(item, severity, seed)
     if item.kind == "transforms":
-        raise ValueError(
+        raise InputError(
             "expected pictures at SyncDreamer's cameras, got poses in a transforms.json; name its "
             "folder to the study itself"
         )
     source = Path(item.path).parent
     if (source / MARK).exists():
-        raise ValueError(f"{source} was prepared already; name the folder it was made from")
+        raise InputError(f"{source} was prepared already; name the folder it was made from")
     if home.exists():
         _check_same(home, mark)
         return False
-    # Hidden, so that a study passes over what an interruption leaves.
+    # A hidden name, so that a study skips the leftovers of an interruption.
     partial = out / f".{item.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -155,20 +162,20 @@ def prepare_object(item: StudyObject, out: Path, severity: str, seed: int) -> bo
 
 
 def _check_same(home: Path, mark: dict[str, Any]) -> None:
-    """Raises ValueError unless the object there was made with these settings."""
+    """Raises ValueError unless the existing object was made with these settings."""
     old = read_mark(home)
     if old is None:
-        raise ValueError(f"{home} is there, without {MARK}; take another --out or remove it")
+        raise InputError(f"{home} is there, without {MARK}; take another --out or remove it")
     if changes := diff_plain(old, mark):
         changes = ", ".join(line.strip() for line in changes.splitlines())
-        raise ValueError(
+        raise InputError(
             f"{home} was made with other settings (there -> now): {changes}; take another --out, "
             "or remove it"
         )
 
 
 def _fill(folder: Path, item: StudyObject, severity: str, seed: int) -> None:
-    """The object's pictures and geometry, under the names that a study looks for."""
+    """Copies the object's pictures and geometry, under the names that a study expects."""
     folder.mkdir()
     if item.inputs == "given":
         _copy(item.path, folder, "strip" if item.kind == "strip" else "inputs")
@@ -181,7 +188,7 @@ def _fill(folder: Path, item: StudyObject, severity: str, seed: int) -> None:
 
 
 def _copy(source: str, folder: Path, name: str) -> None:
-    """A picture, under a name of its own, or the pictures of a folder."""
+    """Copies a picture under a given name, or the pictures of a folder."""
     path = Path(source)
     if path.is_file():
         shutil.copyfile(path, folder / f"{name}{path.suffix.lower()}")
@@ -195,7 +202,17 @@ def _copy(source: str, folder: Path, name: str) -> None:
 def prepare_all(
     objects: list[StudyObject], out: Path, severity: str, seed: int
 ) -> dict[str, bool | Exception]:
-    """Every object by name: whether it was made, or what stood in the way."""
+    """Prepares all objects in parallel.
+
+    Args:
+      objects: the objects.
+      out: folder of the prepared objects.
+      severity: severity of the simulated damage.
+      seed: seed of all objects together.
+
+    Returns:
+      Object name -> whether the folder was made, or the error.
+    """
 
     def prepared(item: StudyObject) -> bool | Exception:
         try:
@@ -213,7 +230,11 @@ def prepare_all(
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      InputError: --objects is missing.
+    """
     folders = flags.DEFINE_list("objects", [], "Folders of objects, separated by commas.")
     out = flags.DEFINE_string("out", "", "Folder for the prepared objects.")
     severity = flags.DEFINE_enum("severity", "medium", list(SEVERITIES), "Of the damage.")
@@ -221,7 +242,7 @@ def main() -> None:
 
     def command(_) -> int:
         if not folders.value:
-            raise ValueError("--objects: expected a folder of objects, got nothing")
+            raise InputError("--objects: expected a folder of objects, got nothing")
         objects, others = find_objects([find_path(path) for path in folders.value])
         if others:
             cli.say(f"no object in: {', '.join(map(str, others))}")

@@ -1,4 +1,4 @@
-"""What a study folder says of its objects: scores, time, and where their input views came from."""
+"""Reads the folder of a study: scores and time of its objects, and the origin of their views."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from experiments.gso.prepare import SIMULATED, read_mark
+from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.metrics.lpips import load_lpips
 from jaxvsnerf.study.objects import StudyObject
 from jaxvsnerf.system.paths import find_path
 
 SCORES = ("psnr", "ssim", "lpips", "chamfer", "iou")
 PICTURE_SCORES = SCORES[:3]
-# Reconstruction alone: from the pictures to the trained model, compilation included. Not the
-# mesh, since `export_s` holds its scoring too and runs beside the renderings.
+# Reconstruction alone, from the pictures to the trained model, compilation included. The mesh does
+# not count, because `export_s` includes its scoring and runs beside the renderings.
 RECONSTRUCTION = ("load_s", "train_s")
 COLUMNS = (
     "name",
@@ -30,20 +31,20 @@ COLUMNS = (
 )
 NETWORKS = {"alex": "AlexNet", "squeeze": "SqueezeNet", "vgg": "VGG16"}
 
-# Where input views came from.
+# Origins of input views.
 AS_GIVEN, THE_TRUTH = "generated", "the truth itself"
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One object that ended well.
+    """One finished object.
 
     Attributes:
-      name: of the object.
-      origin: where its input views came from.
-      views: how many there were.
-      scores: SCORES of the model, and "minutes"; None where not known.
-      input_scores: PICTURE_SCORES of the input views themselves, likewise.
+      name: name of the object.
+      origin: origin of its input views.
+      views: number of input views.
+      scores: SCORES of the model, and "minutes"; None if unknown.
+      input_scores: PICTURE_SCORES of the input views themselves; None if unknown.
     """
 
     name: str
@@ -55,14 +56,14 @@ class Scored:
 
 @dataclass(frozen=True)
 class Study:
-    """What a study came to so far.
+    """Results of a study so far.
 
     Attributes:
-      name: of its folder.
-      objects: those that ended well.
-      failed: names of those that did not.
-      total: how many it has.
-      network: what LPIPS was measured with, '' where it was not.
+      name: name of its folder.
+      objects: the finished objects.
+      failed: names of the failed objects.
+      total: number of all objects.
+      network: network of LPIPS, '' without LPIPS.
     """
 
     name: str
@@ -76,19 +77,19 @@ def read_study(folder: str | Path, objects: str | Path = "") -> Study:
     """Reads results.csv and study.json of a study's folder.
 
     Args:
-      folder: of the study.
-      objects: folder of the prepared objects, where they lie elsewhere than the study found
-        them; '' where they are still there.
+      folder: folder of the study.
+      objects: folder of the prepared objects if they were moved since the study; else ''.
 
     Raises:
-      FileNotFoundError: a file is missing; ValueError: one is not what a study writes, or
-        nobody can say where an object's views came from.
+      MissingFile: a file is missing.
+      InputError: a file has another content than a study writes, or the origin of an object's
+        views is unknown.
     """
     folder = Path(folder)
     settings, items = _read_settings(folder / "study.json")
     rows = read_results(folder / "results.csv")
     if strangers := sorted({row["name"] for row in rows} - items.keys()):
-        raise ValueError(
+        raise InputError(
             f"{folder / 'results.csv'}: expected objects of {folder / 'study.json'}, got "
             f"{', '.join(strangers)}; give a folder as a study left it"
         )
@@ -103,42 +104,43 @@ def read_study(folder: str | Path, objects: str | Path = "") -> Study:
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """The rows of a study's results.csv, numbers as floats and empty cells as None.
+    """Reads a study's results.csv, numbers as floats and empty cells as None.
 
     Raises:
-      FileNotFoundError: no such file; ValueError: truncated, or not a study's.
+      MissingFile: the file does not exist.
+      InputError: the file is truncated, or no study wrote it.
     """
     text = _text(path)
     try:
         reader = csv.DictReader(text.splitlines(), strict=True)
         rows, columns = list(reader), reader.fieldnames or ()
     except csv.Error as error:
-        raise ValueError(f"{path}: expected a study's results as CSV, {error}") from error
+        raise InputError(f"{path}: expected a study's results as CSV, {error}") from error
     if missing := [name for name in COLUMNS if name not in columns]:
-        raise ValueError(
+        raise InputError(
             f"{path}: expected the results.csv of a study, there is no column {missing[0]!r}; give "
             "the folder of a study"
         )
     if not text.endswith("\n") or any(None in row or None in row.values() for row in rows):
-        raise ValueError(f"{path} is truncated or damaged; the study's command writes it again")
+        raise InputError(f"{path} is truncated or damaged; the study's command writes it again")
     names = [row["name"] for row in rows]
     if len(set(names)) < len(names):
-        raise ValueError(f"{path}: expected every object once, got {sorted(names)}")
+        raise InputError(f"{path}: expected every object once, got {sorted(names)}")
     return [_parsed(path, row) for row in rows]
 
 
 def _text(path: Path) -> str:
-    """A file of a study."""
+    """Reads a file of a study."""
     if not path.is_file():
-        raise FileNotFoundError(f"expected the folder of a study, there is no {path}")
+        raise MissingFile(f"expected the folder of a study, there is no {path}")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected text, {error}") from error
+        raise InputError(f"{path}: expected text, {error}") from error
 
 
 def _parsed(path: Path, row: dict[str, str]) -> dict[str, Any]:
-    """A row of strings, its numbers as floats."""
+    """Converts the numbers in a row of strings to floats."""
     numbers = [name for name in COLUMNS if name not in ("name", "status", "inputs")]
     parsed: dict[str, Any] = dict(row)
     for name in numbers:
@@ -147,26 +149,26 @@ def _parsed(path: Path, row: dict[str, str]) -> dict[str, Any]:
         except ValueError:
             parsed[name] = math.nan
         if parsed[name] is not None and not math.isfinite(parsed[name]):
-            raise ValueError(
+            raise InputError(
                 f"{path}: {row['name']}: expected a number in column {name}, got {row[name]!r}"
             )
     if row["status"] not in ("ok", "failed"):
-        raise ValueError(
+        raise InputError(
             f"{path}: {row['name']}: expected status ok or failed, got {row['status']!r}"
         )
     return parsed
 
 
 def _read_settings(path: Path) -> tuple[dict[str, Any], dict[str, StudyObject]]:
-    """A study's config, and its objects by name."""
+    """Reads a study's config, and its objects by name."""
     text = _text(path)
     try:
         values = json.loads(text)
         items = {name: StudyObject(**item) for name, item in values["objects"].items()}
         if not isinstance(values["config"]["metrics"]["lpips"], str):
-            raise ValueError("config.metrics.lpips is no file name")
+            raise InputError("config.metrics.lpips is no file name")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: expected the settings of a study, {type(error).__name__}: {error}"
         ) from error
     return values["config"], items
@@ -185,14 +187,14 @@ def _scored(row: dict[str, Any], item: StudyObject, objects: str | Path) -> Scor
 
 
 def _origin(item: StudyObject, objects: str | Path) -> str:
-    """Where the input views of an object came from."""
+    """Origin of an object's input views."""
     if item.inputs == "truth":
         return THE_TRUTH
     path = Path(item.path)
     home = path if item.kind == "transforms" else path.parent
     home = Path(objects) / item.name if objects else home
     if not home.is_dir():
-        raise FileNotFoundError(
+        raise MissingFile(
             f"{item.name}: nobody can say whether its views are simulated, there is no {home}; "
             "name the folder of the prepared objects with --objects"
         )
@@ -203,7 +205,7 @@ def _origin(item: StudyObject, objects: str | Path) -> str:
 
 
 def _network(path: str) -> str:
-    """The network of a file of LPIPS weights; its name where the file is elsewhere now."""
+    """Network of a file of LPIPS weights; the file's name if the file has been moved."""
     if not path:
         return ""
     try:

@@ -1,9 +1,9 @@
-"""The paper's table: what studies scored, beside what was reported elsewhere.
+"""Makes the paper's table: scores of studies beside published scores.
 
     python -m experiments.gso.table --studies=DIR[,DIR...] --out=FOLDER [--objects=PREPARED]
 
-Prints the table and writes it as FOLDER/results.md and FOLDER/results.csv. A row's means are over
-objects whose input views came from one place: generated and simulated ones are never mixed.
+Prints the table and writes FOLDER/results.md and FOLDER/results.csv. All objects of a row have
+input views of one origin: generated and simulated views are never mixed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from experiments.gso.studies import (
     Study,
     read_study,
 )
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.run.workdir import open_workdir
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.files import write_text
@@ -32,7 +33,7 @@ from jaxvsnerf.system.files import write_text
 MEANS = (*SCORES, "minutes")
 TITLES = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "chamfer": "Chamfer",
           "iou": "volume IoU", "minutes": "minutes"}  # fmt: skip
-# As many digits as such scores are published with.
+# Digits of each score, as in publications.
 FORMATS = {"psnr": ".2f", "ssim": ".3f", "lpips": ".3f", "chamfer": ".4f", "iou": ".4f",
            "minutes": ".3g"}  # fmt: skip
 HEADER = ("", "source", "input views", "views", "objects", *TITLES.values(), "LPIPS network")
@@ -45,13 +46,13 @@ class Row:
     """One row of the table.
 
     Attributes:
-      name: what was scored.
-      source: MEASURED, or REPORTED_SOURCE by somebody else.
-      origin: where the input views came from.
-      views: how many there were, '' where nobody knows.
-      objects: how many objects.
-      means: score -> (mean, over how many objects), without those that nobody knows.
-      network: what LPIPS was measured with, '' where nobody knows.
+      name: the scored pictures or study.
+      source: MEASURED here, or REPORTED_SOURCE.
+      origin: origin of the input views.
+      views: number of input views, '' if unknown.
+      objects: number of objects.
+      means: score -> (mean, number of objects behind the mean), without unknown scores.
+      network: network of LPIPS, '' if unknown.
     """
 
     name: str
@@ -68,8 +69,8 @@ def _reported(name: str, objects: int, views: str = "", network: str = "", **sco
     return Row(name, REPORTED_SOURCE, AS_GIVEN, views, objects, means, network)
 
 
-# Source: Jun, Ko and Hong (2024), doi 10.33851/JMIS.2024.11.4.241, whose number of objects is its
-# own (views and network are not known to us); Liu et al., SyncDreamer (arXiv:2309.03453), scored
+# Source: Jun, Ko and Hong (2024), doi 10.33851/JMIS.2024.11.4.241, with the paper's own number of
+# objects (we do not know views and network); Liu et al., SyncDreamer (arXiv:2309.03453), scored
 # with its eval_nvs.py.
 REPORTED = (
     _reported("Jun, Ko and Hong (2024)", 1030, psnr=20.32, ssim=0.798, lpips=0.153, minutes=7.0),
@@ -88,17 +89,17 @@ REPORTED = (
 
 
 def table_rows(studies: Sequence[Study]) -> list[Row]:
-    """The table: by origin of the input views, these views, then the studies; then REPORTED.
+    """Makes the rows: for each origin the input views, then the studies; at the end REPORTED.
 
     Args:
-      studies: at least one, of different names.
+      studies: at least one study; all names differ.
 
     Raises:
-      ValueError: no object of them has ended well.
+      InputError: the studies have no finished object.
     """
     found = {one.origin for study in studies for one in study.objects}
     if not found:
-        raise ValueError("expected a study with an object that ended well, there is none")
+        raise InputError("expected a study with an object that ended well, there is none")
     rows: list[Row] = []
     for origin in sorted(found, key=lambda name: (name != AS_GIVEN, name == THE_TRUTH, name)):
         chosen = {
@@ -114,7 +115,7 @@ def table_rows(studies: Sequence[Study]) -> list[Row]:
 
 
 def _input_rows(origin: str, chosen: dict[str, tuple[Study, list[Scored]]]) -> list[Row]:
-    """The scores of the input views themselves: a row for all studies where they agree."""
+    """Rows of the input views themselves; studies with equal scores share a row."""
     rows: dict[str, Row] = {}
     different: list[Row] = []
     for name, (study, objects) in chosen.items():
@@ -146,13 +147,13 @@ def _measured(
 
 
 def _mean(values: Sequence[float | None]) -> tuple[float, int] | None:
-    """Mean and count of the values that are known, None without any."""
+    """Mean and count of the known values, None without any."""
     known = [value for value in values if value is not None]
     return (math.fsum(known) / len(known), len(known)) if known else None
 
 
 def notes(studies: Sequence[Study]) -> Iterator[str]:
-    """What a reader of the means has to know: which objects they are without."""
+    """Remarks on objects that are missing in the means."""
     for study in studies:
         if study.failed:
             yield (
@@ -166,10 +167,10 @@ def notes(studies: Sequence[Study]) -> Iterator[str]:
 
 
 def markdown(rows: Sequence[Row], remarks: Sequence[str] = ()) -> str:
-    """The table as Markdown, and the remarks below it.
+    """Formats the table and its remarks as Markdown.
 
-    A mean over fewer objects than its row has says over how many; a score that nobody knows
-    is a dash.
+    A mean over fewer objects than its row has is followed by their number. An unknown score is a
+    dash.
     """
     lines = [HEADER, ("---",) * len(HEADER), *(_cells(row) for row in rows)]
     table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
@@ -194,7 +195,7 @@ def _network(row: Row) -> str:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """The table as CSV: six digits a mean, the number of its objects beside it, '' for unknown."""
+    """Formats the table as CSV: six digits per mean, its number of objects, '' for unknown."""
     text = io.StringIO()
     counted = [column for score in MEANS for column in (score, f"{score}_objects")]
     writer = csv.writer(text, lineterminator="\n")
@@ -210,18 +211,22 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      InputError: --studies is missing, or two studies have the same name.
+    """
     folders = flags.DEFINE_list("studies", [], "Folders of studies, separated by commas.")
     objects = flags.DEFINE_string("objects", "", "Folder of the prepared objects, if it moved.")
     out = flags.DEFINE_string("out", "", "Folder for results.md and results.csv.")
 
     def command(_) -> None:
         if not folders.value:
-            raise ValueError("--studies: expected the folder of a study, got nothing")
+            raise InputError("--studies: expected the folder of a study, got nothing")
         studies = [read_study(folder, objects.value) for folder in folders.value]
         names = [study.name for study in studies]
         if len(set(names)) < len(names):
-            raise ValueError(f"--studies: expected folders of different names, got {names}")
+            raise InputError(f"--studies: expected folders of different names, got {names}")
         rows = table_rows(studies)
         text = markdown(rows, list(notes(studies)))
         folder = open_workdir(out.value, "--out")

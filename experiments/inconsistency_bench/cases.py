@@ -1,4 +1,4 @@
-"""What is scored: cases, that is pictures to reconstruct from, and rows of the result."""
+"""Cases (pictures to reconstruct from) and the rows of their scores."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from experiments.results_file import Row
 from jaxvsnerf.config import resolve
 from jaxvsnerf.config.defaults import default_config
 from jaxvsnerf.data.meshes import read_surface
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import match_cameras, optical_axes, take, transform_points
 from jaxvsnerf.metrics.disagreement import SIGMA, disagreement, roc_auc
 from jaxvsnerf.metrics.geometry import score_geometry
@@ -29,23 +30,23 @@ from jaxvsnerf.simulate.severity import MEDIUM, SEVERITIES, Severity
 from jaxvsnerf.study.objects import StudyObject
 from jaxvsnerf.types import Dataset, Surface, ViewSet
 
-# Pictures that an object comes with.
+# A generator's own pictures of the object.
 REAL = "real"
-# What `medium` does to all views alike: one object, bent along the input view's line of sight.
-# Views agree on it, so that agreement alone leads to it and not to the truth.
+# The part of `medium` that is equal in all views: the object is bent along the input view's line of
+# sight. The views agree on the bent object, so agreement alone does not lead to the truth.
 COMMON = "common"
 DAMAGES = {**SEVERITIES, COMMON: Severity(depth=MEDIUM.depth)}
 SCORES = ("psnr", "ssim", "lpips")
-# How well the map of disagreement finds the pixels of the object that are damaged: ROC AUC. Of the
-# inputs: how well their edges do.
+# ROC AUC of the map of disagreement as a detector of the object's damaged pixels. For the inputs
+# the detector is the edges of the pictures.
 FINDS = "finds_damage"
-# A pixel that is off by this much of the range of colours is damaged.
+# A pixel is damaged if its error exceeds this share of the colour range.
 DAMAGED = 0.1
 KEY = ("object", "severity", "views", "seed", "method", "settings")
-# Of the surface, where it was asked for, the method has one and the object its true one.
+# Scores of the surface, if --shape is given and both method and object have a surface.
 SHAPE = ("chamfer", "iou")
 COLUMNS = (*KEY, *SCORES, FINDS, *SHAPE, "seconds")
-# The method that leaves the pictures as they are.
+# The method that returns the input pictures.
 INPUTS = "inputs"
 
 
@@ -54,9 +55,9 @@ class Case(NamedTuple):
 
     Attributes:
       item: the object.
-      severity: of the damage to its truth (`DAMAGES`), or `real` for the pictures it comes with.
-      views: how many, evenly spaced.
-      seed: of the damage and of training.
+      severity: a name of `DAMAGES`, or `real` for a generator's own pictures.
+      views: number of views, evenly spaced.
+      seed: seed of the damage and of training.
     """
 
     item: StudyObject
@@ -65,23 +66,23 @@ class Case(NamedTuple):
     seed: int
 
 
-@lru_cache(maxsize=8)  # methods of a case follow each other
+@lru_cache(maxsize=8)  # the methods of a case run one after the other
 def load_case(case: Case) -> tuple[ViewSet, ViewSet]:
-    """(views, truth): what a method is given, and all views it is scored on, in the cube.
+    """Loads (views, truth): the inputs of a method, and all views to score, in the cube.
 
-    View 0 is the one nearest to what the generator was given.
+    View 0 is nearest to the generator's input picture.
 
     Raises:
-      ValueError: an object without truth, without pictures of its own for `real`, or with
-        another number of views than can be evenly spaced.
+      InputError: the object has no truth, has no own pictures for `real`, or its views cannot be
+        evenly spaced.
     """
     dataset = _dataset(case.item)
     truth, name = dataset.truth, case.item.name
     if truth is None:
-        raise ValueError(f"{name}: expected truth pictures, there are none")
+        raise InputError(f"{name}: expected truth pictures, there are none")
     if case.severity == REAL:
         if case.item.inputs == "truth":
-            raise ValueError(
+            raise InputError(
                 f"{name}: expected pictures of a generator for `real`, got truth alone"
             )
         views = dataset.inputs
@@ -90,7 +91,7 @@ def load_case(case: Case) -> tuple[ViewSet, ViewSet]:
     views = views.replace(input_axis=np.asarray(optical_axes(views.cameras))[0])
     count = len(views.images)
     if case.views < 1 or count % case.views:
-        raise ValueError(
+        raise InputError(
             f"{name}: expected a number of views that divides {count}, got {case.views}"
         )
     return _eight_bit(_every(views, count // case.views)), truth
@@ -112,7 +113,7 @@ def _every(views: ViewSet, step: int) -> ViewSet:
 
 
 def _eight_bit(views: ViewSet) -> ViewSet:
-    """As a generator stores them, so that programs that read files see the same."""
+    """Rounds pictures to 8 bits, so that programs that read files see the same pictures."""
     images, masks = (
         None if leaf is None else np.round(255.0 * leaf).astype(np.float32) / 255.0
         for leaf in (views.images, views.masks)
@@ -128,14 +129,14 @@ def score_method(
     perceptual: Lpips | None,
     shape: bool = False,
 ) -> Row:
-    """A method's row of a case.
+    """Trains and scores a method on a case; returns the row.
 
     Args:
       case: the pictures.
-      name: of the method.
-      settings: it was made with.
-      method: it.
-      perceptual: of LPIPS, or None.
+      name: name of the method.
+      settings: settings of the method.
+      method: the method.
+      perceptual: network and weights of LPIPS, or None.
       shape: whether to score the surface too.
     """
     views, truth = load_case(case)
@@ -151,7 +152,7 @@ def score_method(
 
 
 def score_inputs(case: Case, perceptual: Lpips | None) -> Row:
-    """The row of the pictures themselves; without scores where the truth has other cameras."""
+    """Scores the input pictures; the row has no scores if the truth has other cameras."""
     views, truth = load_case(case)
     own, scores = _own_truth(views, truth), {}
     if own is not None:
@@ -159,13 +160,13 @@ def score_inputs(case: Case, perceptual: Lpips | None) -> Row:
             images=truth.images[own], names=tuple(truth.names[index] for index in own)
         )
         scores = _score(views.images, true, perceptual)
-        # Damage makes edges: what they find is what a map of disagreement has to beat.
+        # Damage makes edges, so edges are the baseline for a map of disagreement.
         scores[FINDS] = _finds(_edges, views, truth.images[own])
     return _row(case, INPUTS, {}, scores, 0.0)
 
 
 def _own_truth(views: ViewSet, truth: ViewSet) -> list[int] | None:
-    """Which true views are those of `views`; None where one of them is not there."""
+    """Indices of the true views with the cameras of `views`; None if a camera has no true view."""
     if views.images.shape[1:] != truth.images.shape[1:]:
         return None
     where = match_cameras(views.cameras, truth.cameras)
@@ -190,14 +191,14 @@ def _finds_damage(pictures: np.ndarray, views: ViewSet, truth: ViewSet) -> float
 def _finds(
     detect: Callable[[np.ndarray], np.ndarray], views: ViewSet, true: np.ndarray
 ) -> float | None:
-    """ROC AUC of a map [V, height, width] of pictures, for pixels of the object that are off."""
+    """ROC AUC of a map [V, height, width] as a detector of the object's damaged pixels."""
     damage = np.sqrt(np.mean((views.images - true) ** 2, -1))
     within = np.ones(damage.shape, bool) if views.masks is None else views.masks > 0.5
     return roc_auc(detect(views.images)[within], damage[within] > DAMAGED)
 
 
 def _edges(images: np.ndarray) -> np.ndarray:
-    """How steep pictures are: [V, height, width, 3] -> [V, height, width]."""
+    """Magnitude of the gradient, [V, height, width, 3] -> [V, height, width]."""
     sigma_px = SIGMA * images.shape[1]
     slopes = [
         gaussian_filter(images, (0.0, sigma_px, sigma_px, 0.0), order=(0, y, x, 0))
@@ -220,23 +221,29 @@ def _row(case: Case, method: str, settings: Settings, scores: Mapping, seconds: 
 
 
 def case_name(case: Case) -> str:
-    """For people and for folders."""
+    """Name of a case, for messages and folders."""
     return f"{case.item.name}-{case.severity}-{case.views}-{case.seed}"
 
 
 def case_key(case: Case, method: str, settings: Settings) -> tuple[str, ...]:
-    """What tells rows apart, see `KEY`."""
+    """Key of a row, see `KEY`.
+
+    Args:
+      case: the pictures.
+      method: name of the method.
+      settings: settings of the method.
+    """
     text = json.dumps(settings, sort_keys=True)
     return case.item.name, case.severity, str(case.views), str(case.seed), method, text
 
 
 def row_key(row: Row) -> tuple[str, ...]:
-    """What tells rows apart, see `KEY`."""
+    """Key of a row, see `KEY`."""
     return tuple(row[name] for name in KEY)
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a results file, see `results_file.read_rows`."""
+    """Reads a results file, see `results_file.read_rows`."""
     return results_file.read_rows(path, COLUMNS)
 
 

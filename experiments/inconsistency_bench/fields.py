@@ -1,7 +1,7 @@
 """Fields of the compared methods: one NeRF for all views, and a code for each view.
 
-What views have of their own stands in the group `views`, as in every field, so that the stage
-mode `per_view` trains it; every other mode renders with the mean of the codes.
+The codes are in the group `views`, as in every field, so the stage mode `per_view` trains them. All
+other modes render with the mean of the codes.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from jaxvsnerf.fields.decode import RadianceHeads, decode_radiance
 from jaxvsnerf.fields.encode import posenc
 from jaxvsnerf.types import Array, Context, FieldOut, Params, Samples
 
-# Of the small networks that read a code.
+# Width of the small networks that read a code.
 WIDTH = 64
-# Frequencies of the position that bends the object: few, so that it bends smoothly.
+# Frequencies of the position in the bending network. Few frequencies give smooth bends.
 BEND_FREQS = 3
-# What a bend is multiplied by, in sides of the cube.
+# Scale of a bend, in sides of the cube.
 BEND_SCALE = 0.1
 Trunk = Callable[[Samples], Array]
 Decode = Callable[[Array, Samples], FieldOut]
 
 
 class _Reader(nn.Module):
-    """Two layers that read a code beside something else: [..., N], [..., C] -> [..., outputs]."""
+    """Two layers that read an input and a code: [..., N], [..., C] -> [..., outputs]."""
 
     outputs: int
 
@@ -48,13 +48,13 @@ def _coded_field(
     init: Callable[[Array], Params],
     answer: Callable[[Params, Array, Trunk, Decode, Samples], FieldOut],
 ) -> Field:
-    """A NeRF and a code for each view.
+    """Builds a NeRF with a code for each view.
 
     Args:
-      spec: of the NeRF, whose layers are all shared.
-      size: C, numbers of a code.
+      spec: spec of the NeRF; views share all its layers.
+      size: C, numbers per code.
       init: key -> parameters of the network that reads the codes.
-      answer: (its parameters, codes [..., C], trunk, decode, samples) -> FieldOut.
+      answer: (parameters of this network, codes [..., C], trunk, decode, samples) -> FieldOut.
     """
     base = build_field(spec)
     heads = RadianceHeads(spec.width, spec.dir_freqs, jnp.dtype(spec.dtype))
@@ -99,8 +99,8 @@ def _coded_field(
 def appearance_field(spec: FieldSpec, size: int) -> Field:
     """Codes that change colour and leave density alone.
 
-    Source: NeRF in the Wild (arXiv:2008.02268) section 4.1. Choice: the code is added to the
-    feature that colour is read from, through a matrix.
+    Source: NeRF in the Wild (arXiv:2008.02268) section 4.1. Choice: a matrix maps the code to the
+    feature of the colour head, and the result is added to that feature.
     """
     linear = nn.Dense(spec.width, use_bias=False)
 
@@ -118,10 +118,10 @@ def appearance_field(spec: FieldSpec, size: int) -> Field:
 
 @cache
 def uncertain_field(spec: FieldSpec, size: int) -> Field:
-    """Codes from which each view says how far it may be off, as the extra `uncertainty`.
+    """Codes that give each view a deviation, as the extra `uncertainty`.
 
-    Source: NeRF in the Wild (arXiv:2008.02268) section 4.2, without its transient colours;
-    the feature does not learn from it.
+    Source: NeRF in the Wild (arXiv:2008.02268) section 4.2, without its transient colours. The
+    feature gets no gradient from the deviation.
     """
     reader = _Reader(1)
 
@@ -139,7 +139,7 @@ def uncertain_field(spec: FieldSpec, size: int) -> Field:
 
 @cache
 def deformed_field(spec: FieldSpec, size: int) -> Field:
-    """Codes from which each view bends the object, with the squared offset as extra `bending`.
+    """Codes with which each view bends the object; the extra `bending` is the squared offset.
 
     Source: Nerfies (arXiv:2011.12948) section 3.2, with offsets instead of rotations.
     """

@@ -13,10 +13,10 @@ from jaxvsnerf.types import Array, Rendering
 
 @dataclass(frozen=True)
 class TrimmedLoss(LossSpec):
-    """Leaves out the rays of a step that err most.
+    """Leaves out the rays of a step with the largest errors.
 
     Attributes:
-      share: of the rays, 0 to 1.
+      share: share of the rays to leave out, 0 to 1.
 
     Source: RobustNeRF (arXiv:2302.00833) section 3.1, without its patches.
     """
@@ -24,7 +24,7 @@ class TrimmedLoss(LossSpec):
     share: float = 0.1
 
     def color(self, rendering: Rendering, rgb: Array) -> Array:
-        """[...] errors of the rays that are kept, which make up for the others."""
+        """Errors [...] of the kept rays, scaled up to compensate the others."""
         errors = ray_errors(rendering.rgb - rgb, self)
         largest = jax.lax.stop_gradient(jnp.quantile(errors, 1.0 - self.share))
         kept = (errors <= largest).astype(errors.dtype)
@@ -33,9 +33,9 @@ class TrimmedLoss(LossSpec):
 
 @dataclass(frozen=True)
 class UncertainLoss(LossSpec):
-    """The likelihood of the colour under a Gaussian whose deviation the field renders.
+    """Negative log-likelihood of the colour under a Gaussian with the rendered deviation.
 
-    Where the deviation is at its floor this is the squared error.
+    At the smallest deviation the loss equals the squared error.
 
     Attributes:
       floor: the smallest deviation, in colour units.
@@ -46,7 +46,7 @@ class UncertainLoss(LossSpec):
     floor: float = 0.1
 
     def color(self, rendering: Rendering, rgb: Array) -> Array:
-        """[...] likelihoods; reads the rendered extra `uncertainty`."""
+        """Loss per ray [...]; reads the rendered extra `uncertainty`."""
         deviation = 1.0 + rendering.extras["uncertainty"][..., 0] / self.floor
         squared = jnp.sum((rendering.rgb - rgb) ** 2, -1)
         return squared / deviation**2 + 2.0 * self.floor**2 * jnp.log(deviation)
@@ -54,25 +54,25 @@ class UncertainLoss(LossSpec):
 
 @dataclass(frozen=True)
 class DeformedLoss(LossSpec):
-    """Adds how far a view bends the object.
+    """Adds a penalty on the bend of a view.
 
     Attributes:
-      bending: weight of the rendered squared offset, in sides of the cube.
+      bending: weight of the rendered squared offset (in sides of the cube).
     """
 
     bending: float = 1.0
 
     def color(self, rendering: Rendering, rgb: Array) -> Array:
-        """[...] colour term and offsets; reads the rendered extra `bending`."""
+        """Loss per ray [...]: colour term and offsets; reads the rendered extra `bending`."""
         return super().color(rendering, rgb) + self.bending * rendering.extras["bending"][..., 0]
 
 
 @dataclass(frozen=True)
 class DistortedLoss(LossSpec):
-    """Draws the weights along a ray together.
+    """Adds a penalty on weights that are spread along a ray.
 
     Attributes:
-      distortion: weight of that.
+      distortion: weight of the penalty.
 
     Source: mip-NeRF 360 (arXiv:2111.12077) equation 15, in distances.
     """
@@ -80,7 +80,7 @@ class DistortedLoss(LossSpec):
     distortion: float = 0.01
 
     def color(self, rendering: Rendering, rgb: Array) -> Array:
-        """[...] colour term and distortion."""
+        """Loss per ray [...]: colour term and distortion."""
         weights, edges = rendering.weights, rendering.t_edges
         middles = 0.5 * (edges[..., 1:] + edges[..., :-1])
         apart = jnp.abs(middles[..., :, None] - middles[..., None, :])

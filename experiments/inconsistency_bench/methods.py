@@ -1,9 +1,9 @@
 """The compared methods: from views and a seed to a function that renders any camera.
 
-Any function `(views, seed) -> renderer` is a method, where `views` is a `ViewSet` (pictures,
-masks, cameras, background), and the renderer takes `Cameras` and returns pictures
-[V, height, width, 3] in [0, 1]. One that has a method `surface()` can be scored in shape too. To
-compare another method, add it to `METHODS`:
+Any function `(views, seed) -> renderer` is a method. `views` is a `ViewSet` (pictures, masks,
+cameras, background). The renderer takes `Cameras` and returns pictures [V, height, width, 3] in
+[0, 1]. A renderer with a method `surface()` can be scored in shape too. To compare another method,
+add an entry to `METHODS`:
 
     def mine(settings: Settings) -> Method:
         def train(views: ViewSet, seed: int) -> Renderer:
@@ -13,7 +13,7 @@ compare another method, add it to `METHODS`:
 
     METHODS["mine"] = Entry(mine, settings={"steps": 1000}, choices={"steps": (500, 1000)})
 
-A program of its own is compared through the pictures that it leaves, see `outside.py`.
+An external program is compared by its pictures, see `outside.py`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from experiments.inconsistency_bench.fields import (
 from experiments.inconsistency_bench.losses import DeformedLoss, TrimmedLoss, UncertainLoss
 from jaxvsnerf.config import resolve
 from jaxvsnerf.config.defaults import default_config
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.rendering.trained import TrainedField
 from jaxvsnerf.run import assemble
@@ -48,12 +49,12 @@ from jaxvsnerf.training.step import NO_STEP, make_train_steps, place
 from jaxvsnerf.training.trainer import Trainer
 from jaxvsnerf.types import Cameras, Surface, TrainState, ViewSet
 
-# Rays that no method may exceed: 1,000 steps of 4,096.
+# Largest number of rays of a method: 1,000 steps of 4,096.
 BUDGET = 4_096_000
 Settings = Mapping[str, Any]
 Renderer = Callable[[Cameras], np.ndarray]
 Method = Callable[[ViewSet, int], Renderer]
-# (field, loss, **settings of its own) -> those of the method.
+# (default field, default loss, **settings of the method) -> (field, loss) of the method.
 Parts = Callable[..., tuple[Field, LossSpec]]
 
 
@@ -63,30 +64,30 @@ class Reconstruction:
 
     Attributes:
       field: the trained field.
-      resolution: of the lattice that its surface is found on.
+      resolution: points a side of the lattice for the surface.
     """
 
     field: TrainedField
     resolution: int
 
     def __call__(self, cameras: Cameras) -> np.ndarray:
-        """Pictures [V, height, width, 3]."""
+        """Renders pictures [V, height, width, 3]."""
         return self.field.render(cameras).rgb
 
     def surface(self) -> Surface:
-        """As `python -m jaxvsnerf.export` draws it, with all its faces."""
+        """Extracts the surface as `python -m jaxvsnerf.export` does, with all faces."""
         mesh = field_mesh(self.field, 0.0, self.resolution).mesh
         return Surface(mesh.vertices, mesh.faces)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A method with what it can be set to.
+    """A method with its settings.
 
     Attributes:
-      make: settings -> the method.
-      settings: its settings before tuning.
-      choices: what tuning tries, by setting; every combination.
+      make: settings -> method.
+      settings: the settings before tuning.
+      choices: setting -> values to try; tuning tries every combination.
     """
 
     make: Callable[[Settings], Method]
@@ -100,32 +101,32 @@ class Entry:
 
 
 def with_settings(make_config: Callable[[], ConfigDict], settings: Settings) -> ConfigDict:
-    """A config changed by the settings whose names have a dot.
+    """Applies settings with a dot in their names to a config.
 
     The setting `length` multiplies the steps of all stages.
 
     Raises:
-      ValueError: the stages see more rays than `BUDGET`.
+      InputError: the stages take more rays than `BUDGET`.
     """
     config = make_config()
     config.update_from_flattened_dict({k: v for k, v in settings.items() if "." in k})
     for name in resolve.STAGES:
         config[name].steps = round(config[name].steps * settings["length"])
     if (rays := count_rays(config)) > BUDGET:
-        raise ValueError(f"expected at most {BUDGET} rays, got {rays}; lower `length`")
+        raise InputError(f"expected at most {BUDGET} rays, got {rays}; lower `length`")
     return resolve.resolve_config(config)
 
 
 def count_rays(config: ConfigDict) -> int:
-    """The rays of all stages, of 16 views where their number is left to the views."""
+    """Counts the rays of all stages; settings that depend on the number of views assume 16."""
     return sum(stage.steps * stage.rays for stage in resolve.stage_specs(config, 16))
 
 
 def fit(trainer: Trainer, scene: Any) -> TrainState:
-    """The state after all stages, each in one dispatch.
+    """Trains all stages, each in one dispatch; returns the state.
 
     Raises:
-      ValueError: a loss that is not finite.
+      InputError: a loss is not finite.
     """
     state = None
     for stage in trainer.stages:
@@ -135,14 +136,20 @@ def fit(trainer: Trainer, scene: Any) -> TrainState:
         steps = make_train_steps(trainer.field, stage, trainer.spec, trainer.devices, parts)
         state, sums = steps(state, scene, key, stage.steps)
         if (bad := int(sums.bad_step)) != NO_STEP:
-            raise ValueError(f"{stage.name}: the loss of step {bad} is not finite")
+            raise InputError(f"{stage.name}: the loss of step {bad} is not finite")
     return state
 
 
 def train_product(
     make_config: Callable[[], ConfigDict], parts: Parts | None, settings: Settings
 ) -> Method:
-    """A method that is a config of this project, with another field or loss where it has one."""
+    """Makes a method from a config of this project.
+
+    Args:
+      make_config: returns the config.
+      parts: replaces field and loss of the config; None keeps both.
+      settings: settings of the config (with a dot), of `parts`, and `length`.
+    """
     config = with_settings(make_config, settings)
     own = {k: v for k, v in settings.items() if "." not in k and k != "length"}
 
@@ -165,7 +172,7 @@ def train_product(
 
 
 def one_stage() -> ConfigDict:
-    """The default with stage 1 alone: one NeRF for all views, robust loss, no direction."""
+    """Config of stage 1 alone: one NeRF for all views, robust loss, no direction."""
     config = default_config()
     config.stage1.update(steps=1000, rays=4096, lr_final=2e-4, coarse_to_fine=0.0)
     config.stage2.steps = config.stage3.steps = 0
@@ -174,7 +181,7 @@ def one_stage() -> ConfigDict:
 
 
 def plain_nerf() -> ConfigDict:
-    """NeRF: squared error, colour that depends on the direction."""
+    """Config of NeRF: squared error, colour that depends on the direction."""
     config = one_stage()
     config.field.view_dependent = True
     config.loss.kind = "mse"
@@ -182,15 +189,15 @@ def plain_nerf() -> ConfigDict:
 
 
 def coded() -> ConfigDict:
-    """Each view's rays with its own code, in one stage."""
+    """Config of one stage in which each view's rays use the view's code."""
     config = one_stage()
     config.stage1.update(mode="per_view")
-    config.stage3.combined = 0  # there is one cheap field, and nothing to combine
+    config.stage3.combined = 0  # the field is cheap and has no views to combine
     return config
 
 
 def paper_sampled() -> ConfigDict:
-    """The paper's three stages, field and loss, with the rays and samples that all have here."""
+    """Config of the paper's stages, field and loss, with the rays and samples of all methods."""
     config, sampled = paper.get_config(), default_config()
     config.data.views = ()
     config.sampling, config.loss.trust = sampled.sampling, 0.0
@@ -199,22 +206,48 @@ def paper_sampled() -> ConfigDict:
 
 
 def appearance(field: Field, loss: LossSpec, code: int) -> tuple[Field, LossSpec]:
-    """A colour code for each view."""
+    """Adds a colour code for each view.
+
+    Args:
+      field: the default field.
+      loss: the default loss.
+      code: numbers per code.
+    """
     return appearance_field(field.spec, code), loss
 
 
 def trimmed(field: Field, loss: LossSpec, share: float) -> tuple[Field, LossSpec]:
-    """The rays that err most are left out."""
+    """Leaves out the rays with the largest errors.
+
+    Args:
+      field: the default field.
+      loss: the default loss.
+      share: share of the rays to leave out.
+    """
     return field, TrimmedLoss(**vars(loss), share=share)
 
 
 def uncertain(field: Field, loss: LossSpec, code: int, floor: float) -> tuple[Field, LossSpec]:
-    """Each view says how far it may be off."""
+    """Adds a learned deviation for each view.
+
+    Args:
+      field: the default field.
+      loss: the default loss.
+      code: numbers per code.
+      floor: the smallest deviation, in colour units.
+    """
     return uncertain_field(field.spec, code), UncertainLoss(**vars(loss), floor=floor)
 
 
 def deformed(field: Field, loss: LossSpec, code: int, bending: float) -> tuple[Field, LossSpec]:
-    """Each view bends the object."""
+    """Lets each view bend the object.
+
+    Args:
+      field: the default field.
+      loss: the default loss.
+      code: numbers per code.
+      bending: weight of the squared offset.
+    """
     return deformed_field(field.spec, code), DeformedLoss(**vars(loss), bending=bending)
 
 
@@ -241,7 +274,7 @@ METHODS: dict[str, Entry] = {
     ),
     "deformed": _entry(coded, {"code": (8,), "bending": (1.0, 30.0)}, deformed),
     "paper": _entry(paper_sampled, {"loss.mask_weight": (0.0, 0.1)}),
-    # One setting for all pictures; its steps were found on the tuning objects too.
+    # One setting for all pictures. Its steps were also chosen on the tuning objects.
     "ours": _entry(default_config, {"length": (1.0,)}),
     "ours-hash": _entry(hash_grid.get_config, {"length": (1.0,)}),
 }

@@ -1,8 +1,8 @@
-"""Programs of their own, compared through the files that they read and leave.
+"""Compares external programs by the files that they read and write.
 
-`run --export` writes every case as nerfstudio reads it: pictures with opacity, and
-transforms.json. transforms_test.json names the views to render: `<method>/000.png` ... beside
-it. `run --renders=FOLDER --methods=<method>` then scores what lies there.
+`run --export` writes every case in the format of nerfstudio: pictures with opacity, and
+transforms.json. transforms_test.json lists the cameras to render. The program writes
+`<method>/000.png` ... beside this file, and `run --renders=FOLDER --methods=<method>` scores them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from PIL import Image
 from experiments.inconsistency_bench.cases import Case, case_name
 from experiments.inconsistency_bench.methods import Method, Renderer
 from jaxvsnerf.data.images import composite, read_picture
+from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.system.files import replacing, write_text
 from jaxvsnerf.types import Cameras, ViewSet
 
@@ -25,13 +26,23 @@ DIGEST = "digest.txt"
 
 
 def digest(views: ViewSet) -> str:
-    """What tells the pictures of one case from those of all others."""
+    """Hash that identifies the pictures of a case."""
     pixels = np.round(255.0 * np.asarray(views.images)).astype(np.uint8)
     return hashlib.sha256(pixels.tobytes()).hexdigest()
 
 
 def write_case(folder: Path, case: Case, views: ViewSet, truth: ViewSet) -> Path:
-    """Writes a case into a folder of its own below `folder`; returns that folder."""
+    """Writes a case into a new folder below `folder`.
+
+    Args:
+      folder: folder of all cases.
+      case: the case; its name is the name of the new folder.
+      views: inputs of the case.
+      truth: views to render.
+
+    Returns:
+      The folder of the case.
+    """
     here = folder / case_name(case)
     names = [f"images/{index:03d}.png" for index in range(len(views.images))]
     for index, name in enumerate(names):
@@ -49,7 +60,14 @@ def write_case(folder: Path, case: Case, views: ViewSet, truth: ViewSet) -> Path
 def write_picture(
     path: Path, image: np.ndarray, opacity: np.ndarray, background: np.ndarray
 ) -> None:
-    """Writes a picture [height, width, 3] of an opacity [..., 1]: straight alpha, as PNG has it."""
+    """Writes a PNG with straight alpha.
+
+    Args:
+      path: the file.
+      image: [height, width, 3] in [0, 1], composited over the background.
+      opacity: [height, width, 1] in [0, 1].
+      background: [3].
+    """
     color = (image - background * (1.0 - opacity)) / np.maximum(opacity, 1e-3)
     pixels = np.round(255.0 * np.concatenate([color.clip(0.0, 1.0), opacity], -1))
     with replacing(path) as temporary:
@@ -57,7 +75,13 @@ def write_picture(
 
 
 def write_transforms(path: Path, cameras: Cameras, names: list[str]) -> None:
-    """Writes camera-to-world poses with OpenGL axes, as nerfstudio has them."""
+    """Writes camera-to-world poses with OpenGL axes, in the format of nerfstudio.
+
+    Args:
+      path: the file.
+      cameras: V cameras.
+      names: V file names of the pictures.
+    """
     w2c = np.tile(np.eye(4), (len(names), 1, 1))
     w2c[:, :3] = cameras.w2c
     poses = np.linalg.inv(w2c) @ np.diag([1.0, -1.0, -1.0, 1.0])
@@ -70,16 +94,16 @@ def write_transforms(path: Path, cameras: Cameras, names: list[str]) -> None:
 
 
 def outside_methods(folder: str) -> dict[str, Method]:
-    """The methods that left pictures in the cases below a folder; none for ''.
+    """Finds the methods with pictures in the cases below a folder; none for ''.
 
     Raises:
-      FileNotFoundError: no case there.
+      MissingFile: the folder holds no case.
     """
     if not folder:
         return {}
     cases = {path.read_text().strip(): path.parent for path in Path(folder).glob(f"*/{DIGEST}")}
     if not cases:
-        raise FileNotFoundError(
+        raise MissingFile(
             f"--renders: expected cases that --export wrote in {folder}, there are none"
         )
     names = {path.name for case in cases.values() for path in case.iterdir() if path.is_dir()}
@@ -87,9 +111,9 @@ def outside_methods(folder: str) -> dict[str, Method]:
 
 
 def _read_case(cases: dict[str, Path], name: str, views: ViewSet, seed: int) -> Renderer:
-    """A method: looks up what a program made of these views."""
+    """A method that reads the pictures of a program for these views."""
     if (case := cases.get(digest(views))) is None:
-        raise ValueError(f"{name}: these pictures are not among the cases that were exported")
+        raise InputError(f"{name}: these pictures are not among the cases that were exported")
 
     def render(cameras: Cameras) -> np.ndarray:
         paths = [case / name / f"{index:03d}.png" for index in range(len(cameras.w2c))]
@@ -100,7 +124,7 @@ def _read_case(cases: dict[str, Path], name: str, views: ViewSet, seed: int) -> 
         ]
         shapes = {image.shape[:2] for image in images} - {(cameras.height, cameras.width)}
         if shapes:
-            raise ValueError(
+            raise InputError(
                 f"{case / name}: expected pictures of {cameras.width}x{cameras.height}, "
                 f"got {sorted(shapes)} (height, width)"
             )

@@ -1,4 +1,4 @@
-"""A chart of differences with their intervals, as an SVG file that stands alone."""
+"""Draws a chart of differences with their intervals as a self-contained SVG file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TEXT, LINE, GOOD, BAD = "#7d8590", "#7d859055", "#2f9e5f", "#d9534f"
 
 
 def interval_chart(title: str, unit: str, rows: Sequence[tuple[str, Difference]]) -> str:
-    """A dot and a whisker for each row, with a line at 0.
+    """Draws a dot and a whisker for each row, and a line at 0.
 
     Args:
-      title: what is drawn.
-      unit: of the differences.
+      title: title of the chart.
+      unit: unit of the differences.
       rows: (name, difference).
 
     Returns:

@@ -1,4 +1,4 @@
-"""Rows made in processes of their own, some on each GPU."""
+"""Computes rows in separate processes, several on each GPU."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from experiments.inconsistency_bench.cases import (
 from experiments.inconsistency_bench.methods import Settings
 from experiments.inconsistency_bench.outside import outside_methods
 from experiments.inconsistency_bench.variants import KNOWN
+from jaxvsnerf.errors import OtherProcessFailed, error_text
 from jaxvsnerf.metrics.lpips import load_lpips
 from jaxvsnerf.study.processes import VISIBLE, visible_gpus
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.compilation import configure
 from jaxvsnerf.system.paths import find_path
 
-# Name -> the settings to try.
+# Name of a method -> settings to try.
 Plan = Mapping[str, Sequence[Settings]]
-# Rows of one method that a process makes one after the other: it traces the method once.
+# Number of rows of one method that a process computes in a row, so that it traces the method once.
 TOGETHER = 5
 
 
 def _begin(places: Any) -> None:
-    """Gives a process its GPU."""
+    """Assigns a GPU to a process."""
     if gpu := places.get():
         os.environ[VISIBLE] = gpu
     configure(os.environ)
@@ -43,7 +44,7 @@ def _begin(places: Any) -> None:
 def _work(
     cases: Sequence[Case], name: str, settings: Settings, lpips: str, renders: str, shape: bool
 ) -> tuple[list[Row], list[str]]:
-    """Rows of one method, in a process of its own; and what went wrong, by case."""
+    """Computes rows of one method in a separate process; returns rows, and errors by case."""
     perceptual = load_lpips(find_path(lpips)) if lpips else None
     rows, failed = [], []
     for case in cases:
@@ -53,8 +54,8 @@ def _work(
                 continue
             method = outside_methods(renders).get(name) or KNOWN[name].make(settings)
             rows.append(score_method(case, name, settings, method, perceptual, shape))
-        except Exception as error:  # the others are made all the same
-            failed.append(f"{name} of {case_name(case)}: {cli.error_text(error)}")
+        except Exception as error:  # continue with the other cases
+            failed.append(f"{name} of {case_name(case)}: {error_text(error)}")
     return rows, failed
 
 
@@ -67,19 +68,19 @@ def work_through(
     parallel: int,
     shape: bool = False,
 ) -> Iterator[list[Row]]:
-    """The rows of all cases, methods and settings, a few at a time, without those that are done.
+    """Yields the rows of all cases, methods and settings, a few at a time; skips finished rows.
 
     Args:
-      cases: to be scored.
+      cases: the cases to score.
       plan: the methods and their settings.
-      done: keys of rows there are already.
-      lpips: file of weights, '' for none.
-      renders: folder of an outside program's pictures, '' for none.
-      parallel: processes on each GPU, or on this machine where there is none.
+      done: keys of the finished rows.
+      lpips: file of LPIPS weights, '' for none.
+      renders: folder of an external program's pictures, '' for none.
+      parallel: processes on each GPU, or on the machine if it has no GPU.
       shape: whether to score surfaces too.
 
     Raises:
-      ValueError: what a row raises, after all others were tried.
+      OtherProcessFailed: a row failed; raised after all other rows were tried.
     """
     context = multiprocessing.get_context("spawn")
     gpus = visible_gpus(os.environ) or [""]
@@ -92,7 +93,7 @@ def work_through(
             for name, variants in {INPUTS: [{}], **plan}.items()
             for settings in variants
         ]
-        # Methods take turns: processes that begin together do not compile the same programs.
+        # Methods take turns, so that processes that begin together compile different programs.
         turns = [one for turn in zip_longest(*queues) for one in turn if one is not None]
         jobs = [pool.submit(_work, *one, lpips, renders, shape) for one in turns]
         try:
@@ -106,13 +107,13 @@ def work_through(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     if failed:
-        raise ValueError(f"{len(failed)} rows failed, the first: {failed[0]}")
+        raise OtherProcessFailed(f"{len(failed)} rows failed, the first: {failed[0]}")
 
 
 def _parts(
     cases: Sequence[Case], name: str, settings: Settings, done: set
 ) -> Iterator[Sequence[Case]]:
-    """The cases that are not done, in parts for one process each."""
+    """Splits the unfinished cases into parts for one process each."""
     left = [case for case in cases if case_key(case, name, settings) not in done]
     for start in range(0, len(left), TOGETHER):
         yield left[start : start + TOGETHER]

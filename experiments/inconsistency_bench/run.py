@@ -1,18 +1,17 @@
-"""Compares methods on pictures that disagree.
+"""Compares methods on contradicting pictures.
 
     python -m experiments.inconsistency_bench.run --objects=FOLDER,... --out=DIR \
         [--tune | --variants] [--methods=...] [--severities=medium] [--views=16] [--seeds=0,1,2]
 
-Every case (object, severity, number of views, seed) is taken through every method. Writes
-DIR/results.csv after every few rows; the same command goes on where it stopped. With --tune the
-named tuning objects are taken through all candidate settings instead, and DIR/tuned.json says
-which were best; with --variants they are taken through all that was tried on the way to `ours`.
+Runs every method on every case (object, severity, number of views, seed). Writes DIR/results.csv
+after every few rows; the same command continues after an interruption. With --tune all candidate
+settings run on the tuning objects instead, and DIR/tuned.json records the best settings. With
+--variants all variants of `ours` run on the tuning objects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from absl import flags
 
@@ -37,19 +36,20 @@ from experiments.inconsistency_bench.settings import (
     write_tuned,
 )
 from experiments.inconsistency_bench.variants import KNOWN, SEEDS, VARIANTS
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.run.workdir import locked
 from jaxvsnerf.study.objects import StudyObject, find_objects
 from jaxvsnerf.system import cli
-from jaxvsnerf.system.paths import find_path
+from jaxvsnerf.system.paths import find_path, user_path
 
 LPIPS = "lpips/alex_v0.1.npz"
 
 
 def plan_methods(names: Sequence[str], tuned: Mapping[str, Settings]) -> dict[str, list[Settings]]:
-    """Each method with its tuned settings, or those it has before tuning.
+    """Returns each method with its tuned settings, or else its settings before tuning.
 
     Raises:
-      ValueError: an unknown method.
+      InputError: a method is unknown.
     """
     _known("--methods", names, KNOWN)
     return {name: [tuned.get(name, KNOWN[name].settings)] for name in names}
@@ -58,10 +58,16 @@ def plan_methods(names: Sequence[str], tuned: Mapping[str, Settings]) -> dict[st
 def make_cases(
     items: Sequence[StudyObject], severities: Sequence[str], views: int, seeds: Sequence[int]
 ) -> list[Case]:
-    """Every object in every severity with every seed; `real` for those with own pictures.
+    """Makes a case for every object, severity and seed; `real` only for objects with own pictures.
+
+    Args:
+      items: the objects.
+      severities: names of `DAMAGES`, or `real`.
+      views: number of views.
+      seeds: seeds of damage and training.
 
     Raises:
-      ValueError: an unknown severity.
+      InputError: a severity is unknown.
     """
     _known("--severities", severities, (*DAMAGES, REAL))
     return [
@@ -74,32 +80,41 @@ def make_cases(
 
 
 def choose_objects(folders: Sequence[str], names: Sequence[str], tune: bool) -> list[StudyObject]:
-    """The tuning objects, or all others; of these those that are named, if any is.
+    """Chooses the tuning objects, or all other objects.
+
+    Args:
+      folders: folders of objects.
+      names: names to choose; [] chooses all.
+      tune: whether to choose tuning objects.
 
     Raises:
-      ValueError: an object that is named is not there, or is there to tune and not to score.
+      InputError: a named object does not exist, or a tuning object is named for scoring.
     """
     found = {item.name: item for item in find_objects([find_path(name) for name in folders])[0]}
     allowed = [n for n in found if (n in TUNING_OBJECTS) == tune]
     if tune and len(allowed) < len(TUNING_OBJECTS):
-        raise ValueError(f"--tune: expected the objects {', '.join(TUNING_OBJECTS)} in --objects")
+        raise InputError(f"--tune: expected the objects {', '.join(TUNING_OBJECTS)} in --objects")
     _known("--names", names, allowed)
     return [found[name] for name in allowed if not names or name in names]
 
 
 def _numbers(seeds: Sequence[str]) -> list[int]:
     if wrong := [seed for seed in seeds if not seed.isdecimal()]:
-        raise ValueError(f"--seeds: expected whole numbers of at least 0, got {wrong[0]!r}")
+        raise InputError(f"--seeds: expected whole numbers of at least 0, got {wrong[0]!r}")
     return [int(seed) for seed in seeds]
 
 
 def _known(flag: str, given: Sequence[str], allowed: Sequence[str]) -> None:
     if unknown := [name for name in given if name not in allowed]:
-        raise ValueError(f"{flag}: expected some of {', '.join(allowed)}, got {', '.join(unknown)}")
+        raise InputError(f"{flag}: expected some of {', '.join(allowed)}, got {', '.join(unknown)}")
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      InputError: a flag is missing or has an unknown value, or two flags exclude each other.
+    """
     out = flags.DEFINE_string("out", "", "Folder of the results.")
     folders = flags.DEFINE_list("objects", [], "Folders of objects with truth.")
     names = flags.DEFINE_list("names", [], "Which of the objects; all if none is named.")
@@ -120,22 +135,22 @@ def main() -> None:
 
     def command(_) -> None:
         if not out.value or not folders.value:
-            raise ValueError("expected --objects=FOLDER,... and --out=DIR")
+            raise InputError("expected --objects=FOLDER,... and --out=DIR")
         if tune.value and variants.value:
-            raise ValueError("--tune and --variants: expected one of them")
+            raise InputError("--tune and --variants: expected one of them")
         items = choose_objects(folders.value, names.value, tune.value or variants.value)
         numbers = _numbers(seeds.value)
         if tune.value or variants.value:
             numbers = [TUNING_SEED] if tune.value else SEEDS
         chosen = methods.value or (["ours", *VARIANTS] if variants.value else [*METHODS])
         cases = make_cases(items, severities.value, views.value, numbers)
-        folder = Path(out.value)
+        folder = user_path(out.value)
         folder.mkdir(parents=True, exist_ok=True)
         if export.value:
             for case in cases:
                 cli.say(str(write_case(folder, case, *load_case(case))))
             return
-        tuned = read_tuned(Path(settings.value), views.value)
+        tuned = read_tuned(user_path(settings.value), views.value)
         outside = list(outside_methods(renders.value))
         plan = plan_methods([n for n in chosen if n not in outside], tuned)
         if tune.value:

@@ -17,20 +17,21 @@ from experiments.inconsistency_bench.cases import (
     read_rows,
     row_key,
 )
+from jaxvsnerf.errors import InputError, MissingFile
 
 RESAMPLES = 10_000
 OTHERS = {FINDS: "finds damage (ROC AUC)", "chamfer": "Chamfer", "iou": "volume IoU"}
 
 
 class Difference(NamedTuple):
-    """How much one method's score exceeds another's on the same pictures.
+    """Difference between the scores of two methods on the same pictures.
 
     Attributes:
-      mean: over objects, of the mean over seeds.
-      low: 2.5 % of the bootstrap over objects.
-      high: 97.5 %.
-      objects: how many.
-      better: on how many of them the score is the larger one.
+      mean: mean over objects of the mean over seeds.
+      low: 2.5 % quantile of the bootstrap over objects.
+      high: 97.5 % quantile of the bootstrap over objects.
+      objects: number of objects.
+      better: number of objects with a positive difference.
     """
 
     mean: float
@@ -41,22 +42,23 @@ class Difference(NamedTuple):
 
 
 def merge(paths: Sequence[Path]) -> list[Row]:
-    """The rows of several results files, each once.
+    """Reads the rows of several results files, without duplicates.
 
     Raises:
-      FileNotFoundError: a file is missing; ValueError: two settings of one method for the same
-        number of views, which cannot stand in one table.
+      MissingFile: a file is missing.
+      InputError: a method has two settings for the same number of views; one table cannot hold
+        both.
     """
     rows: dict[tuple[str, ...], Row] = {}
     for path in paths:
         if not path.is_file():
-            raise FileNotFoundError(f"no results at {path}")
+            raise MissingFile(f"no results at {path}")
         rows.update({row_key(row): row for row in read_rows(path)})
     found: dict[tuple[str, str], str] = {}
     for row in rows.values():
         other = found.setdefault((row["method"], row["views"]), row["settings"])
         if other != row["settings"]:
-            raise ValueError(
+            raise InputError(
                 f"{row['method']}, {row['views']} views: expected one setting, got {other} and "
                 f"{row['settings']}; leave out the results of older settings"
             )
@@ -64,15 +66,21 @@ def merge(paths: Sequence[Path]) -> list[Row]:
 
 
 def select(rows: Iterable[Row], severity: str, views: str) -> list[Row]:
-    """The rows of one severity and number of views."""
+    """Selects the rows of one severity and number of views.
+
+    Args:
+      rows: rows of results.
+      severity: the severity.
+      views: the number of views, as text.
+    """
     return [row for row in rows if row["severity"] == severity and row["views"] == views]
 
 
 def object_means(rows: Iterable[Row], score: str) -> dict[str, dict[str, float]]:
-    """Method -> object -> mean of a score over the seeds; what has no score is left out.
+    """Returns method -> object -> mean of a score over the seeds; skips rows without the score.
 
     Raises:
-      ValueError: methods saw different seeds of an object.
+      InputError: methods saw different seeds of an object.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for row in rows:
@@ -83,7 +91,7 @@ def object_means(rows: Iterable[Row], score: str) -> dict[str, dict[str, float]]
     for method, objects in found.items():
         for name, scores in objects.items():
             if seeds.setdefault(name, set(scores)) != set(scores):
-                raise ValueError(
+                raise InputError(
                     f"{name}: {method} has seeds {sorted(scores)}, another method "
                     f"{sorted(seeds[name])}; run the missing ones"
                 )
@@ -94,7 +102,7 @@ def object_means(rows: Iterable[Row], score: str) -> dict[str, dict[str, float]]
 
 
 def bootstrap(values: Sequence[float]) -> tuple[float, float]:
-    """The central 95 % of the mean of values drawn again with replacement."""
+    """Central 95 % of the bootstrap distribution of the mean."""
     values = np.asarray(values, np.float64)
     draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
     low, high = np.quantile(values[draws].mean(1), [0.025, 0.975])
@@ -102,7 +110,7 @@ def bootstrap(values: Sequence[float]) -> tuple[float, float]:
 
 
 def difference(one: dict[str, float], other: dict[str, float]) -> Difference | None:
-    """`one` minus `other` over the objects that both have; None where there is none."""
+    """Returns `one` minus `other` over their common objects; None without a common object."""
     both = sorted(set(one) & set(other))
     if not both:
         return None
@@ -112,12 +120,12 @@ def difference(one: dict[str, float], other: dict[str, float]) -> Difference | N
 
 
 def table(rows: Sequence[Row], reference: str, order: Sequence[str]) -> str:
-    """A severity's scores and paired differences as Markdown.
+    """Formats scores and paired differences of a severity as Markdown.
 
     Args:
-      rows: of one severity and number of views.
-      reference: the method that others are compared with.
-      order: of the methods; others follow by name.
+      rows: rows of one severity and number of views.
+      reference: the method to compare with.
+      order: order of the methods; all others follow by name.
     """
     means = {score: object_means(rows, score) for score in SCORES}
     methods = in_order(means["psnr"], order)
@@ -138,7 +146,7 @@ def table(rows: Sequence[Row], reference: str, order: Sequence[str]) -> str:
 
 
 def other_scores(rows: Sequence[Row], order: Sequence[str]) -> str:
-    """Means of the scores that only some rows have, as Markdown; '' where no row has any."""
+    """Formats means of the scores that only some rows have, as Markdown; '' if no row has any."""
     means = {score: object_means(rows, score) for score in (FINDS, *SHAPE)}
     known = [score for score in means if means[score]]
     if not known:
@@ -153,7 +161,7 @@ def other_scores(rows: Sequence[Row], order: Sequence[str]) -> str:
 
 
 def in_order(names: Iterable[str], order: Sequence[str]) -> list[str]:
-    """Names as `order` has them; others follow, sorted."""
+    """Sorts names by `order`; all others follow by name."""
     return sorted(
         names, key=lambda name: (name not in order, name in order and order.index(name), name)
     )

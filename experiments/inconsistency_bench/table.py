@@ -6,7 +6,6 @@ python -m experiments.inconsistency_bench.table --results=DIR/results.csv,... --
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
@@ -22,33 +21,40 @@ from experiments.inconsistency_bench.statistics import (
     select,
     table,
 )
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.paths import user_path
 
 
 def sections(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """The (severity, views) that rows have, in order."""
+    """Returns all (severity, views) of the rows, in order."""
     order = (*DAMAGES, REAL)
     found = {(row["severity"], row["views"]) for row in rows}
     return sorted(found, key=lambda one: (-int(one[1]), order.index(one[0])))
 
 
 def describe(rows: Sequence[Row]) -> str:
-    """What the rows of a section are means of."""
+    """Describes the means of a section: objects and seeds."""
     objects, seeds = ({row[name] for row in rows} for name in ("object", "seed"))
     return f"{len(objects)} object(s), {len(seeds)} seed(s): {', '.join(sorted(objects))}."
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      InputError: a flag is missing.
+    """
     results = flags.DEFINE_list("results", [], "Files of results to merge.")
     out = flags.DEFINE_string("out", "", "Folder for table.md and the charts.")
     reference = flags.DEFINE_string("reference", "plain", "Method to compare with.")
 
     def command(_) -> None:
         if not results.value or not out.value:
-            raise ValueError("expected --results=FILE,... and --out=DIR")
-        rows, folder, parts = merge([Path(name) for name in results.value]), Path(out.value), []
+            raise InputError("expected --results=FILE,... and --out=DIR")
+        rows = merge([user_path(name) for name in results.value])
+        folder, parts = user_path(out.value), []
         for severity, views in sections(rows):
             chosen = select(rows, severity, views)
             text = table(chosen, reference.value, (INPUTS, *METHODS))

@@ -1,4 +1,4 @@
-"""Fields of the variants of ours that are no settings of it."""
+"""Fields of those variants of `ours` that are not settings of `ours`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ HIGHEST = jax.lax.Precision.HIGHEST
 
 @cache
 def low_rank_field(spec: FieldSpec, rank: int) -> Field:
-    """Branches that differ from common layers by matrices of a small rank.
+    """Builds branches that differ from common layers by matrices of a small rank.
 
-    The common layers stand in the group `shared`, the factors in `views`.
+    The common layers are in the group `shared`, the factors in `views`.
     """
     base = build_field(spec)
 
@@ -63,7 +63,7 @@ def low_rank_field(spec: FieldSpec, rank: int) -> Field:
 
 @cache
 def shared_density_field(spec: FieldSpec) -> Field:
-    """Density from the average branch, so that views differ in colour alone."""
+    """Takes density from the average branch, so that views differ in colour alone."""
     base = build_field(spec)
 
     def apply(params, samples, context, mode, token_mask=None) -> FieldOut:
@@ -78,7 +78,13 @@ def shared_density_field(spec: FieldSpec) -> Field:
 
 @cache
 def random_views_field(spec: FieldSpec, own: float, others: float) -> Field:
-    """The combiner sees a ray's own view with the share `own` of the rays, others with `others`."""
+    """Hides random views from the combiner.
+
+    Args:
+      spec: spec of the field.
+      own: share of the rays for which the combiner sees the ray's own view.
+      others: share of the rays for which the combiner sees another view.
+    """
     base = build_field(spec)
 
     def apply(params, samples, context, mode, token_mask=None) -> FieldOut:
@@ -90,12 +96,12 @@ def random_views_field(spec: FieldSpec, own: float, others: float) -> Field:
 
 
 def _drawn(token_mask: Array, samples: Samples, own: float, others: float) -> Array:
-    """[..., V] bool, from the mask of the own view [V, ..., V]; at least one view stays."""
+    """Draws the visible views, [..., V] bool, from the mask of the own view; at least one stays."""
     dims = samples.viewdirs.ndim
     mask = token_mask.reshape(
         *token_mask.shape[:-1], *(1,) * (dims - token_mask.ndim), token_mask.shape[-1]
     )
-    # Fields are given no key: the ray's direction stands for one.
+    # A field gets no random key, so the ray's direction replaces a key.
     waves = jnp.asarray([12.9898, 78.233, 37.719])
     turns = 1.0 + 0.37 * jnp.arange(mask.shape[-1])
     noise = jnp.sin(jnp.sum(samples.viewdirs * waves, -1, keepdims=True) * turns) * 43758.5453

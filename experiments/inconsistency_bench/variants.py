@@ -1,6 +1,6 @@
-"""What was tried on the way to `ours`: one change at a time; and plain methods beside it.
+"""Variants of `ours` with one change each, and plain methods for comparison.
 
-`run --variants` takes the tuning objects through all of them. What paid became the default.
+`run --variants` runs all of them on the tuning objects. The changes that helped became the default.
 """
 
 from __future__ import annotations
@@ -30,27 +30,46 @@ from jaxvsnerf.config.defaults import default_config
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.training.losses import LossSpec
 
-# Two damages of each tuning object.
+# Seeds of the two damages of each tuning object.
 SEEDS = (100, 101)
 
 
 def low_rank(field: Field, loss: LossSpec, rank: int) -> tuple[Field, LossSpec]:
-    """Branches of a small rank."""
+    """Makes branches of a small rank.
+
+    Args:
+      field: the default field.
+      loss: the default loss.
+      rank: rank of the matrices.
+    """
     return low_rank_field(field.spec, rank), loss
 
 
 def shared_density(field: Field, loss: LossSpec) -> tuple[Field, LossSpec]:
-    """Views differ in colour alone."""
+    """Lets views differ in colour alone."""
     return shared_density_field(field.spec), loss
 
 
 def random_views(field: Field, loss: LossSpec, own: float, others: float) -> tuple[Field, LossSpec]:
-    """The combiner sees a random choice of views while it trains."""
+    """Hides random views from the combiner during training.
+
+    Args:
+      field: the default field.
+      loss: the default loss.
+      own: share of the rays for which the combiner sees the ray's own view.
+      others: share of the rays for which the combiner sees another view.
+    """
     return random_views_field(field.spec, own, others), loss
 
 
 def distorted(field: Field, loss: LossSpec, distortion: float) -> tuple[Field, LossSpec]:
-    """Weights of a ray are drawn together."""
+    """Adds the distortion loss.
+
+    Args:
+      field: the default field.
+      loss: the default loss.
+      distortion: weight of the distortion loss.
+    """
     return field, DistortedLoss(**vars(loss), distortion=distortion)
 
 
@@ -59,7 +78,7 @@ def _variant(
     config: Callable[[], ConfigDict] = default_config,
     **changes: Any,
 ) -> Entry:
-    """An entry; a double underscore in a name stands for a dot."""
+    """Makes an entry; a double underscore in a name means a dot."""
     settings = {"length": 1.0, **{name.replace("__", "."): v for name, v in changes.items()}}
     return Entry(partial(train_product, config, parts), settings, {})
 
@@ -67,7 +86,7 @@ def _variant(
 ALL_GROUPS = ("shared", "views", "attention", "heads")
 NONE = {"stage2__pull": 0.0}
 VARIANTS: dict[str, Entry] = {
-    # How far views are trusted.
+    # Trust in views.
     **{f"trust-{one:g}": _variant(loss__trust=one) for one in (0.0, 1.0, 2.0, 3.0)},
     "plain-trust": _variant(
         None,
@@ -78,7 +97,7 @@ VARIANTS: dict[str, Entry] = {
         loss__trust=1.5,
     ),
     "robust-trust": _variant(None, one_stage, loss__trust=1.5),
-    # What holds branches together.
+    # Coupling of the branches.
     **{f"pull-{one:g}": _variant(stage2__pull=one) for one in (0.0, 0.01, 0.3, 1.0)},
     **{f"rank-{one}": _variant(low_rank, rank=one, **NONE) for one in (1, 4, 16)},
     **{f"shared-{one}": _variant(field__shared_layers=one, **NONE) for one in (2, 4, 6, 7)},
@@ -86,7 +105,7 @@ VARIANTS: dict[str, Entry] = {
     "density-shared": _variant(shared_density, **NONE),
     "stage2-views": _variant(stage2__trainable=("views",), **NONE),
     "stage2-views-heads": _variant(stage2__trainable=("views", "heads"), **NONE),
-    # What the combiner learns.
+    # Training of the combiner.
     "stage3-none": _variant(stage3__steps=0),
     "stage3-own-seen": _variant(stage3__token_mask="none"),
     "stage3-own-half": _variant(random_views, own=0.5, others=1.0),
@@ -95,7 +114,7 @@ VARIANTS: dict[str, Entry] = {
     "stage3-attention": _variant(stage3__trainable=("attention",)),
     "stage3-fast": _variant(stage3__lr_init=1e-3, stage3__lr_final=1e-4),
     "no-angle": _variant(field__angle_term=False),
-    # The loss, and what colour sees.
+    # The loss, and the inputs of the colour.
     "squared": _variant(loss__kind="mse"),
     **{f"eps-{one:g}": _variant(loss__eps=one) for one in (1e-4, 1e-2, 1e-1)},
     **{f"mask-{one:g}": _variant(loss__mask_weight=one) for one in (0.1, 0.3, 3.0)},
@@ -112,7 +131,7 @@ VARIANTS: dict[str, Entry] = {
     "coarse-to-fine-none": _variant(stage1__coarse_to_fine=0.0),
     "charbonnier": _variant(loss__kind="charbonnier"),
     "hull-forgiving": _variant(sampling__hull_outside=0.25),
-    # How long.
+    # Number of steps.
     "half": _variant(length=0.5),
     "longer": _variant(length=1.3),
     "hash-pull-0": _variant(None, hash_grid.get_config, **NONE),

@@ -1,12 +1,11 @@
-"""A strip made from a photo that was cropped and scaled, with the truth it belongs to.
+"""Makes an object from a strip with a cropped and scaled photo, and from its truth.
 
     python -m experiments.inconsistency_bench.zoomed --strip=STRIP.png --truth=FOLDER \
         --mesh=MESH.obj --out=OBJECTS/NAME
 
-SyncDreamer scales the photo's object to a size of its own, so that its views show the object
-larger or smaller and beside its place. The similarity that makes up for it is found from the
-boxes around the silhouettes; OUT is then an object whose input cameras stand where the views
-were, so to speak, taken from: transforms.json and pictures, truth and mesh.
+SyncDreamer scales the photo's object to a fixed size, so its views show the object larger or
+smaller and displaced. The boxes around the silhouettes give the similarity that corrects this. OUT
+receives the object with corrected input cameras: transforms.json and pictures, truth and mesh.
 """
 
 from __future__ import annotations
@@ -22,18 +21,19 @@ from scipy.optimize import least_squares
 from experiments.inconsistency_bench.outside import write_picture, write_transforms
 from jaxvsnerf.data.meshes import read_surface
 from jaxvsnerf.data.spec import DataSpec
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import inverse_similarity, project, transform_cameras
 from jaxvsnerf.run.dataset import load_dataset
 from jaxvsnerf.system import cli
-from jaxvsnerf.system.paths import find_path
+from jaxvsnerf.system.paths import find_path, user_path
 from jaxvsnerf.types import Cameras, Dataset, Similarity, ViewSet
 
-# Boxes off by more than this are believed less: generated silhouettes are.
+# Residuals of boxes above this count less, because generated silhouettes have outliers.
 ROBUST_PX = 1.0
 
 
 def mask_boxes(masks: np.ndarray) -> np.ndarray:
-    """[V, 4] left, top, right and bottom of what is above 0.5 in masks [V, height, width]."""
+    """Boxes (left, top, right, bottom) [V, 4] of values above 0.5 in masks [V, height, width]."""
     boxes = []
     for mask in masks > 0.5:
         columns, rows = (np.flatnonzero(mask.any(axis)) for axis in (0, 1))
@@ -42,22 +42,22 @@ def mask_boxes(masks: np.ndarray) -> np.ndarray:
 
 
 def point_boxes(cameras: Cameras, points: np.ndarray) -> np.ndarray:
-    """[V, 4] the same of points [N, 3] as the cameras see them."""
+    """Boxes (left, top, right, bottom) [V, 4] of projected points [N, 3]."""
     pairs = zip(cameras.intrinsics, cameras.w2c, strict=True)
     pixels = np.stack([np.asarray(project(k, w2c, points)[0]) for k, w2c in pairs])
     return np.concatenate([pixels.min(1), pixels.max(1)], -1)
 
 
 def find_zoom(views: ViewSet, points: np.ndarray) -> tuple[Similarity, float]:
-    """Where the object stands that views show, from where it truly stands.
+    """Finds the scale and shift of the object in the views, relative to the true object.
 
     Args:
       views: V views with masks.
-      points: [N, 3] of the true surface.
+      points: [N, 3] points of the true surface.
 
     Returns:
-      The similarity from the true frame to that of the views' cameras, without rotation, and
-      the median over the boxes' sides of what they are still off, in pixels.
+      The similarity from the true frame to the frame of the views' cameras, without rotation; and
+      the median residual of the boxes' sides, in pixels.
     """
     boxes = mask_boxes(views.masks)
 
@@ -72,7 +72,13 @@ def find_zoom(views: ViewSet, points: np.ndarray) -> tuple[Similarity, float]:
 
 
 def write_object(folder: Path, data: Dataset, similarity: Similarity) -> None:
-    """Writes views, their cameras moved by a similarity, and truth as nerfstudio has them."""
+    """Writes views and truth in the format of nerfstudio.
+
+    Args:
+      folder: folder of the object.
+      data: views and truth.
+      similarity: moves the cameras of the views.
+    """
     cameras = transform_cameras(data.inputs.cameras, similarity)
     for name, views, poses, part in (
         ("transforms.json", data.inputs, cameras, "images"),
@@ -85,7 +91,12 @@ def write_object(folder: Path, data: Dataset, similarity: Similarity) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      InputError: a flag is missing.
+      FileExistsError: the folder of the object exists.
+    """
     strip = flags.DEFINE_string("strip", "", "The generator's strip.")
     truth = flags.DEFINE_string("truth", "", "Folder of the truth pictures.")
     mesh = flags.DEFINE_string("mesh", "", "The true geometry.")
@@ -93,8 +104,8 @@ def main() -> None:
 
     def command(_) -> None:
         if not all(flag.value for flag in (strip, truth, mesh, out)):
-            raise ValueError("expected --strip, --truth, --mesh and --out")
-        folder, source = Path(out.value), find_path(mesh.value)
+            raise InputError("expected --strip, --truth, --mesh and --out")
+        folder, source = user_path(out.value), find_path(mesh.value)
         if folder.exists():
             raise FileExistsError(f"{folder} exists; name another folder or remove it")
         data = load_dataset(DataSpec(kind="strip", path=strip.value, truth=truth.value))
@@ -104,7 +115,7 @@ def main() -> None:
             f"{np.round(zoom.translation, 4).tolist()}; boxes are off by {off_px:.2f} px"
         )
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Whole or not at all.
+        # The object is written whole or not at all.
         with TemporaryDirectory(dir=folder.parent) as temporary:
             made = Path(temporary) / folder.name
             write_object(made, data, inverse_similarity(zoom))

@@ -1,10 +1,10 @@
-"""Does `inspect` name a planted mistake, and keep quiet where there is none?
+"""Tests whether `inspect` names planted mistakes, without false alarms.
 
     python -m experiments.inspect.run --out=DIR [--quick]
 
 Reads `syncdreamer`, `gso` and `zero123pp` below the folder that JAXVSNERF_DATA names. Writes
-planted.csv (a row per set and mistake), right.csv (a row per right set) and order.csv (the score
-of true and damaged views). `--quick` takes the toy alone.
+planted.csv (a row per set and mistake), right.csv (a row per correct set) and order.csv (the score
+of true and damaged views). `--quick` uses the toy alone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from jaxvsnerf.data.rigs import complete_rig, rig_cameras
 from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.diagnose.corrections import LENS, ORDER
 from jaxvsnerf.diagnose.mistakes import AS_GIVEN, Diagnosis, diagnose
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import identity_similarity, orbit_cameras, transform_cameras
 from jaxvsnerf.metrics.consistency import consistency
 from jaxvsnerf.run.dataset import load_dataset
@@ -30,7 +31,7 @@ from jaxvsnerf.simulate.severity import SEVERITIES
 from jaxvsnerf.simulate.toy import render_toy
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.files import write_text
-from jaxvsnerf.system.paths import find_path
+from jaxvsnerf.system.paths import find_path, user_path
 from jaxvsnerf.types import Cameras, Similarity, ViewSet
 
 OUTSIDE = "object outside the cube"
@@ -42,12 +43,12 @@ Rows = list[dict[str, str | float]]
 
 
 def flipped(cameras: Cameras) -> Cameras:
-    """OpenCV's axes where OpenGL's are expected."""
+    """Cameras of a file with OpenCV axes, read as OpenGL axes."""
     return cameras.replace(w2c=np.diag([1.0, -1.0, -1.0]) @ np.asarray(cameras.w2c))
 
 
 def inverted(cameras: Cameras, opengl: bool) -> Cameras:
-    """What is read where a file has world-to-camera matrices as camera-to-world."""
+    """Cameras of a file with world-to-camera matrices, read as camera-to-world."""
     flip = np.diag([1.0, -1.0, -1.0, 1.0])
     w2c = np.tile(np.eye(4), (len(cameras.w2c), 1, 1))
     w2c[:, :3] = cameras.w2c
@@ -64,25 +65,31 @@ def turned(cameras: Cameras, convert: Callable[[np.ndarray], np.ndarray]) -> Cam
 
 
 def zoomed(cameras: Cameras, fov_deg: float) -> Cameras:
-    """Another angle of view."""
+    """Cameras with another angle of view."""
     k = np.array(cameras.intrinsics)
     k[:, 0, 0] = k[:, 1, 1] = 0.5 * cameras.height / np.tan(np.deg2rad(0.5 * fov_deg))
     return cameras.replace(intrinsics=k)
 
 
 def moved(cameras: Cameras, scale: float, x: float) -> Cameras:
-    """The object elsewhere and of another size."""
+    """Cameras for an object at another place and of another size.
+
+    Args:
+      cameras: the correct cameras.
+      scale: factor of the object's size.
+      x: shift along x, in sides of the cube.
+    """
     similarity = Similarity(np.float32(scale), np.eye(3), np.array([x, 0.0, 0.0]))
     return transform_cameras(cameras, similarity)
 
 
 def ordered(views: ViewSet, order: list[int]) -> ViewSet:
-    """The pictures in another order, the cameras as they are."""
+    """Views with the pictures in another order and unchanged cameras."""
     return views.replace(images=views.images[order], masks=views.masks[order])
 
 
 def plant(views: ViewSet, seed: int) -> Iterator[tuple[str, str, ViewSet]]:
-    """(what was done, what it is called, the views) of every mistake, on an orbit of 16."""
+    """Yields (planted mistake, expected name, views) of every mistake, on an orbit of 16."""
     count = len(views.images)
     first, second = np.random.default_rng(seed).choice(count, 2, replace=False)
     exchanged = list(range(count))
@@ -107,14 +114,14 @@ def plant(views: ViewSet, seed: int) -> Iterator[tuple[str, str, ViewSet]]:
 
 
 def found_name(diagnosis: Diagnosis) -> str:
-    """What inspect says: the mistake, else what is wrong with the object's place, else ''."""
+    """The verdict of inspect: a mistake, or a wrong place of the object, or ''."""
     if diagnosis.mistake:
         return diagnosis.mistake.name
     return OUTSIDE if diagnosis.place.startswith("the object reaches outside") else ""
 
 
 def look(views: ViewSet, sheet: tuple[int, int] | None = None) -> dict[str, str | float]:
-    """What inspect finds, with the scores that decide."""
+    """The verdict of inspect, with the deciding scores."""
     start = time.monotonic()
     diagnosis = diagnose(views, identity_similarity(), sheet)
     given = next(one for one in diagnosis.findings if one.name == AS_GIVEN)
@@ -129,7 +136,7 @@ def look(views: ViewSet, sheet: tuple[int, int] | None = None) -> dict[str, str 
 
 
 def toy(name: str, **given: float) -> ViewSet:
-    """The toy, undamaged, in a generator's rig."""
+    """Clean views of the toy in a generator's rig."""
     cameras = rig_cameras(complete_rig(name, **given), 128, 128)
     images, masks = render_toy(cameras, supersample=2)
     names = tuple(f"{k:03d}" for k in range(len(images)))
@@ -137,7 +144,7 @@ def toy(name: str, **given: float) -> ViewSet:
 
 
 def right_sets(quick: bool) -> Iterator[tuple[str, ViewSet, tuple[int, int] | None]]:
-    """Sets without a mistake, and the layout of their sheet."""
+    """Yields sets without a mistake, and the layout of their sheet."""
     for severity in ("clean", "mild", "medium", "severe"):
         spec = DataSpec(kind="toy", size=128, severity=severity)
         yield f"toy {severity}", load_dataset(spec).inputs, None
@@ -195,7 +202,7 @@ def _score(views: ViewSet) -> float:
 
 
 def planted_sets(quick: bool) -> Iterator[tuple[str, ViewSet]]:
-    """Orbits of 16 views in which mistakes are planted."""
+    """Yields the orbits of 16 views for the planted mistakes."""
     for severity in ("clean", "medium"):
         spec = DataSpec(kind="toy", size=128, severity=severity)
         yield f"toy {severity}", load_dataset(spec).inputs
@@ -203,7 +210,7 @@ def planted_sets(quick: bool) -> Iterator[tuple[str, ViewSet]]:
         chicken = load_dataset(CHICKEN)
         yield "chicken, real", chicken.inputs
         yield "chicken, true", chicken.truth
-        # Sets that no number of data/mistakes.py was chosen on.
+        # No margin of diagnose/mistakes.py was chosen on these sets.
         spec = DataSpec(kind="strip", path="syncdreamer/strips/teapot.png")
         yield "teapot, real", load_dataset(spec).inputs
         truth = load_dataset(DataSpec(kind="folder", path="gso/train/gt")).inputs
@@ -220,14 +227,18 @@ def save(path: Path, rows: Rows) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      InputError: --out is missing.
+    """
     out = flags.DEFINE_string("out", "", "Folder for the tables.")
     quick = flags.DEFINE_bool("quick", False, "The toy alone.")
 
     def command(_) -> None:
         if not out.value:
-            raise ValueError("--out: expected a folder for the tables")
-        folder = Path(out.value)
+            raise InputError("--out: expected a folder for the tables")
+        folder = user_path(out.value)
         rows: Rows = []
         for name, views, sheet in right_sets(quick.value):
             rows.append({"set": name, **look(views, sheet)})

@@ -1,4 +1,4 @@
-"""A plain NeRF (stage 1 alone) on NeRF's lego: are cameras, sampling, compositing right?
+"""A plain NeRF (stage 1 alone) on NeRF's lego; tests cameras, sampling and compositing.
 
     python -m jaxvsnerf.train --config=experiments/nerf_synthetic/config.py \
         --workdir=runs/lego --config.data.path=nerf_synthetic/lego400
@@ -12,7 +12,7 @@ from jaxvsnerf.config.defaults import default_config
 
 
 def get_config():
-    """Clean pictures: direction-dependent colour and squared error."""
+    """Returns the config for clean pictures: colour by direction, and squared error."""
     config = default_config()
     config.data.kind = "transforms"
     config.field.view_dependent = True

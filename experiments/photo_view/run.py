@@ -28,6 +28,7 @@ from jaxvsnerf.simulate.inconsistency import damage_views
 from jaxvsnerf.simulate.toy import ToySpec, render_toy
 from jaxvsnerf.study.objects import find_objects
 from jaxvsnerf.system.compilation import configure
+from jaxvsnerf.system.paths import user_path
 from jaxvsnerf.system.png import write_png
 from jaxvsnerf.types import Dataset
 
@@ -43,15 +44,22 @@ COLUMNS = (
     "front",
     "rest",
 )
-# Elevation of the true photo; the generator's rig, and the first picture of an object's truth.
+# Elevation of the true photo, which is that of the generator's rig and of the first truth picture.
 ELEVATION_DEG = 30.0
 PHOTO_SIDE = 256
-# Views whose axes are this near to the photo's count as front; the photo's own does not.
+# Views count as front if their axis is at most FRONT_DEG from the photo's. The photo's own view,
+# within OWN_DEG, does not count.
 FRONT_DEG, OWN_DEG = 60.0, 5.0
 
 
 def toy_case(folder: Path, size: int, seed: int) -> tuple[Dataset, Path]:
-    """The toy's damaged views, and its true picture of 256 pixels from the input view."""
+    """Damaged views of the toy, and its true picture of 256 pixels from the input view.
+
+    Args:
+      folder: receives the true picture.
+      size: side of the views in pixels.
+      seed: seed of the damage.
+    """
     focal = 280.0 * PHOTO_SIDE / 256.0
     camera = orbit_cameras([0.0], ELEVATION_DEG, 1.5, focal, PHOTO_SIDE, PHOTO_SIDE)
     image, mask = render_toy(camera, np.zeros(3))
@@ -61,7 +69,14 @@ def toy_case(folder: Path, size: int, seed: int) -> tuple[Dataset, Path]:
 
 
 def object_case(gt: Path, downscale: int, scored: int, seed: int) -> tuple[Dataset, Path]:
-    """An object's true views, damaged as a generator would, and the first of them in full."""
+    """Damaged views of an object, and its first true picture in full size.
+
+    Args:
+      gt: folder of the truth pictures.
+      downscale: factor that shrinks the views.
+      scored: factor that shrinks the truth.
+      seed: seed of the damage.
+    """
     spec = DataSpec("folder", path=str(gt), mask="alpha", downscale=downscale)
     dataset = load_dataset(spec)
     truth = load_dataset(replace(spec, downscale=scored)).inputs
@@ -70,7 +85,7 @@ def object_case(gt: Path, downscale: int, scored: int, seed: int) -> tuple[Datas
 
 
 def score(config: ConfigDict, dataset: Dataset) -> list[float]:
-    """PSNR over all truth views, those in front and the rest."""
+    """PSNR over all truth views, over the front views, and over the rest."""
     session = measure.Session(config, dataset)
     for stage in session.trainer.stages:
         session.begin(stage)(stage.steps)
@@ -92,7 +107,16 @@ def rows(
     share: float,
     seed: int,
 ) -> Iterator[tuple]:
-    """A row for each weight; 0 is without the photo, whose sides are shrunk to a share."""
+    """Yields a row for each weight.
+
+    Args:
+      name: name of the object.
+      config: settings of the training.
+      case: the views, and the path of the photo.
+      weights: weights of the photo; 0 trains without the photo.
+      share: factor that shrinks the photo.
+      seed: seed of the damage, for the row.
+    """
     dataset, path = case
     photo = load_photo(path, dataset.inputs, ELEVATION_DEG, 1.0, 0.04)
     side = round(share * max(photo.view.masks.shape))
@@ -105,7 +129,11 @@ def rows(
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      app.UsageError: --out is missing.
+    """
     out = flags.DEFINE_string("out", "", "Folder for results.csv.")
     folders = flags.DEFINE_list("objects", [], "Folders of objects with truth; none: the toy.")
     names = flags.DEFINE_list("names", [], "Which of the objects; all if none is named.")
@@ -119,7 +147,7 @@ def main() -> None:
         configure(os.environ)
         if not out.value:
             raise app.UsageError("--out is needed")
-        path = Path(out.value) / "results.csv"
+        path = user_path(out.value) / "results.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         items, _ = find_objects(folders.value) if folders.value else ([], None)
         chosen = [item for item in items if item.name in names.value or not names.value]

@@ -1,4 +1,4 @@
-"""Pictures with faults that preprocessing is meant for, and scores of them."""
+"""Makes pictures with the faults that preprocessing should remove, and scores them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image
 
 from jaxvsnerf.config import resolve
 from jaxvsnerf.config.defaults import default_config
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import optical_axes
 from jaxvsnerf.preprocess.harmonize import apply_colors
 from jaxvsnerf.run.dataset import read_pictures
@@ -19,17 +20,16 @@ from jaxvsnerf.simulate.severity import SEVERITIES, Severity
 from jaxvsnerf.study.objects import StudyObject
 from jaxvsnerf.types import ViewSet
 
-# Of the views that an outlier may take the place of: away from the input view, whose picture a
-# generator copies.
+# Views that an outlier may replace. They are away from the input view, which a generator copies.
 PLACES = range(3, 14)
 HEAVY = Severity(shape=0.05, slide=0.05, shared=0.0)
-# Views, of 16, whose colours drift, and by how much: deviation of log gains, and of offsets.
+# Views (of 16) with drifting colours; standard deviations of log gains and of offsets.
 DRIFTING, DRIFT_GAIN, DRIFT_OFFSET = 6, 0.2, 0.03
 JPEG_QUALITY = 25
 SHIFT = 0.1
 OUTLIERS = ("other", "shift", "turned", "mirror", "warp")
 NOISE = {"noise.05": 0.05, "noise.1": 0.1}
-# In this order, so that a run that is stopped has the most telling ones.
+# The most informative cases come first, because a run may be stopped early.
 CASES = (
     "other3",
     "noise.1",
@@ -55,9 +55,9 @@ class Faulty(NamedTuple):
     """Pictures to reconstruct from.
 
     Attributes:
-      views: with faults, as 8 bits hold them.
-      truth: what they should show, all views.
-      planted: [V] bool, which views show something else.
+      views: pictures with faults, rounded to 8 bits.
+      truth: the true pictures of all views.
+      planted: [V] bool, the planted outliers.
     """
 
     views: ViewSet
@@ -68,14 +68,14 @@ class Faulty(NamedTuple):
 def make_case(
     item: StudyObject, donor: StudyObject, case: str, seed: int, downscale: int = 1
 ) -> Faulty:
-    """The views of an object in one case.
+    """Makes the views of an object in one case.
 
     Args:
       item: the object.
-      donor: another one, whose views take the place of outliers of the kind `other`.
-      case: one of `CASES`; all but `clean` and `severe` have `medium` damage too.
-      seed: of everything drawn.
-      downscale: whole factor by which pictures shrink.
+      donor: another object; its views are the outliers of the kind `other`.
+      case: one of `CASES`; all cases except `clean` and `severe` have `medium` damage too.
+      seed: seed of all random numbers.
+      downscale: integer factor that shrinks the pictures.
     """
     truth = load_truth(item, downscale)
     planted = np.zeros(len(truth.images), bool)
@@ -105,30 +105,41 @@ def make_case(
 
 @lru_cache(maxsize=32)
 def load_truth(item: StudyObject, downscale: int) -> ViewSet:
-    """The true views of an object, the axis of view 0 as that of the input picture."""
+    """Loads the true views of an object, with view 0 as the input view.
+
+    Raises:
+      InputError: the object has no truth pictures.
+    """
     config = resolve.with_data(default_config(), item.data)
     config.data.downscale = downscale
     truth = read_pictures(config).truth
     if truth is None:
-        raise ValueError(f"{item.name}: expected truth pictures, there are none")
+        raise InputError(f"{item.name}: expected truth pictures, there are none")
     return truth.replace(input_axis=np.asarray(optical_axes(truth.cameras))[0])
 
 
 @lru_cache(maxsize=64)
 def damaged(item: StudyObject, severity: str, seed: int, downscale: int) -> ViewSet:
-    """The views of an object with one of the simulator's damages, or `heavy`."""
+    """Damages the views of an object.
+
+    Args:
+      item: the object.
+      severity: a name of SEVERITIES, or `heavy`.
+      seed: seed of the damage.
+      downscale: integer factor that shrinks the pictures.
+    """
     kind = HEAVY if severity == "heavy" else SEVERITIES[severity]
     return simulate(load_truth(item, downscale), kind, seed).views
 
 
 def _noisy(views: ViewSet, sigma: float, rng: np.random.Generator) -> ViewSet:
-    """White noise on the object; the plain background stays."""
+    """Adds white noise on the object; the plain background stays."""
     noise = sigma * rng.standard_normal(views.images.shape)
     return views.replace(images=np.clip(views.images + views.masks[..., None] * noise, 0.0, 1.0))
 
 
 def _drifted(views: ViewSet, rng: np.random.Generator) -> ViewSet:
-    """Gains and offsets of some views' colours."""
+    """Changes gains and offsets of some views' colours."""
     count = len(views.images)
     gains, offsets = np.ones((count, 3)), np.zeros((count, 3))
     which = rng.choice(count, min(DRIFTING, count), replace=False)
@@ -139,7 +150,7 @@ def _drifted(views: ViewSet, rng: np.random.Generator) -> ViewSet:
 
 
 def _compressed(views: ViewSet) -> ViewSet:
-    """What JPEG leaves of the object; the plain background stays."""
+    """Compresses the object with JPEG; the plain background stays."""
 
     def one(image: np.ndarray) -> np.ndarray:
         file = io.BytesIO()
@@ -152,7 +163,7 @@ def _compressed(views: ViewSet) -> ViewSet:
 
 
 def _misplaced(views: ViewSet, kind: str) -> ViewSet:
-    """All views mirrored, moved to the right, or from a quarter turn away."""
+    """Mirrors all views, moves them to the right, or takes them from a quarter turn away."""
     images, masks = views.images, views.masks
     if kind == "mirror":
         return views.replace(images=images[:, :, ::-1], masks=masks[:, :, ::-1])

@@ -1,11 +1,11 @@
-"""What preprocessing is worth: of the pictures, and of the object that is made of them.
+"""Measures the effect of preprocessing on the pictures and on the reconstructed object.
 
     python -m experiments.preprocess.run --objects=FOLDER,... --out=DIR [--seconds=500] \
         [--cases=...] [--options=...] [--seeds=0,1,2] [--method=ours-hash] [--inputs_only]
 
-Every case of every object is prepared in every way on identical pictures. Writes DIR/results.csv
-after every row, and prints the table in the end. The same command goes on where it stopped, and
-begins with the most telling cases; --seconds stops it before it begins another one.
+Applies every option to identical pictures of every case of every object. Writes DIR/results.csv
+after every row, and prints the table at the end. The most informative cases run first. After the
+time of --seconds no further case begins. The same command continues after an interruption.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +24,7 @@ from experiments.inconsistency_bench.methods import METHODS, Method
 from experiments.preprocess.cases import CASES, Faulty, make_case
 from experiments.preprocess.table import COLUMNS, KEY, table
 from experiments.results_file import Row, read_rows, write_rows
+from jaxvsnerf.errors import InputError, error_text
 from jaxvsnerf.metrics.scores import score_views
 from jaxvsnerf.preprocess.prepare import Record, prepare_views
 from jaxvsnerf.preprocess.spec import PreprocessSpec
@@ -32,7 +32,7 @@ from jaxvsnerf.study.objects import StudyObject, find_objects
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.compilation import configure
 from jaxvsnerf.system.files import write_text
-from jaxvsnerf.system.paths import find_path
+from jaxvsnerf.system.paths import find_path, user_path
 from jaxvsnerf.types import ViewSet
 
 OPTIONS = {
@@ -45,14 +45,14 @@ OPTIONS = {
 
 
 class Job(NamedTuple):
-    """A case of an object, and the ways in which it is prepared.
+    """A case of an object, and the options to apply.
 
     Attributes:
       item: the object.
-      donor: whose views may take the place of its own.
+      donor: another object; its views may be the outliers.
       case: see `make_case`.
-      seed: of the case and of training.
-      options: of `OPTIONS`.
+      seed: seed of the case and of training.
+      options: names of `OPTIONS`.
     """
 
     item: StudyObject
@@ -63,12 +63,12 @@ class Job(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A job's pictures.
+    """The pictures of a job.
 
     Attributes:
-      faulty: as they came.
-      views: option -> as they are trained on.
-      records: option -> what was done.
+      faulty: the pictures before preprocessing.
+      views: option -> preprocessed pictures.
+      records: option -> record of the changes.
     """
 
     faulty: Faulty
@@ -83,7 +83,15 @@ def plan(
     seeds: Sequence[int],
     done: set[tuple[str, ...]],
 ) -> list[Job]:
-    """The jobs that are left: the first seed's cases in the order given, then the next's."""
+    """Lists the remaining jobs: all cases of the first seed in the given order, then the next seed.
+
+    Args:
+      items: the objects.
+      cases: names of cases, in order.
+      options: names of options.
+      seeds: the seeds, in order.
+      done: keys of finished rows: object, case, seed, option.
+    """
     jobs = []
     for seed in seeds:
         for case in cases:
@@ -91,7 +99,7 @@ def plan(
                 key = item.name, case, str(seed)
                 left = [option for option in options if (*key, option) not in done]
                 if left:
-                    # `none` is what others are compared with, and often the same pictures.
+                    # Other options are compared with `none`, and often have the same pictures.
                     chosen = tuple(dict.fromkeys(["none", *left]))
                     donor = items[(index + 3) % len(items)]
                     jobs.append(Job(item, donor, case, seed, chosen))
@@ -99,7 +107,7 @@ def plan(
 
 
 def prepare(job: Job, downscale: int) -> Prepared:
-    """Makes a job's pictures and prepares them in every way."""
+    """Makes the pictures of a job and applies every option."""
     faulty = make_case(job.item, job.donor, job.case, job.seed, downscale)
     both = {name: prepare_views(faulty.views, OPTIONS[name]) for name in job.options}
     views = {name: one for name, (one, _) in both.items()}
@@ -109,7 +117,13 @@ def prepare(job: Job, downscale: int) -> Prepared:
 def prepared_ahead(
     jobs: Sequence[Job], downscale: int, ahead: int
 ) -> Iterator[tuple[Job, Prepared]]:
-    """Each job with its pictures, of which some are made while others train."""
+    """Yields each job with its pictures, and prepares the next jobs in threads.
+
+    Args:
+      jobs: the jobs, in order.
+      downscale: integer factor that shrinks the pictures.
+      ahead: number of jobs prepared in advance.
+    """
     with ThreadPoolExecutor(ahead) as pool:
         left = iter(jobs)
         waiting: list[tuple[Job, Future]] = []
@@ -126,7 +140,16 @@ def prepared_ahead(
 
 
 def work(job: Job, prepared: Prepared, method: Method | None) -> list[Row]:
-    """The rows of a job; pictures that are the same are trained on once."""
+    """Trains and scores a job; options with identical pictures share one training.
+
+    Args:
+      job: the job.
+      prepared: its pictures.
+      method: the method to train; None scores the pictures alone.
+
+    Returns:
+      A row per option.
+    """
     rows: list[Row] = []
     first: tuple[ViewSet, dict[str, Any]] | None = None
     for option in job.options:
@@ -150,7 +173,7 @@ def work(job: Job, prepared: Prepared, method: Method | None) -> list[Row]:
 
 def _scores(views: ViewSet, faulty: Faulty, seed: int, method: Method | None) -> dict[str, Any]:
     started, truth = time.perf_counter(), faulty.truth
-    # Pictures that show something else have no truth to be near to.
+    # Planted outliers are not scored: they have no truth.
     right = np.nonzero(~faulty.planted)[0]
     names = tuple(truth.names[view] for view in right)
     inputs = score_views(views.images[right], truth.images[right], names)
@@ -164,7 +187,7 @@ def _scores(views: ViewSet, faulty: Faulty, seed: int, method: Method | None) ->
 
 
 def _same(one: ViewSet, other: ViewSet) -> bool:
-    """Whether two sets are the same to the last bit."""
+    """Whether two sets are equal to the last bit."""
     if one.weights is not other.weights and (
         one.weights is None
         or other.weights is None
@@ -175,7 +198,7 @@ def _same(one: ViewSet, other: ViewSet) -> bool:
 
 
 def _found(record: Record, count: int) -> np.ndarray:
-    """[V] bool, which views were left out."""
+    """The views that were left out, [V] bool."""
     weights = record.get("outliers", {}).get("weights", [1.0] * count)
     return np.asarray(weights) == 0
 
@@ -186,12 +209,16 @@ def _indices(chosen: np.ndarray) -> str:
 
 def _chosen(flag: str, given: Sequence[str], allowed: Sequence[str]) -> list[str]:
     if unknown := [name for name in given if name not in allowed]:
-        raise ValueError(f"{flag}: expected some of {', '.join(allowed)}, got {', '.join(unknown)}")
+        raise InputError(f"{flag}: expected some of {', '.join(allowed)}, got {', '.join(unknown)}")
     return list(given or allowed)
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      InputError: a flag is missing or has an unknown value.
+    """
     out = flags.DEFINE_string("out", "", "Folder of the results.")
     folders = flags.DEFINE_list("objects", [], "Folders of objects with truth.")
     names = flags.DEFINE_list("names", [], "Which of the objects; all if none is named.")
@@ -208,12 +235,12 @@ def main() -> None:
     def command(_) -> None:
         started = time.perf_counter()
         if not out.value or not folders.value:
-            raise ValueError("expected --objects=FOLDER,... and --out=DIR")
+            raise InputError("expected --objects=FOLDER,... and --out=DIR")
         configure(os.environ)
         items = find_objects([find_path(name) for name in folders.value])[0]
         wanted = _chosen("--names", names.value, [item.name for item in items])
         items = [item for item in items if item.name in wanted]
-        folder = Path(out.value)
+        folder = user_path(out.value)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "results.csv"
         rows = {tuple(row[name] for name in KEY): row for row in read_rows(path, COLUMNS)}
@@ -228,8 +255,8 @@ def main() -> None:
         for job, prepared in prepared_ahead(jobs, downscale.value, ahead.value):
             try:
                 made = work(job, prepared, train)
-            except ValueError as error:  # the others are made all the same
-                cli.say(f"{job.item.name}, {job.case}, seed {job.seed}: {cli.error_text(error)}")
+            except InputError as error:  # continue with the other jobs
+                cli.say(f"{job.item.name}, {job.case}, seed {job.seed}: {error_text(error)}")
                 continue
             for row in made:
                 rows[tuple(row[name] for name in KEY)] = row

@@ -1,4 +1,4 @@
-"""Paired differences of preprocessed pictures to the same pictures as they came.
+"""Paired differences between preprocessed pictures and the same pictures without preprocessing.
 
 python -m experiments.preprocess.table --results=a.csv,b.csv
 """
@@ -14,6 +14,7 @@ from absl import flags
 from experiments.inconsistency_bench.statistics import bootstrap
 from experiments.preprocess.cases import CASES
 from experiments.results_file import Row, read_rows
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.system import cli
 
 KEY = ("object", "case", "seed", "option")
@@ -23,10 +24,10 @@ ORDER = ("none", "denoise", "harmonize", "outliers", "all")
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Scores of each case and option, and differences to `none` with 95 % intervals, as Markdown.
+    """Formats scores of each case and option, and differences to `none`, as Markdown.
 
-    Differences are taken object by object, of the means over seeds; intervals by the bootstrap
-    over objects.
+    Scores are means over seeds. Differences are taken object by object; their 95 % intervals are
+    from the bootstrap over objects.
     """
     head = [
         *("case", "option", "objects", "sets changed", "inputs PSNR", "PSNR", "SSIM"),
@@ -43,7 +44,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _cells(rows: Sequence[Row], plain: Sequence[Row]) -> list[str]:
-    """The numbers of one line."""
+    """Computes the numbers of one line."""
     sets = [(set(row["planted"].split()), set(row["found"].split())) for row in rows]
     hit, wrong = sum(len(p & f) for p, f in sets), sum(len(f - p) for p, f in sets)
     return [
@@ -82,12 +83,16 @@ def _digits(score: str) -> int:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      InputError: --results is missing.
+    """
     results = flags.DEFINE_list("results", [], "Results files of the run.")
 
     def command(_) -> None:
         if not results.value:
-            raise ValueError("expected --results=FILE,...")
+            raise InputError("expected --results=FILE,...")
         rows = {}
         for name in results.value:
             found = read_rows(Path(name), COLUMNS)

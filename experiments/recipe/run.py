@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from absl import app, flags
 from ml_collections import ConfigDict
@@ -17,10 +16,12 @@ from configs import hash as hash_grid
 from experiments.speed import measure
 from jaxvsnerf.config import resolve
 from jaxvsnerf.config.defaults import default_config
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.run.dataset import read_pictures
 from jaxvsnerf.simulate.inconsistency import damage_views
 from jaxvsnerf.study.objects import StudyObject, find_objects
 from jaxvsnerf.system.compilation import configure
+from jaxvsnerf.system.paths import user_path
 from jaxvsnerf.types import Dataset
 
 COLUMNS = ("variant", "object", "stage", "step", "psnr")
@@ -45,7 +46,7 @@ SLOW = {
 }
 STRICT = {"sampling.hull_outside": 0.0}
 HALF = {**SLOW, **_steps(500, 250, 50)}
-# Name -> the config it changes, and how.
+# Name -> config to start from, and its changes.
 VARIANTS = {
     "mlp": (default_config, {}),
     "mlp-4096-rays": (default_config, {"stage1.rays": 4096, "stage2.lr_init": 1e-3}),
@@ -71,17 +72,21 @@ VARIANTS = {
 
 
 def dataset_of(item: StudyObject, config: ConfigDict) -> Dataset:
-    """Its pictures; truth that stands alone is damaged as a generator would damage it."""
+    """Loads the pictures of an object; inputs are simulated if the object has truth alone.
+
+    Raises:
+      InputError: the object has no truth pictures.
+    """
     dataset = read_pictures(resolve.with_data(config, item.data))
     if dataset.truth is None:
-        raise ValueError(f"{item.name}: expected truth pictures, there are none")
+        raise InputError(f"{item.name}: expected truth pictures, there are none")
     if item.inputs == "truth":
         dataset = dataset.replace(inputs=damage_views(dataset.inputs, "medium", seed=1))
     return dataset
 
 
 def scores(variant: str, item: StudyObject) -> Iterator[tuple]:
-    """A row for the middle and the end of every stage."""
+    """Yields a row for the middle and the end of every stage."""
     made, values = VARIANTS[variant]
     config = measure.changed(made(), values)
     session = measure.Session(config, dataset_of(item, config))
@@ -94,7 +99,11 @@ def scores(variant: str, item: StudyObject) -> Iterator[tuple]:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      app.UsageError: a flag is missing.
+    """
     out = flags.DEFINE_string("out", "", "Folder for results.csv.")
     folders = flags.DEFINE_list("objects", [], "Folders of objects with truth.")
     names = flags.DEFINE_list("names", [], "Which of the objects; all if none is named.")
@@ -110,7 +119,7 @@ def main() -> None:
             )
         objects, _ = find_objects(folders.value)
         objects = [item for item in objects if item.name in names.value or not names.value]
-        path = Path(out.value) / "results.csv"
+        path = user_path(out.value) / "results.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", newline="") as file:
             writer = csv.writer(file)

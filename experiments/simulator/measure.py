@@ -1,4 +1,4 @@
-"""In what way views differ from their truth, view by view."""
+"""Measures differences between views and their truth, view by view."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxvsnerf.metrics.scores import score_views
 from jaxvsnerf.system.extras import require
 from jaxvsnerf.types import ViewSet
 
-# Octave bands of what remains: Gaussians of these deviations, in pixels at 256.
+# Octave bands of the residual: Gaussians of these deviations, in pixels at 256.
 BANDS_PX = (1, 2, 4, 8, 16)
 STATISTICS = (
     "iou",
@@ -26,12 +26,15 @@ STATISTICS = (
 
 
 def measure(views: ViewSet, truth: ViewSet, perceptual: Lpips | None) -> dict[str, np.ndarray]:
-    """Name -> [V]: psnr, ssim, lpips where there are weights, and STATISTICS.
+    """Measures all statistics.
 
     Args:
       views: V views with masks.
-      truth: the same views as they should be, with masks.
-      perceptual: of LPIPS, or None.
+      truth: the true pictures of the same views, with masks.
+      perceptual: network and weights of LPIPS, or None.
+
+    Returns:
+      Name -> [V]: psnr, ssim, lpips (with weights only), and STATISTICS.
     """
     scores = score_views(views.images, truth.images, truth.names, perceptual)
     found = {
@@ -49,7 +52,7 @@ def measure(views: ViewSet, truth: ViewSet, perceptual: Lpips | None) -> dict[st
 def view_statistics(
     image: np.ndarray, mask: np.ndarray, truth: np.ndarray, truth_mask: np.ndarray
 ) -> Iterator[float]:
-    """STATISTICS of one view.
+    """Measures STATISTICS of one view.
 
     Args:
       image: [height, width, 3].
@@ -58,13 +61,13 @@ def view_statistics(
       truth_mask: [height, width].
 
     Yields:
-      iou: of the silhouettes.
-      flow, flow90: median and 90 % of the optical flow where both are, in pixels.
-      residual: deviation of what remains there once the flow and a linear map of the colours
-        are undone.
-      luminance: share of it that is light and dark.
-      sharpness: mean fine contrast over that of the truth.
-      band1 ...: its deviation in octave bands.
+      iou: IoU of the silhouettes.
+      flow, flow90: median and 90 % quantile of the optical flow within both silhouettes, in pixels.
+      residual: deviation within both silhouettes after removing the flow and a linear map of the
+        colours.
+      luminance: share of light and dark in the residual.
+      sharpness: mean fine contrast divided by that of the truth.
+      band1 ...: deviation of the residual in octave bands.
     """
     inside, own = mask > 0.5, truth_mask > 0.5
     both = inside & own
@@ -92,7 +95,7 @@ def _contrast(gray: np.ndarray, where: np.ndarray) -> float:
 
 
 def _bands(remaining: np.ndarray, where: np.ndarray) -> Iterator[float]:
-    """Deviation of each band."""
+    """Deviation of the residual in each band."""
     finer = remaining
     for sigma in BANDS_PX:
         coarser = gaussian_filter(remaining, (sigma, sigma, 0))

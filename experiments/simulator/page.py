@@ -1,4 +1,4 @@
-"""The page and the sheet of real and simulated pictures."""
+"""Writes the page and the sheet of real and simulated pictures."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def write_page(
     tables: Mapping[str, Sequence[Mapping]],
     picked: Sequence[Picked],
 ) -> None:
-    """Writes one HTML file with everything inside.
+    """Writes a self-contained HTML file.
 
     Args:
       path: the file.
       charts: name -> SVG.
       tables: name -> rows.
-      picked: pictures.
+      picked: pictures to show.
     """
     parts = [f"<h2>{escape(name.capitalize())}</h2>{chart}" for name, chart in charts.items()]
     for group in picked:
@@ -68,7 +68,7 @@ def write_page(
 
 
 def write_sheet(path: Path, rows: Sequence[tuple[str, np.ndarray]]) -> None:
-    """Writes rows of pictures below each other as one picture of 1,000 pixels in width."""
+    """Writes rows of pictures below each other as one picture, 1,000 pixels wide."""
     strips = [_beside(images) for _, images in rows]
     width = min(strip.shape[1] for strip in strips)
     whole = np.concatenate(
@@ -79,7 +79,7 @@ def write_sheet(path: Path, rows: Sequence[tuple[str, np.ndarray]]) -> None:
 
 
 def _beside(images: np.ndarray) -> np.ndarray:
-    """[height, V width, 3] of pictures [V, height, width, 3]."""
+    """Joins pictures [V, height, width, 3] side by side, [height, V width, 3]."""
     return np.concatenate(list(images), 1)
 
 

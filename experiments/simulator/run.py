@@ -1,4 +1,4 @@
-"""Compares simulated inconsistency with a real generator's.
+"""Compares simulated inconsistency with that of a real generator.
 
     python -m experiments.simulator.run --out=DIR [--seeds=8]
 
@@ -22,6 +22,7 @@ from absl import flags
 from experiments.simulator.measure import measure
 from experiments.simulator.page import Picked, write_page, write_sheet
 from jaxvsnerf.data.spec import DataSpec
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import camera_centers
 from jaxvsnerf.metrics.lpips import Lpips, load_lpips
 from jaxvsnerf.metrics.psnr import psnr
@@ -32,12 +33,12 @@ from jaxvsnerf.simulate.noise import view_angles_deg
 from jaxvsnerf.simulate.severity import SEVERITIES, Severity
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.files import write_text
-from jaxvsnerf.system.paths import find_path
+from jaxvsnerf.system.paths import find_path, user_path
 from jaxvsnerf.types import Dataset, ViewSet
 
 PAIR = DataSpec(kind="strip", path="syncdreamer/chicken/strip.png", truth="syncdreamer/chicken/gt")
 STRIPS, OBJECTS, LPIPS = "syncdreamer/strips", "gso", "lpips/alex_v0.1.npz"
-# What the plot shows: statistic -> (title, factor).
+# Statistics of the plot -> (title, factor).
 SHOWN = {
     "psnr": "PSNR, dB",
     "ssim": "SSIM",
@@ -48,13 +49,22 @@ SHOWN = {
 }
 COMPONENTS = [field.name for field in fields(Severity) if field.name != "shared"]
 Table = list[dict[str, str | float | int]]
-# Pictures the page shows of every strip.
+# Views of every strip on the page.
 VIEWS = (0, 2, 4, 6, 8, 10, 13)
 
 
 def calibrate(pair: Dataset, seeds: int, perceptual: Lpips | None) -> Table:
-    """A row per view: its angle, and of every statistic the real value, mean and deviation
-    of the simulated ones over the seeds."""
+    """Compares a real strip with simulated strips.
+
+    Args:
+      pair: the real strip and its truth.
+      seeds: number of simulated strips.
+      perceptual: network and weights of LPIPS, or None.
+
+    Returns:
+      A row per view: its angle; and for every statistic the real value, and mean and deviation of
+      the simulated values over the seeds.
+    """
     real = measure(pair.inputs, pair.truth, perceptual)
     runs = []
     for seed in range(seeds):
@@ -75,7 +85,7 @@ def calibrate(pair: Dataset, seeds: int, perceptual: Lpips | None) -> Table:
 
 
 def describe(views: ViewSet, truth: ViewSet) -> dict[str, float]:
-    """PSNR: mean, of the input view, and of the three views behind."""
+    """PSNR over all views, of the input view, and of the three views behind."""
     scores = [float(psnr(a, b)) for a, b in zip(views.images, truth.images, strict=True)]
     half = len(scores) // 2
     found = dict(psnr=np.mean(scores), input=scores[0], behind=np.mean(scores[half - 1 : half + 2]))
@@ -83,7 +93,7 @@ def describe(views: ViewSet, truth: ViewSet) -> dict[str, float]:
 
 
 def components(truth: ViewSet) -> Table:
-    """Every kind of damage alone, as strong as in `medium`."""
+    """Makes a row for every kind of damage alone, as strong as in `medium`."""
     medium = SEVERITIES["medium"]
     kinds = {name: Severity(**{name: getattr(medium, name)}) for name in COMPONENTS}
     return [
@@ -94,7 +104,7 @@ def components(truth: ViewSet) -> Table:
 
 
 def severities(truths: Mapping[str, ViewSet], seeds: int) -> Table:
-    """Every severity of every object."""
+    """Makes a row for every severity of every object."""
     return [
         {"object": name, "severity": severity, "seed": seed}
         | describe(simulate(truth, SEVERITIES[severity], seed).views, truth)
@@ -105,7 +115,7 @@ def severities(truths: Mapping[str, ViewSet], seeds: int) -> Table:
 
 
 def calibration_charts(rows: Table) -> list[Chart]:
-    """Real against simulated, by view."""
+    """Draws real against simulated values, by view."""
     views = [row["view"] for row in rows]
     charts = []
     for name, title in SHOWN.items():
@@ -122,7 +132,7 @@ def calibration_charts(rows: Table) -> list[Chart]:
 
 
 def table_text(rows: Table) -> str:
-    """The rows as CSV."""
+    """Formats rows as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -131,7 +141,7 @@ def table_text(rows: Table) -> str:
 
 
 def find_truths(folder: Path) -> dict[str, ViewSet]:
-    """Name -> true views of the objects in a folder."""
+    """Returns name -> true views of the objects in a folder."""
     names = sorted(path.name for path in folder.iterdir() if (path / "gt").is_dir())
     return {name: _truth(folder / name / "gt") for name in names}
 
@@ -141,7 +151,13 @@ def _truth(folder: Path) -> ViewSet:
 
 
 def pick_pictures(pair: Dataset, truths: Mapping[str, ViewSet], strips: Path) -> list[Picked]:
-    """What the page shows: title, rows of (label, pictures)."""
+    """Makes the pictures of the page.
+
+    Args:
+      pair: the real strip and its truth.
+      truths: name -> true views of other objects.
+      strips: folder of real strips.
+    """
     medium = simulate(pair.truth, SEVERITIES["medium"], 0)
     index = list(VIEWS)
 
@@ -162,7 +178,7 @@ def pick_pictures(pair: Dataset, truths: Mapping[str, ViewSet], strips: Path) ->
         row("its displacement, white is 8 px", moved.clip(0, 1)),
     ]
     levels = [row(name, damaged(SEVERITIES[name])) for name in ("mild", "medium", "severe")]
-    # Three times as strong, to be seen.
+    # Three times as strong, to be visible.
     alone = [
         row(name, damaged(Severity(**{name: 3.0 * getattr(other, name)}))) for name in COMPONENTS
     ]
@@ -184,7 +200,7 @@ def _strip(path: Path) -> ViewSet:
 
 
 def severity_chart(rows: Table) -> list[Chart]:
-    """PSNR of every object, by severity."""
+    """Draws the PSNR of every object, by severity."""
     names = list(dict.fromkeys(row["object"] for row in rows))
     kinds = ("mild", "medium", "severe")
     lines = []
@@ -198,14 +214,18 @@ def severity_chart(rows: Table) -> list[Chart]:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      InputError: --out is missing.
+    """
     out = flags.DEFINE_string("out", "", "Folder of the results.")
     seeds = flags.DEFINE_integer("seeds", 8, "Simulations of the pair.", lower_bound=2)
 
     def command(_: Sequence[str]) -> None:
         if not out.value:
-            raise ValueError("expected --out=DIR")
-        folder, pair = Path(out.value), load_dataset(PAIR)
+            raise InputError("expected --out=DIR")
+        folder, pair = user_path(out.value), load_dataset(PAIR)
         truths, strips = find_truths(find_path(OBJECTS)), find_path(STRIPS)
         tables = {
             "calibration": calibrate(pair, seeds.value, load_lpips(find_path(LPIPS))),

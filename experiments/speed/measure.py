@@ -1,4 +1,4 @@
-"""What the speed experiment measures: small functions, each a row of a table."""
+"""Measurements of the speed experiment: small functions that make rows of tables."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Row = dict[str, Any]
 
 
 def changed(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:
-    """A copy of a config with fields changed by their dotted names."""
+    """Copies a config and changes fields by their dotted names."""
     copy = config.copy_and_resolve_references()
     copy.update_from_flattened_dict(dict(values))
     return copy
 
 
 def matmul_rate(size: int = 8192, repeats: int = 20) -> float:
-    """Floating-point operations per second of a bf16 matrix product, accumulated in float32."""
+    """Measures operations per second of a bf16 matrix product, accumulated in float32."""
     left = jax.random.normal(jax.random.key(0), (size, size), jnp.bfloat16)
     run = jax.jit(lambda x: jax.lax.fori_loop(0, repeats, lambda _, y: (y @ left) * 0.01, x))
     seconds = min(timed(lambda: run(left)) for _ in range(4))
@@ -42,17 +42,17 @@ def matmul_rate(size: int = 8192, repeats: int = 20) -> float:
 
 
 def timed(call: Callable[[], Any]) -> float:
-    """Seconds until what `call` computes is there."""
+    """Measures the seconds until the result of `call` is ready."""
     started = time.perf_counter()
     jax.block_until_ready(call())
     return time.perf_counter() - started
 
 
 def products_per_sample(spec: FieldSpec, params: Params) -> dict[str, int]:
-    """Multiply-adds that one sample costs in each part of the field, as it is computed.
+    """Multiply-adds per sample in each part of the field.
 
-    The bottleneck and the layer after it are one product (fields/decode.py), so that it is
-    not counted on its own.
+    The bottleneck and the next layer are computed as one product (fields/decode.py), and count as
+    one.
     """
     kernels = {
         group: sum(
@@ -67,15 +67,27 @@ def products_per_sample(spec: FieldSpec, params: Params) -> dict[str, int]:
 
 
 def step_flops(spec: FieldSpec, stage: StageSpec, params: Params, samples: int) -> float:
-    """The field's floating-point operations of one step of stages 1 and 2.
+    """The field's floating-point operations in one step of stages 1 and 2.
 
-    Two for a multiply-add, forward once, backward twice.
+    A multiply-add counts two; the backward pass counts twice the forward pass.
+
+    Args:
+      spec: spec of the field.
+      stage: the stage.
+      params: parameters of the field.
+      samples: samples per ray.
     """
     return 6.0 * sum(products_per_sample(spec, params).values()) * stage.rays * samples
 
 
 def prepare(config: ConfigDict, dataset: Dataset, devices: tuple) -> tuple[Trainer, Any]:
-    """A trainer and its scene on the devices."""
+    """Builds a trainer, and its scene on the devices.
+
+    Args:
+      config: a resolved config.
+      dataset: the pictures.
+      devices: devices that share a step.
+    """
     grid = assemble.make_grid(config, dataset.inputs)
     num_views = len(all_cameras(dataset.inputs, dataset.photo).w2c)
     trainer = assemble.make_trainer(config, num_views, grid, devices)
@@ -83,7 +95,7 @@ def prepare(config: ConfigDict, dataset: Dataset, devices: tuple) -> tuple[Train
 
 
 class Session:
-    """Trains stage by stage, with the time of the steps alone."""
+    """Trains stage by stage and measures the time of the steps alone."""
 
     def __init__(self, config: ConfigDict, dataset: Dataset | None = None, devices=None):
         self.config = resolve.resolve_config(config)
@@ -93,9 +105,9 @@ class Session:
         self.state: TrainState | None = None
 
     def begin(self, stage: StageSpec) -> Callable[[int], tuple[float, Any]]:
-        """A function that takes steps of `stage` and returns (seconds, sums).
+        """Returns a function that takes steps of `stage` and returns (seconds, sums).
 
-        Its first call compiles; `compiling` then holds how long that took.
+        The first call compiles, and `compiling` holds the seconds of the compilation.
         """
         self.state = place(self.trainer.initial_state(stage, self.state), self.devices)
         parts = self.trainer.micro_batches(stage)
@@ -112,7 +124,7 @@ class Session:
         return take
 
     def field(self, stage: StageSpec, mode: str = ""):
-        """The field as it is now."""
+        """The field with the present parameters."""
         views = self.dataset.inputs
         cameras = all_cameras(views, self.dataset.photo)
         return assemble.trained_field(
@@ -120,7 +132,7 @@ class Session:
         )
 
     def psnr(self, stage: StageSpec) -> float:
-        """Mean over the truth views."""
+        """Mean PSNR over the truth views."""
         truth = self.dataset.truth
         pictures = self.field(stage).render(truth.cameras).rgb
         pairs = zip(pictures, np.asarray(truth.images), strict=True)
@@ -128,12 +140,19 @@ class Session:
 
 
 def peak_gb(device: jax.Device) -> float:
-    """Largest memory in use so far in this process, in GB; 0 where the device does not say."""
+    """Peak memory of this process so far, in GB; 0 if the device does not report memory."""
     return (device.memory_stats() or {}).get("peak_bytes_in_use", 0) / 1e9
 
 
 def stage_rows(session: Session, rate: float | None, steps: int, **labels: Any) -> list[Row]:
-    """ms/step, rays/s, memory and, given the matmul rate, utilisation of every stage."""
+    """Measures ms/step, rays/s, memory and utilisation of every stage.
+
+    Args:
+      session: an untrained session.
+      rate: operations per second of a matrix product; None skips utilisation.
+      steps: steps to measure.
+      **labels: columns to add to every row.
+    """
     rows = []
     for stage in session.trainer.stages:
         take = session.begin(stage)
@@ -158,7 +177,7 @@ def stage_rows(session: Session, rate: float | None, steps: int, **labels: Any) 
 
 
 def render_rows(session: Session, modes: tuple[str, ...], **labels: Any) -> list[Row]:
-    """ms per view of the last stage's field, and the process's peak memory so far."""
+    """Measures ms per view of the last stage's field, and the process's peak memory so far."""
     stage, rows = session.trainer.stages[-1], []
     cameras = session.dataset.inputs.cameras
     for mode in modes:
@@ -172,15 +191,15 @@ def render_rows(session: Session, modes: tuple[str, ...], **labels: Any) -> list
 
 
 def time_to(session: Session, goal: float | None, every: int) -> tuple[list[Row], float | None]:
-    """Trains all stages, scoring every so many steps; scoring is not in the time.
+    """Trains all stages and scores at intervals; the time does not include scoring.
 
     Args:
-      session: untrained.
+      session: an untrained session.
       goal: PSNR in dB.
       every: steps between two scores.
 
     Returns:
-      rows (stage, step, seconds, psnr), and the seconds at which `goal` was first reached.
+      Rows (stage, step, seconds, psnr), and the seconds until `goal` was first reached.
     """
     rows, spent, reached = [], 0.0, None
     for stage in session.trainer.stages:
@@ -197,6 +216,6 @@ def time_to(session: Session, goal: float | None, every: int) -> tuple[list[Row]
 
 
 def with_rays(session_config: ConfigDict, rays: int) -> ConfigDict:
-    """The config with this many rays a step in every stage."""
+    """Copies a config with this number of rays a step in every stage."""
     stages = {f"{name}.rays": rays for name in resolve.STAGES}
     return changed(session_config, stages)

@@ -30,7 +30,7 @@ from jaxvsnerf.system.png import write_png
 
 PARTS = ("steps", "render", "growth", "yardstick", "run", "devices", "study")
 CONFIGS = {"mlp": "syncdreamer", "hash": "hash"}
-RAYS = 4096  # a step, where steps are compared
+RAYS = 4096  # per step, in comparisons of steps
 FLAGS = flags.FLAGS
 flags.DEFINE_string("out", "", "Folder for tables.json.")
 flags.DEFINE_list("parts", list(PARTS), "What to measure.")
@@ -54,7 +54,13 @@ TINY = {
 
 
 def base(encoder: str, num_views: int = 16, size: int | None = None) -> ConfigDict:
-    """The config under measurement."""
+    """Makes the config to measure.
+
+    Args:
+      encoder: `mlp` or `hash`.
+      num_views: number of views.
+      size: side of the toy's views in pixels; None takes --size.
+    """
     if encoder == "hash":
         from configs.hash import get_config
     else:
@@ -70,7 +76,7 @@ def base(encoder: str, num_views: int = 16, size: int | None = None) -> ConfigDi
 
 
 def yardstick() -> ConfigDict:
-    """NeRF's hierarchical sampling, one network for all views, stage 1 alone; frozen."""
+    """Config of NeRF's hierarchical sampling with one network and stage 1 alone; never changed."""
     config = base("mlp")
     config.sampling.kind = "hierarchical"
     config.loss.update(kind="charbonnier", smooth=0.0, trust=0.0)
@@ -80,12 +86,12 @@ def yardstick() -> ConfigDict:
 
 
 def same_rays(config: ConfigDict) -> ConfigDict:
-    """As many rays a step in every stage, so that steps compare."""
+    """Sets equal rays a step in every stage, so that steps are comparable."""
     return config if FLAGS.small else measure.with_rays(config, RAYS)
 
 
 def steps() -> Iterator[measure.Row]:
-    """Every stage by encoder, sampler and number of views."""
+    """Measures every stage by encoder, sampler and number of views."""
     rate = measure.matmul_rate(256 if FLAGS.small else 8192)
     yield dict(encoder="a bf16 product of 8192x8192", tflops=rate / 1e12)
     for encoder in FLAGS.encoders:
@@ -99,7 +105,7 @@ def steps() -> Iterator[measure.Row]:
 
 
 def render() -> Iterator[measure.Row]:
-    """A view of the fused model by encoder and mode, after training."""
+    """Measures a view of the trained model by encoder and mode."""
     for encoder in FLAGS.encoders:
         session = measure.Session(base(encoder))
         for stage in session.trainer.stages:
@@ -109,7 +115,7 @@ def render() -> Iterator[measure.Row]:
 
 
 def growth() -> Iterator[measure.Row]:
-    """Cost and memory with the number of views, the size of the pictures, and samples."""
+    """Measures time and memory by number of views, size of pictures, and samples."""
     changes = [("views", n, dict(num_views=n), {}) for n in (4, 16, 32)]
     changes += [("size", 1024, dict(size=1024), {})]
     changes += [("samples", 64, {}, {"sampling.num_intervals": 64})]
@@ -124,7 +130,7 @@ def growth() -> Iterator[measure.Row]:
 
 
 def to_yardstick() -> Iterator[measure.Row]:
-    """Seconds of training until the yardstick's final score, all in one process."""
+    """Measures seconds of training until the yardstick's final score, in one process."""
     config = yardstick()
     whole = measure.Session(config)
     curve, _ = measure.time_to(whole, None, config.stage1.steps)
@@ -145,7 +151,7 @@ def to_yardstick() -> Iterator[measure.Row]:
 
 
 def whole_run() -> Iterator[measure.Row]:
-    """The whole command, cold and with what it compiled, by phase."""
+    """Measures the whole command by phase, cold and once compiled."""
     for encoder in FLAGS.encoders:
         with tempfile.TemporaryDirectory() as folder:
             for cache in ("cold", "warm"):
@@ -167,7 +173,7 @@ def whole_run() -> Iterator[measure.Row]:
 
 
 def _call(command: list[str], folder: str, changes: dict[str, str]) -> None:
-    """Runs a command with its compiled programs in `folder`."""
+    """Runs a command with the cache of compiled programs in `folder`."""
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": f"{folder}/programs", **changes}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -175,12 +181,12 @@ def _call(command: list[str], folder: str, changes: dict[str, str]) -> None:
 
 
 def _tiny() -> list[str]:
-    """What makes a command's field tiny, with --small."""
+    """Flags that make a command's field tiny, with --small."""
     return [f"--config.{name}={value}" for name, value in TINY.items() if FLAGS.small]
 
 
 def _command(encoder: str, target: Path) -> list[str]:
-    """The train command of an encoder's config file."""
+    """Train command with an encoder's config file."""
     options = {"data.kind": "toy", "data.size": FLAGS.size}
     if FLAGS.strip:
         options = {"data.path": FLAGS.strip, "data.truth": FLAGS.truth}
@@ -193,7 +199,7 @@ def _command(encoder: str, target: Path) -> list[str]:
 
 
 def devices() -> Iterator[measure.Row]:
-    """Rays per second of stage 1 at 32 k rays a step, by number of devices."""
+    """Measures rays per second of stage 1 at 32 k rays a step, by number of devices."""
     first, every = None, jax.local_devices()
     for count in (n for n in (1, 2, 4, 8) if n <= len(every)):
         config = measure.with_rays(base("mlp"), 64 if FLAGS.small else 32768)
@@ -207,7 +213,7 @@ def devices() -> Iterator[measure.Row]:
 
 
 def study() -> Iterator[measure.Row]:
-    """Objects per hour: one device cold, then, once compiled, one and all."""
+    """Measures objects per hour: one device cold, then one and all devices once compiled."""
     gpus, repeat = visible_gpus(os.environ), FLAGS.repeat
     runs = [("cold", gpus[:1], 1), ("warm", gpus[:1], repeat)]
     runs += [("warm", gpus, repeat)] if len(gpus) > 1 else []
@@ -237,9 +243,9 @@ def study() -> Iterator[measure.Row]:
 
 
 def _between(folder: Path) -> float | None:
-    """Objects per hour from the first quarter's end to the last quarter's begin.
+    """Objects per hour from the end of the first quarter to the beginning of the last quarter.
 
-    Without what starting and ending take, of which a long study has as much as a short one.
+    This excludes the time of starting and ending, which does not depend on the number of objects.
     """
     ends = sorted(path.stat().st_mtime for path in folder.glob("*/record.json"))
     first, last = len(ends) // 4, len(ends) - 1 - len(ends) // 4
@@ -247,7 +253,7 @@ def _between(folder: Path) -> float | None:
 
 
 def _objects(folder: Path, times: int) -> Path:
-    """A folder with links to each object, so many times; toys without --objects."""
+    """Makes a folder with several links to each object; with toys if --objects is missing."""
     folder.mkdir(parents=True)
     if FLAGS.objects:
         sources = sorted(Path(FLAGS.objects).resolve().iterdir())
@@ -261,7 +267,7 @@ def _objects(folder: Path, times: int) -> Path:
 
 
 def table(rows: list[measure.Row]) -> str:
-    """Rows as aligned text."""
+    """Formats rows as aligned text."""
     names = list(dict.fromkeys(name for row in rows for name in row))
 
     def text(value) -> str:
@@ -275,7 +281,11 @@ def table(rows: list[measure.Row]) -> str:
 
 
 def main(_) -> None:
-    """The command."""
+    """Runs the command.
+
+    Raises:
+      app.UsageError: a flag is missing or has an unknown value.
+    """
     check_extras()
     configure(os.environ)
     made = dict(
@@ -294,7 +304,7 @@ def main(_) -> None:
     print(f"jax {jax.__version__}, {jax.local_device_count()} x {device.device_kind}")
     for part in FLAGS.parts:
         tables[part] = []
-        for row in made[part]():  # kept at once: a measurement takes minutes
+        for row in made[part]():  # saved after every table, because a measurement takes minutes
             tables[part].append(row)
             write_text(path, json.dumps(tables, indent=2) + "\n")
         print(f"\n{part}\n{table(tables[part])}", flush=True)

@@ -1,15 +1,16 @@
-"""A config as JSON: written, read, compared."""
+"""A config as JSON: made, read back, compared."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxvsnerf.config.defaults import default_config
-from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf import __version__
+from jaxvsnerf.config.check import check_sections
+from jaxvsnerf.config.defaults import spec_defaults
+from jaxvsnerf.errors import InputError
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:
@@ -17,44 +18,38 @@ def to_plain(config: ConfigDict) -> dict[str, Any]:
     return json.loads(config.to_json())
 
 
-def from_plain(values: dict[str, Any]) -> ConfigDict:
+def from_plain(values: dict[str, Any], source: str = "config", version: str = "") -> ConfigDict:
     """A config from its JSON form; lists become the tuples that the defaults have.
 
+    Args:
+      values: nested dicts.
+      source: where the values come from, for messages.
+      version: the version of jaxvsnerf that wrote them; '' is this one.
+
     Raises:
-      ValueError: a field that does not exist, or one that is missing.
+      InputError: a setting is unknown, missing, of a wrong type or out of range.
     """
-    config = default_config()
+    config = spec_defaults()
     ours, theirs = (_names(plain) for plain in (to_plain(config), values))
     if ours != theirs:
-        lines = [f"  it lacks {name}" for name in sorted(ours - theirs)]
-        lines += [f"  {name} is unknown" for name in sorted(theirs - ours)]
+        parts = [f"no {name}" for name in sorted(ours - theirs)]
+        parts += [f"an unknown {name}" for name in sorted(theirs - ours)]
+        version = version or __version__
         raise InputError(
-            "config.json was written by another version of jaxvsnerf, which opens this run:\n"
-            + "\n".join(lines)
+            f"{source} has other settings than jaxvsnerf {__version__} knows ({', '.join(parts)}); "
+            f"open the run with jaxvsnerf {version}, which wrote it"
         )
-
-    def tuples(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: tuples(inner) for name, inner in value.items()}
-        return tuple(tuples(inner) for inner in value) if isinstance(value, list) else value
-
-    config.update(tuples(values))
+    values = _tuples(values)
+    check_sections(values)
+    config.update(values)
     return config
 
 
-def load_config(path: Path) -> ConfigDict:
-    """The config a run was started with.
-
-    Raises:
-      FileNotFoundError: there is none; ValueError: it cannot be read.
-    """
-    if not path.is_file():
-        raise MissingFile(f"expected a run's config at {path}: train there first")
-    try:
-        values = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected JSON, {error}") from error
-    return from_plain(values)
+def _tuples(value: Any) -> Any:
+    """The value with tuples in place of lists."""
+    if isinstance(value, dict):
+        return {name: _tuples(inner) for name, inner in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def diff_plain(old: Any, new: Any, name: str = "") -> str:

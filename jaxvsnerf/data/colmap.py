@@ -1,4 +1,4 @@
-"""COLMAP models, text and binary, as the frames of a transforms file."""
+"""Reads COLMAP models, text and binary, as the frames of a transforms file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.system.extras import require
 
 PIP_LINE = "pip install 'jaxvsnerf[colmap]'"
-# Where a model lies in a project, and the pictures beside it, the preferred first.
+# Places of a model in a project folder, and of the pictures relative to the model, in order of
+# preference.
 MODELS = ("", "sparse/0", "sparse", "colmap/sparse/0")
 IMAGES = ("images", "../images", "../../images", "../../../images", ".")
 
 
 def find_model(folder: Path) -> Path | None:
-    """The folder of a COLMAP model in a project's folder, or None."""
+    """Finds the folder of a COLMAP model in a project's folder; None if there is no model."""
     for place in MODELS:
         model = folder / place
         if any((model / f"cameras{suffix}").is_file() for suffix in (".bin", ".txt")):
@@ -32,16 +33,16 @@ def read_colmap(path: str | Path) -> tuple[list[Frame], Path]:
     """Reads a model with pycolmap and finds its pictures.
 
     Args:
-      path: a folder with cameras.bin or cameras.txt and what belongs to it, or a project
-        with sparse/0; pictures lie in images/ beside it, masks in masks/NAME.png.
+      path: a model's folder (cameras.bin or cameras.txt, and so on), or a project's folder with
+        sparse/0; pictures lie in images/ beside the model, masks in masks/NAME.png.
 
     Returns:
-      Its registered pictures in natural order of their names, and the pictures' folder.
+      The registered pictures in natural order of their names, and the pictures' folder.
 
     Raises:
-      FileNotFoundError: no model, or a picture is missing.
-      ValueError: the model is damaged, or a camera is not a pinhole without distortion.
-      ImportError: pycolmap is missing.
+      MissingFile: no model, or a picture is missing.
+      InputError: the model is damaged, or a camera is not a pinhole without distortion.
+      MissingExtra: pycolmap is missing.
     """
     model = find_model(Path(path))
     if model is None:
@@ -54,7 +55,7 @@ def read_colmap(path: str | Path) -> tuple[list[Frame], Path]:
         found = pycolmap.Reconstruction(str(model))
         images = [(i.name, i.cam_from_world().matrix(), i.camera_id) for i in _posed(found)]
         cameras = {key: _fields(one) for key, one in found.cameras.items()}
-    # Whatever its C++ raises on files that end early or contradict each other.
+    # Exceptions of pycolmap's C++ code on truncated or contradictory files.
     except (ValueError, IndexError, KeyError, RuntimeError, MemoryError) as error:
         raise InputError(f"{model} is not a readable COLMAP model: {error}") from error
     if not images:
@@ -69,7 +70,7 @@ def _posed(found: Any) -> list[Any]:
 
 
 def _fields(camera: Any) -> dict[str, Any]:
-    """What a transforms file would say of the camera; its parameters where distorted."""
+    """Camera as the fields of a transforms file, plus COLMAP's model name and distortion."""
     names = [name.strip() for name in camera.params_info.split(",")]
     numbers = dict(zip(names, map(float, camera.params), strict=True))
     extra = {key: value for key, value in numbers.items() if key not in _PINHOLE}
@@ -104,7 +105,7 @@ def _frame(folder: Path, name: str, w2c: np.ndarray, fields: dict[str, Any], mod
     ):
         raise InputError(f"{where} has a pose that is not a finite rotation and translation")
     rotation = w2c[:, :3].T
-    # OpenGL axes, as a transforms file has them: y and z the other way.
+    # OpenGL axes, as in a transforms file: y and z change sign.
     c2w = np.concatenate([rotation * np.array([1.0, -1.0, -1.0]), -rotation @ w2c[:, 3:]], 1)
     masks = folder.parent / "masks"
     has_mask = (masks / f"{name}.png").is_file()

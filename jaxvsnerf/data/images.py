@@ -1,6 +1,6 @@
-"""Reading pictures from files that nobody has checked yet.
+"""Reads pictures from untrusted files.
 
-Pillow only, three formats, the size checked in the header before a pixel is decoded.
+Pillow opens three formats only; the size in the header is checked before a pixel is decoded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jaxvsnerf.errors import InputError, MissingFile
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_PIXELS = 100_000_000
-# What Pillow's decoders raise on damaged files, beside OSError.
+# Exceptions of Pillow's decoders on damaged files.
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
@@ -28,8 +28,8 @@ class Picture(NamedTuple):
     """One decoded picture.
 
     Attributes:
-      rgb: [height, width, 3] float32 in [0, 1], not yet composited (straight alpha).
-      alpha: [height, width] float32 in [0, 1], or None where the file has none.
+      rgb: [height, width, 3] float32 in [0, 1], not composited (straight alpha).
+      alpha: [height, width] float32 in [0, 1], or None if the file has no alpha.
     """
 
     rgb: np.ndarray
@@ -39,26 +39,26 @@ class Picture(NamedTuple):
 def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS, upright: bool = False) -> Picture:
     """Reads a PNG, JPEG or WebP file.
 
-    Pixels come as stored unless asked: poses refer to the stored picture, whatever its EXIF
-    orientation. Grey, palette, 16-bit and CMYK pictures become RGB.
+    Pixels are returned as stored unless `upright`: poses refer to the stored picture, whatever
+    its EXIF orientation. Grey, palette, 16-bit and CMYK pictures become RGB.
 
     Args:
-      path: the file.
-      max_pixels: width x height allowed; checked in the header, before decoding.
-      upright: turn it as its EXIF orientation says.
+      path: PNG, JPEG or WebP file.
+      max_pixels: largest width x height, checked in the header before decoding.
+      upright: whether to apply the EXIF orientation.
 
     Returns:
       The picture.
 
     Raises:
-      FileNotFoundError: no such file.
-      ValueError: not a picture of these formats, too large, truncated or damaged.
+      MissingFile: no such file.
+      InputError: no picture of these formats, too large, truncated or damaged.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingFile(f"no picture at {path}; give an existing PNG, JPEG or WebP file")
-    # Choice: one limit with our message; Pillow's own (a warning from 89 Mpx on, an error
-    # from 179 Mpx on) would answer differently by size.
+    # Choice: a single limit and message; Pillow's own limits (a warning from 89 Mpx, an error
+    # from 179 Mpx) would give other messages.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
@@ -92,7 +92,7 @@ def _too_large(path: Path, came: str, max_pixels: int) -> str:
 
 
 def _decode(image: Image.Image) -> Picture:
-    """Any of Pillow's modes for these formats -> Picture."""
+    """Converts an image in any of Pillow's modes for these formats to a Picture."""
     if image.mode.startswith("I"):  # 16-bit grey: convert("RGB") would clip it at 255
         grey = np.asarray(image, np.float32) / 65535.0
         return Picture(np.repeat(grey[..., None], 3, axis=-1), None)
@@ -103,10 +103,10 @@ def _decode(image: Image.Image) -> Picture:
 
 
 def composite(rgb: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Lays a straight-alpha picture over a colour: rgb a + background (1 - a).
+    """Composites a straight-alpha picture over a colour: rgb a + background (1 - a).
 
     Args:
-      rgb: [..., 3].
+      rgb: [..., 3] in [0, 1].
       alpha: [...] in [0, 1].
       background: [3] in [0, 1].
 
@@ -118,22 +118,22 @@ def composite(rgb: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.
 
 
 def shrink(array: np.ndarray, factor: int) -> np.ndarray:
-    """Box-filters composited pictures or masks.
+    """Downscales a composited picture or a mask by a box filter.
 
     Args:
       array: [height, width] or [height, width, C].
-      factor: whole number of pixels that become one, along each axis.
+      factor: side in pixels of the block that becomes one pixel, at least 1.
 
     Returns:
-      The same rank, height and width divided by `factor`.
+      [height / factor, width / factor] or [height / factor, width / factor, C] float32.
 
     Raises:
-      ValueError: `factor` does not divide the height and the width.
+      InputError: `factor` does not divide the height and the width.
     """
     height, width = array.shape[:2]
     if height % factor or width % factor:
         raise InputError(
-            f"downscale={factor} must divide the picture size, but the picture is "
+            f"data.downscale={factor} must divide the picture size, but the picture is "
             f"{width} x {height} (width x height); choose another factor or crop the pictures"
         )
     blocks = array.reshape(height // factor, factor, width // factor, factor, *array.shape[2:])
@@ -141,10 +141,10 @@ def shrink(array: np.ndarray, factor: int) -> np.ndarray:
 
 
 def list_pictures(folder: str | Path) -> list[Path]:
-    """The pictures of a folder in natural order (2.png before 10.png).
+    """Lists the pictures of a folder in natural order (2.png before 10.png).
 
     Raises:
-      FileNotFoundError: no such folder, or no picture in it.
+      MissingFile: no such folder, or no picture in the folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -160,6 +160,6 @@ def list_pictures(folder: str | Path) -> list[Path]:
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key that compares the numbers inside a name as numbers."""
+    """Sort key that compares numbers inside a name by value."""
     parts = re.split(r"([0-9]+)", name)
     return [(0, int(p), p) if p.isdecimal() and p.isascii() else (1, 0, p.lower()) for p in parts]

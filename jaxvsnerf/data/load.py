@@ -1,4 +1,4 @@
-"""Reads posed pictures of any source: one spec, one call, one `Dataset`."""
+"""Reads posed pictures from any source into a `Dataset`."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from jaxvsnerf.types import Dataset, Similarity, ViewSet
 
 
 def read_dataset(spec: DataSpec, background: np.ndarray | None) -> Dataset:
-    """Reads input views, and truth where the source has some, into the object's cube.
+    """Reads input views, and truth views if the source has any, into the object's cube.
 
     Args:
-      spec: what to read, other than the toy.
-      background: [3] behind the object, or None to find it.
+      spec: the source; any kind except the toy.
+      background: [3] colour behind the object in [0, 1], or None to detect the colour.
 
     Returns:
-      The data set; `clean` holds truth pictures at the input views, for sources whose truth
-      shows the same cameras in the same size.
+      The data set; `clean` holds the truth pictures at the input views if the truth has the same
+      cameras and size.
 
     Raises:
-      FileNotFoundError: a file or folder is missing, naming where it was looked for.
-      ValueError: anything else that is not as expected, naming what came.
+      MissingFile: a file or folder is missing; the message names the path.
+      InputError: the source is not as expected; the message says what was expected and found.
     """
     inputs, truth, has_poses = load_source(spec, background)
     clean = None if has_poses else _clean(inputs, truth, spec.views)
@@ -45,17 +45,17 @@ def read_dataset(spec: DataSpec, background: np.ndarray | None) -> Dataset:
 def load_source(
     spec: DataSpec, background: np.ndarray | None
 ) -> tuple[ViewSet, ViewSet | None, bool]:
-    """Input and truth pictures, cameras still in the source's frame.
+    """Reads input and truth views with cameras in the source's frame.
 
     Args:
-      spec: what to load, other than the toy.
-      background: [3], or None to find it.
+      spec: the source; any kind except the toy.
+      background: [3] in [0, 1], or None to detect the colour.
 
     Returns:
-      Inputs; truth or None; whether the source has poses of its own.
+      The inputs, the truth or None, and whether the source's files contain poses.
 
     Raises:
-      FileNotFoundError, ValueError: see `load_dataset`.
+      MissingFile, InputError: see `read_dataset`.
     """
     path = find_path(spec.path)
     kind = recognize_kind(path) if spec.kind == "auto" else spec.kind
@@ -83,7 +83,7 @@ def load_source(
 
 
 def recognize_kind(path: Path) -> str:
-    """The kind of source, see DataSpec, that an existing file or folder looks like."""
+    """Guesses the kind of source (see `DataSpec.kind`) from an existing file or folder."""
     if path.is_file():
         kinds = {".json": "transforms", **dict.fromkeys(video.SUFFIXES, "video")}
         return kinds.get(path.suffix.lower(), "strip")
@@ -93,21 +93,19 @@ def recognize_kind(path: Path) -> str:
 
 
 def _rig(spec: DataSpec) -> Rig:
-    azimuth, elevation = (
-        tuple(np.atleast_1d(angles).tolist()) for angles in (spec.azimuth_deg, spec.elevation_deg)
-    )
     known = named_rig(spec.rig).input_deg
-    # A rig that does not ask for the photo's elevation refuses it, the photo as a view asks.
+    # `complete_rig` refuses an input elevation that the rig does not need; `spec.photo` may be
+    # the only reason why it was given.
     asked = not spec.photo or (known is not None and known[1] is None)
     lens = spec.distance, spec.fov_deg, spec.input_elevation_deg if asked else None
-    return complete_rig(spec.rig, azimuth, elevation, *lens)
+    return complete_rig(spec.rig, spec.azimuth_deg, spec.elevation_deg, *lens)
 
 
 _READERS = {"strip": read_strip, "folder": read_folder, "video": read_video}
 
 
 def _read_truth(truth: str, rig: Rig) -> PosedPictures | None:
-    """Truth of a rig: a folder of counted files, or else a strip."""
+    """Reads the truth of a rig: a folder of files in natural order, or a strip; '' is None."""
     if not truth:
         return None
     path = find_path(truth)
@@ -117,7 +115,7 @@ def _read_truth(truth: str, rig: Rig) -> PosedPictures | None:
 
 
 def _centered(pictures: PosedPictures | None, pixel_center: float) -> PosedPictures | None:
-    """The pictures with cameras whose first pixel's centre is at 0.5."""
+    """Shifts the principal points so that the first pixel's centre is at 0.5."""
     if pictures is None:
         return None
     intrinsics = np.array(pictures.cameras.intrinsics)
@@ -126,7 +124,7 @@ def _centered(pictures: PosedPictures | None, pixel_center: float) -> PosedPictu
 
 
 def _read_transforms(spec: DataSpec, path: Path) -> tuple[PosedPictures, PosedPictures | None]:
-    """Input and truth pictures; only chosen frames are decoded."""
+    """Reads input and truth pictures; decodes only the chosen frames."""
     source = _transforms_file(path, "transforms_train.json")
     frames = read_transforms(source)
     held_out = [frame for frame in frames if frame.split == "test"]
@@ -144,9 +142,9 @@ def _read_transforms(spec: DataSpec, path: Path) -> tuple[PosedPictures, PosedPi
 
 
 def _read_colmap(spec: DataSpec, path: Path) -> tuple[PosedPictures, None]:
-    """Input pictures; a model knows no truth."""
+    """Reads input pictures; a COLMAP model has no truth."""
     if spec.truth:
-        raise InputError(f"truth must be '' for kind='colmap', got {spec.truth!r}")
+        raise InputError(f"data.truth must be '' for data.kind=colmap, got {spec.truth!r}")
     frames, folder = read_colmap(path)
     return load_frames(_chosen(frames, spec.views), folder), None
 
@@ -163,7 +161,7 @@ def _load_some(frames: list[Frame], folder: Path) -> PosedPictures | None:
 
 
 def _transforms_file(path: Path, preferred: str) -> Path:
-    """The transforms file meant by a file or folder."""
+    """Path of the transforms file: the file itself, or the one in the folder."""
     if path.is_file():
         return path
     for name in (preferred, "transforms.json"):
@@ -173,17 +171,23 @@ def _transforms_file(path: Path, preferred: str) -> Path:
 
 
 def _clean(inputs: ViewSet, truth: ViewSet | None, views: Sequence[int]) -> np.ndarray | None:
-    """Truth at the input views, where the sizes allow the comparison."""
+    """Truth pictures at the input views; None if their size differs from the inputs'."""
     if truth is None or truth.images.shape[1:] != inputs.images.shape[1:]:
         return None
     return truth.images[list(views)] if views else truth.images
 
 
 def source_to_cube(spec: DataSpec, inputs: ViewSet, has_poses: bool) -> Similarity:
-    """The similarity given, or found from the masks where the source has its own poses.
+    """Similarity from the source's frame to the object's cube.
+
+    Args:
+      spec: the source; `spec.similarity` is used if given.
+      inputs: input views in the source's frame.
+      has_poses: whether the source's files contain poses; then the similarity is found from
+        cameras and masks, else the frames are the same.
 
     Raises:
-      ValueError: none can be found.
+      InputError: no similarity can be found.
     """
     if spec.similarity:
         return explicit_similarity(spec.similarity)
@@ -193,7 +197,7 @@ def source_to_cube(spec: DataSpec, inputs: ViewSet, has_poses: bool) -> Similari
 
 
 def _moved(dataset: Dataset) -> Dataset:
-    """The data set with all cameras moved into the cube by `to_cube`."""
+    """Moves all cameras into the cube by `to_cube`."""
 
     def move(views: ViewSet) -> ViewSet:
         return views.replace(cameras=transform_cameras(views.cameras, dataset.to_cube))

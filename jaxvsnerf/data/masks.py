@@ -1,4 +1,4 @@
-"""Object masks from the pictures alone: alpha, or a background of one colour."""
+"""Computes object masks from alpha or from a background of one colour."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from scipy import ndimage
 
 from jaxvsnerf.errors import InputError
 
-# Generated views keep their white within 4/255 at the border (seven real SyncDreamer
-# strips) and fade to it over a few pixels round the object. 0.06 meets the true outline
-# 0.2 % better on `chicken` but leaks into a white kettle.
+# The white background of generated views varies by up to 4/255 at the border (seven real
+# SyncDreamer strips), and objects fade into it over a few pixels. A threshold of 0.06 fits the
+# true outline 0.2 % better on `chicken` but leaks into a white kettle.
 THRESHOLD = 0.04
-# Specks below this share of the picture are noise of the generator, not object.
+# Specks below this share of the picture are generator noise, not part of the object.
 MIN_OBJECT = 2e-4
-# An enclosed patch of background colour is taken as a hole (a handle's) from this share
-# of the picture on; a smaller one as a white part of the object (a highlight, an eye).
+# An enclosed patch of background colour counts as a hole (in a handle) from this share of the
+# picture on; a smaller patch is a white part of the object (a highlight, an eye).
 MIN_HOLE = 3e-3
-# How much farther from the background's colour than the background itself a hole may be
-# on average: real holes stay within 2.5/255, white parts lie 3/255 and more away.
+# Largest excess of a hole's mean difference from the background's colour over that of the
+# background itself: real holes stay within 2.5/255, white parts differ by 3/255 and more.
 HOLE_EVENNESS = 2.5 / 255.0
 
 
@@ -34,27 +34,27 @@ def mask_from_background(
 ) -> np.ndarray:
     """Object mask of a picture on a background of one colour.
 
-    The background is what has its colour and touches the border, so that white parts
+    Background is the region of background colour that touches the border, so that white parts
     inside an object on white survive. Enclosed patches count as holes only if they are
     large and as even as the background itself.
 
     Args:
       rgb: [height, width, 3] in [0, 1].
       background: [3] in [0, 1].
-      threshold: largest difference of a channel from the background that still is
+      threshold: largest difference from the background, in any channel, that counts as
         background, in (0, 1).
       min_object: share of the picture below which a separate piece is dropped.
       min_hole: share of the picture from which an enclosed patch may be a hole; 1 keeps
         every hole filled.
-      softness: 0 for a hard mask; else pixels beside the background get the opacity
+      softness: 0 for a hard mask; else object pixels beside the background get the opacity
         difference / softness, at most 1.
 
     Returns:
-      [height, width] float32 in [0, 1]; all zero where nothing was found.
+      [height, width] float32 in [0, 1]; all zero if no object was found.
     """
     difference = np.abs(rgb - np.asarray(background, rgb.dtype)).max(-1)
     near = difference <= threshold
-    # One pixel of background all round joins what the object cuts apart at the border.
+    # A frame of one background pixel joins background regions that the object separates.
     labels, count = ndimage.label(np.pad(near, 1, constant_values=True))
     outside = labels == labels[0, 0]
     labels = labels[1:-1, 1:-1]
@@ -75,7 +75,7 @@ def mask_from_background(
 def _holes(
     labels: np.ndarray, difference: np.ndarray, outside: np.ndarray, min_pixels: float
 ) -> np.ndarray:
-    """[height, width] bool, enclosed patches that look like the background itself."""
+    """[height, width] bool, large enclosed patches as even as the background."""
     sizes = np.bincount(labels.ravel())
     sums = np.bincount(labels.ravel(), weights=difference.ravel())
     mean = sums / np.maximum(sizes, 1)
@@ -86,20 +86,26 @@ def _holes(
 
 
 def border_is_background(rgb: np.ndarray, background: np.ndarray, threshold: float) -> bool:
-    """Whether at least half of the picture's border has the background's colour."""
+    """Whether at least half of the picture's border has the background's colour.
+
+    Args:
+      rgb: [height, width, 3] in [0, 1].
+      background: [3] in [0, 1].
+      threshold: see `mask_from_background`.
+    """
     near = np.abs(_border(rgb) - np.asarray(background, rgb.dtype)).max(-1) <= threshold
     return bool(near.mean() >= 0.5)
 
 
 def border_color(rgb: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray | None:
-    """The colour of a picture's background: the median of its border, channel by channel.
+    """Background colour of a picture: the median of its border, per channel.
 
     Args:
       rgb: [height, width, 3] in [0, 1].
       threshold: see `mask_from_background`.
 
     Returns:
-      [3] float32, or None where less than half of the border has that colour.
+      [3] float32, or None if less than half of the border has that colour.
     """
     color = np.median(_border(rgb), axis=0).astype(np.float32)
     return color if border_is_background(rgb, color, threshold) else None
@@ -110,18 +116,18 @@ def find_backgrounds(
     alphas: Sequence[np.ndarray | None],
     threshold: float = THRESHOLD,
 ) -> np.ndarray:
-    """The colour behind the object in each picture, from the borders.
+    """Detects the colour behind the object in each picture, from the borders.
 
-    Pictures whose alpha is used say nothing; what is white within the threshold is white, and
-    so is everything where a border has no one colour.
+    Pictures with transparent pixels are left out. All backgrounds are white if every border is
+    white within the threshold, or if any border is not of one colour.
 
     Args:
-      rgbs: V pictures, not composited.
-      alphas: V alpha channels, None where a picture has none.
+      rgbs: V pictures [height, width, 3], not composited.
+      alphas: V alpha channels [height, width], None for a picture without alpha.
       threshold: see `mask_from_background`.
 
     Returns:
-      [V, 3] float32; pictures with alpha have the median of the others.
+      [V, 3] float32; pictures with transparent pixels get the median of the others.
     """
     opaque = [a is None or bool((a >= 1).all()) for a in alphas]
     pairs = zip(rgbs, opaque, strict=True)
@@ -137,7 +143,7 @@ def find_backgrounds(
 
 
 def _border(rgb: np.ndarray) -> np.ndarray:
-    """[N, 3] the outermost pixels."""
+    """[N, 3] outermost pixels of a picture."""
     return np.concatenate([rgb[0], rgb[-1], rgb[1:-1, 0], rgb[1:-1, -1]])
 
 
@@ -148,18 +154,18 @@ def choose_mask_source(
     background: np.ndarray,
     threshold: float,
 ) -> str:
-    """What `auto` means for these pictures.
+    """Resolves the mask mode 'auto' for a set of pictures.
 
     Args:
-      mode: 'auto', 'alpha', 'background' or 'none'; only 'auto' is changed.
-      rgbs: V pictures.
-      alphas: V alpha channels, None where a picture has none.
+      mode: 'auto', 'alpha', 'background' or 'none'; all but 'auto' are returned as given.
+      rgbs: V pictures [height, width, 3].
+      alphas: V alpha channels [height, width], None for a picture without alpha.
       background: [3] colour behind opaque pictures, or [V, 3].
       threshold: see `mask_from_background`.
 
     Returns:
-      'alpha' where every picture has an alpha channel and some pixel uses it,
-      'background' where every picture's border has the background's colour, else 'none'.
+      'alpha' if every picture has an alpha channel and some pixel is transparent,
+      'background' if every picture's border has the background's colour, else 'none'.
     """
     if mode != "auto":
         return mode
@@ -179,13 +185,13 @@ def object_masks(
     names: Sequence[str],
     threshold: float = THRESHOLD,
 ) -> np.ndarray | None:
-    """Masks of V pictures of one size.
+    """Computes the masks of V pictures of one size.
 
     Args:
       source: 'alpha', 'background' or 'none'.
       rgbs: V pictures [height, width, 3], composited.
-      alphas: V alpha channels [height, width] or None.
-      background: [3], or [V, 3].
+      alphas: V alpha channels [height, width], None for a picture without alpha.
+      background: [3] or [V, 3] in [0, 1].
       names: V names for messages.
       threshold: see `mask_from_background`.
 
@@ -193,7 +199,7 @@ def object_masks(
       [V, height, width] float32 in [0, 1], or None for 'none'.
 
     Raises:
-      ValueError: 'alpha' but a picture has none; a view without any object.
+      InputError: 'alpha' but a picture has no alpha channel; a view shows no object.
     """
     if source == "none":
         return None
@@ -203,7 +209,7 @@ def object_masks(
         if source == "alpha" and alpha is None:
             raise InputError(
                 f"view {name} has no alpha channel, but masks were asked from alpha; give RGBA "
-                "pictures or use mask='background' or mask='none'"
+                "pictures or take data.mask=background or data.mask=none"
             )
         masks[index] = (
             alpha if source == "alpha" else mask_from_background(rgb, backgrounds[index], threshold)
@@ -211,6 +217,6 @@ def object_masks(
         if not (masks[index] > 0.5).any():
             raise InputError(
                 f"view {name} shows no object: its mask from {source} is empty; leave the view "
-                "out, or change the background, the mask source or mask_threshold"
+                "out, or change data.background, data.mask or data.mask_threshold"
             )
     return masks

@@ -1,4 +1,4 @@
-"""Reads the true geometry of an object."""
+"""Reads the true geometry of an object from mesh files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SUFFIXES = (".obj", ".ply", ".glb", ".off", ".stl")
 
 
 def read_surface(path: str | Path) -> Surface:
-    """The triangles of a mesh file, in its own frame; colours and textures are left out.
+    """Reads the triangles of a mesh file, in the file's frame, without colours and textures.
 
     Raises:
-      ValueError: another kind of file, one that cannot be read, or no triangles in it.
-      ImportError: trimesh is missing.
+      InputError: unknown file suffix, unreadable file, or no triangles.
+      MissingExtra: trimesh is missing.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -26,7 +26,7 @@ def read_surface(path: str | Path) -> Surface:
     trimesh = require("trimesh", "true geometry")
     try:
         mesh = trimesh.load(path, force="mesh", process=False, skip_materials=True)
-    except Exception as error:  # noqa: BLE001 - readers of formats raise whatever they meet
+    except Exception as error:  # noqa: BLE001 - format readers raise any exception
         raise InputError(f"{path} cannot be read as a mesh: {error}") from error
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
     if not len(faces) or not np.all(np.isfinite(vertices)):

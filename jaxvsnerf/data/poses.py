@@ -1,4 +1,4 @@
-"""Poses and intrinsics as transforms files write them, checked number by number."""
+"""Parses and checks poses and intrinsics of transforms files."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ ROTATION_TOLERANCE = 1e-3
 
 
 def parse_pose(matrix: Any, where: str) -> np.ndarray:
-    """A rigid transform from parsed JSON.
+    """Checks a rigid transform from parsed JSON.
 
     Args:
       matrix: 4 x 4 or 3 x 4 numbers.
-      where: what it is, for messages.
+      where: name of the matrix, for messages.
 
     Returns:
-      [3, 4] float64, its rotation made exactly orthonormal.
+      [3, 4] float64 with an exactly orthonormal rotation.
 
     Raises:
-      ValueError: wrong shape, NaN or infinity, a rotation that is not orthonormal
-        within ROTATION_TOLERANCE or that mirrors.
+      InputError: wrong shape, NaN or infinity, or a rotation that mirrors or is not orthonormal
+        within ROTATION_TOLERANCE.
     """
     try:
         pose = np.asarray(matrix, np.float64)
@@ -40,7 +40,7 @@ def parse_pose(matrix: Any, where: str) -> np.ndarray:
     if error > ROTATION_TOLERANCE:
         raise InputError(
             f"{where}: the rotation is not orthonormal (|R R^T - I| = {error:.3g}, at most "
-            f"{ROTATION_TOLERANCE:g}); a scale belongs into `similarity`, not into the pose"
+            f"{ROTATION_TOLERANCE:g}); a scale belongs into data.similarity, not into the pose"
         )
     if np.linalg.det(rotation) < 0:
         raise InputError(f"{where}: the rotation has determinant -1, a mirror; expected +1")
@@ -49,43 +49,52 @@ def parse_pose(matrix: Any, where: str) -> np.ndarray:
 
 
 def opengl_to_w2c(c2w: np.ndarray) -> np.ndarray:
-    """[3, 4] OpenGL camera-to-world -> OpenCV world-to-camera."""
+    """Converts an OpenGL camera-to-world to an OpenCV world-to-camera matrix, both [3, 4]."""
     # OpenGL cameras look along -z with y up: flip both.
     rotation = (c2w[:, :3] * np.array([1.0, -1.0, -1.0])).T
     return np.concatenate([rotation, -rotation @ c2w[:, 3:]], axis=1)
 
 
 def finite_number(fields: dict[str, Any], name: str, where: str) -> float:
-    """fields[name] as a finite float; ValueError naming it otherwise."""
+    """fields[name] as a finite float.
+
+    Args:
+      fields: parsed JSON that contains `name`.
+      name: the field.
+      where: name of the JSON object, for messages.
+
+    Raises:
+      InputError: the value is no finite number.
+    """
     value = fields[name]
-    # Compared rather than converted: JSON integers may exceed a float's range.
+    # Compared, not converted first: JSON integers may exceed a float's range.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
         raise InputError(f"{where} has {name}={value!r}, expected a finite number")
     return float(value)
 
 
 def frame_intrinsics(fields: dict[str, Any], width: int, height: int, where: str) -> np.ndarray:
-    """Intrinsics from fl_x, fl_y, cx, cy or camera_angle_x, camera_angle_y.
+    """Computes intrinsics from fl_x, fl_y, cx, cy or camera_angle_x, camera_angle_y.
 
     Args:
-      fields: what the file says of this frame.
-      width: the picture's width in pixels.
-      height: the picture's height in pixels.
-      where: which frame, for messages.
+      fields: the frame's fields in the transforms file.
+      width: picture width in pixels.
+      height: picture height in pixels.
+      where: name of the frame, for messages.
 
     Returns:
-      [3, 3] float32 K in pixels; focal lengths win over angles, one stands for both
-      axes, the principal point defaults to the middle.
+      [3, 3] float32 K in pixels. Focal lengths take precedence over angles, one focal length
+      serves both axes, and the principal point defaults to the middle.
 
     Raises:
-      ValueError: no focal length, a number out of range, w and h not the picture's.
+      InputError: no focal length, a number out of range, or w and h are not the picture's size.
     """
     for name, size in (("w", width), ("h", height)):
         if fields.get(name) is not None and finite_number(fields, name, where) != size:
             raise InputError(
                 f"{where} says w={fields.get('w')}, h={fields.get('h')}, but the picture is "
                 f"{width} x {height}; intrinsics and pictures must belong together (use "
-                "`downscale` to shrink)"
+                "data.downscale to shrink)"
             )
     focal_x = _focal(fields, "fl_x", "camera_angle_x", width, where)
     focal_y = _focal(fields, "fl_y", "camera_angle_y", height, where)
@@ -99,7 +108,7 @@ def frame_intrinsics(fields: dict[str, Any], width: int, height: int, where: str
 
 
 def _focal(fields: dict[str, Any], focal: str, angle: str, size: int, where: str) -> float | None:
-    """Focal length in pixels from its own field, else from the angle of view."""
+    """Focal length in pixels from `focal`, else from the field of view `angle`, else None."""
     if fields.get(focal) is not None:
         value = finite_number(fields, focal, where)
         if value <= 0:

@@ -1,4 +1,4 @@
-"""Camera rigs of the generators, as plain data. docs/conventions.md has them as a table."""
+"""Camera rigs of the generators, as plain data; docs/conventions.md lists them in a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import orbit_cameras
 from jaxvsnerf.types import Cameras
 
-# Where the parallel rays of orthographic rigs start: outside the sampled cube.
+# Distance at which the parallel rays of orthographic rigs start: outside the sampled cube.
 ORTHOGRAPHIC_DISTANCE = 1.5
 NUMBERS = ("azimuth_deg", "elevation_deg", "distance", "fov_deg")
 
@@ -22,23 +22,22 @@ NUMBERS = ("azimuth_deg", "elevation_deg", "distance", "fov_deg")
 class Rig:
     """Cameras on a sphere round the object, independent of the picture size.
 
-    None stands for what the model's authors left open or never published; `complete_rig`
-    asks the user for it and gives the reason.
+    None marks a number that the model's authors left open or never published; `complete_rig`
+    then requires the number from the user and says why.
 
     Attributes:
       azimuth_deg: V angles, counter-clockwise seen from +z, 0 on +x.
       elevation_deg: V angles above the horizon; see `relative`.
       distance: camera centre to origin, in sides of the object's cube.
-      fov_deg: full vertical angle of view; 0 is orthographic, a picture then being as high
-        as the cube.
-      input_deg: (azimuth, elevation) of the picture that the generator was given, or None
-        where it is none of the set's business; an elevation of None is the user's.
+      fov_deg: full vertical field of view; 0 is orthographic, with pictures as high as the cube.
+      input_deg: (azimuth, elevation) of the generator's input picture, or None for a generator
+        without an input picture; an elevation of None must come from the user.
       sheet: (rows, columns) of the views in one picture, read row by row; None is one row.
-      views: V names that the model's files carry, or () where files are counted.
-      files: patterns of file stems, '{}' being a view's name, the preferred first.
-      relative: whether elevations are relative to that of the input picture, which must then
-        be given.
-      open: field -> why it must be given.
+      views: V view names in the model's file names, or () for files in natural order.
+      files: patterns of file stems in order of preference; '{}' stands for a view's name.
+      relative: whether elevations are relative to the elevation of the input picture, which the
+        user must then give.
+      open: field -> reason why the user must give the field.
     """
 
     azimuth_deg: tuple[float, ...] | None = None
@@ -54,8 +53,8 @@ class Rig:
 
 
 _SCALE = (
-    "; it only sets the object's size, and 0.5 / tan(fov_deg / 2) makes a picture one side of "
-    "the cube high at the origin ({frame})"
+    "; the distance only sets the object's size, and 0.5 / tan(fov_deg / 2) makes a picture one "
+    "side of the cube high at the origin ({frame})"
 )
 
 # SyncDreamer's `camera-16`: focal length 280 px at a height of 256 px, from its camera file
@@ -65,29 +64,29 @@ SYNCDREAMER = Rig(
     elevation_deg=(30.0,) * 16,
     distance=1.5,
     fov_deg=float(2.0 * np.rad2deg(np.arctan(128.0 / 280.0))),
-    # Its first view is nearest to the input, whatever elevation that was taken from.
+    # The first view is nearest to the input picture, whatever the picture's elevation.
     input_deg=(0.0, 30.0),
 )
 
-# Blender's 35 mm lens on a 32 mm sensor; poses as the user asked for, objects in the unit
-# cube, training distances drawn from 1.5 to 2.2. Source: cvlab-columbia/zero123,
+# Blender's 35 mm lens on a 32 mm sensor; poses are the user's, objects in the unit cube,
+# training distances drawn from 1.5 to 2.2. Source: cvlab-columbia/zero123,
 # objaverse-rendering/scripts/blender_script.py and zero123/ldm/data/simple.py (angles of the
-# target less those of the input, azimuth counter-clockwise, z up). XL has the same cameras.
+# target minus those of the input, azimuth counter-clockwise, z up). XL has the same cameras.
 ZERO123 = Rig(
     fov_deg=float(2.0 * np.rad2deg(np.arctan(16.0 / 35.0))),
     input_deg=(0.0, None),
     relative=True,
     open={
-        "azimuth_deg": "Zero123 renders the poses that it is asked for, relative to the input",
-        "elevation_deg": "Zero123 renders the poses that it is asked for, relative to the input",
+        "azimuth_deg": "Zero123 renders poses of the user's choice, relative to the input",
+        "elevation_deg": "Zero123 renders poses of the user's choice, relative to the input",
         "distance": "Zero123 was trained on distances from 1.5 to 2.2" + _SCALE,
     },
 )
 
 # Source: README of SUDO-AI-3D/zero123plus (azimuths relative to the input, absolute
 # elevations, 3 x 2 views of 320 px on grey; only v1.2 "unifies the output field of view").
-# The authors name Zero123's angle, atan(16 / 35) * 2, for what v1.1 was trained on (issues 39
-# and 68), but a real sheet may agree better with another: what comes out follows the input.
+# The authors name Zero123's angle, atan(16 / 35) * 2, for v1.1's training pictures (issues 39
+# and 68), but a real sheet may agree better with another: the output's angle follows the input.
 ZERO123PP_V11 = Rig(
     azimuth_deg=(30.0, 90.0, 150.0, 210.0, 270.0, 330.0),
     elevation_deg=(30.0, -20.0) * 3,
@@ -95,11 +94,11 @@ ZERO123PP_V11 = Rig(
     sheet=(3, 2),
     open={
         "fov_deg": (
-            "of Zero123++ v1.1's output it was never published: it follows the input, and only "
-            "v1.2 has one for all; training pictures had 49.13, compare a few with `python -m "
-            "jaxvsnerf.inspect`"
+            "the angle of view of Zero123++ v1.1's output was never published and follows the "
+            "input (only v1.2 has a fixed angle); training pictures had 49.13, compare a few "
+            "angles with `python -m jaxvsnerf.inspect`"
         ),
-        "distance": "Zero123++ v1.1 changes it with the input and its authors name none" + _SCALE,
+        "distance": "the distance of Zero123++ v1.1 follows the input, never published" + _SCALE,
     },
 )
 
@@ -129,16 +128,16 @@ WONDER3D = Rig(
     files=("masked_colors/rgb_000_{}", "rgb_000_{}"),
 )
 
-# The same cameras, upright whatever the input's elevation. Source: pengHTYX/Era3D,
+# Wonder3D's cameras, level whatever the input's elevation. Source: pengHTYX/Era3D,
 # blender/blender_render_script.py (orthographic, frame and object's box diagonal 1, elevation
 # 0), instant-nsr-pl/datasets/ortho.py (order) and test_mvdiffusion_unclip.py (files).
 ERA3D = replace(WONDER3D, files=("color_{}_masked",))
 
 # 21 frames of a full turn, the last being the input view; SV3D_u keeps the input's elevation,
-# SV3D_p is told elevations, of which that of the last frame is the input's. Source:
+# SV3D_p takes elevations, the last of which is the input's. Source:
 # Stability-AI/generative-models, scripts/sampling/simple_video_sample.py and issue 379;
 # 33.8 degrees: arXiv:2403.12008, training details. Neither names the sense of rotation:
-# counter-clockwise is how public reconstructions from its frames read it.
+# public reconstructions from SV3D's frames read counter-clockwise.
 SV3D = Rig(
     azimuth_deg=tuple(360.0 * (k + 1) / 21 % 360.0 for k in range(21)),
     elevation_deg=(0.0,) * 21,
@@ -146,14 +145,14 @@ SV3D = Rig(
     input_deg=(0.0, None),
     relative=True,
     open={
-        "distance": "SV3D's authors never published it" + _SCALE,
+        "distance": "SV3D's authors never published the distance" + _SCALE,
     },
 )
 
 _FOV_DREAM = (
     "the model was trained on angles of view from 15 to 60 degrees, drawn at random "
-    "(bytedance/MVDream, issue 12), so that of a sample is not known; compare a few with "
-    "`python -m jaxvsnerf.inspect`"
+    "(bytedance/MVDream, issue 12), so the angle of a sample is unknown; compare a few angles "
+    "with `python -m jaxvsnerf.inspect`"
 )
 _DISTANCE_DREAM = "the model's distances are relative to an unknown angle of view" + _SCALE
 
@@ -166,8 +165,8 @@ MVDREAM = Rig(
     open={"fov_deg": _FOV_DREAM, "distance": _DISTANCE_DREAM},
 )
 
-# As MVDream's, at elevation 5: bytedance/ImageDream, extern/ImageDream/scripts/demo.py; the
-# fifth picture of its pixel mode is not part of the row.
+# MVDream's cameras at elevation 5. Source: bytedance/ImageDream,
+# extern/ImageDream/scripts/demo.py; the fifth picture of the pixel mode is not in the row.
 IMAGEDREAM = replace(MVDREAM, elevation_deg=(5.0,) * 4)
 
 NAMED_RIGS = {
@@ -184,26 +183,26 @@ NAMED_RIGS = {
 
 
 def named_rig(name: str) -> Rig:
-    """The rig of a name, with what it leaves open.
+    """Looks up a rig by name; numbers that the user must give are None.
 
     Args:
       name: one of NAMED_RIGS, 'orbit' (views in a row or in files) or 'grid:RxC' (R rows of
-        C views), whose numbers are all the user's.
+        C views); for the last two the user gives all numbers.
 
     Raises:
-      ValueError: no such rig.
+      InputError: no such rig.
     """
     if name in NAMED_RIGS:
         return NAMED_RIGS[name]
     grid = re.fullmatch(r"grid:([1-9]\d{0,2})x([1-9]\d{0,2})", name)
     if name != "orbit" and not grid:
         raise InputError(
-            f"rig must be {' | '.join(map(repr, NAMED_RIGS))} | 'orbit' | 'grid:RxC' (R rows of C "
+            f"data.rig: expected one of {', '.join(NAMED_RIGS)}, orbit or grid:RxC (R rows of C "
             f"views), got {name!r}"
         )
     return Rig(
         sheet=(int(grid[1]), int(grid[2])) if grid else None,
-        open=dict.fromkeys(NUMBERS, "it has no numbers of its own"),
+        open=dict.fromkeys(NUMBERS, "the rig has no numbers of its own"),
     )
 
 
@@ -215,23 +214,23 @@ def complete_rig(
     fov_deg: float | None = None,
     input_elevation_deg: float | None = None,
 ) -> Rig:
-    """The rig of a name with the user's numbers, which stand above its own.
+    """Looks up a rig by name and fills in the user's numbers, which override the rig's.
 
     Args:
       name: see `named_rig`.
       azimuth_deg: V angles, or () for the rig's.
       elevation_deg: V angles, one for all views, or () for the rig's; within [-90, 90].
-      distance: camera centre to origin, positive, or None for the rig's.
-      fov_deg: full vertical angle of view within [0, 180), 0 being orthographic, or None for
+      distance: camera centre to origin in sides of the cube, positive, or None for the rig's.
+      fov_deg: full vertical field of view within [0, 180), 0 being orthographic, or None for
         the rig's.
-      input_elevation_deg: elevation of the picture that the generator was given, or None.
+      input_elevation_deg: elevation of the generator's input picture, or None.
 
     Returns:
-      The rig, no camera's number None.
+      The rig without open numbers.
 
     Raises:
-      ValueError: no such rig; a number that must be given is not, saying why; one is out of
-        range or not finite; the counts differ.
+      InputError: no such rig; a number that the user must give is missing, out of range or not
+        finite; the counts of angles differ.
     """
     rig = named_rig(name)
     azimuth = tuple(azimuth_deg) or rig.azimuth_deg
@@ -241,12 +240,14 @@ def complete_rig(
     values = dict(azimuth_deg=azimuth, elevation_deg=elevation, distance=distance, fov_deg=fov_deg)
     for key in NUMBERS:
         if values[key] is None:
-            raise InputError(f"{key} must be given for rig {name!r}: {_reason(rig, key, fov_deg)}")
+            raise InputError(
+                f"data.{key} must be given for rig {name!r}: {_reason(rig, key, fov_deg)}"
+            )
     _check_input(name, rig, input_elevation_deg)
     if len(elevation) not in (1, len(azimuth)):
         raise InputError(
-            f"elevation_deg has {len(elevation)} angles for {len(azimuth)} azimuths; give one, or "
-            "as many as azimuths"
+            f"data.elevation_deg has {len(elevation)} angles for {len(azimuth)} azimuths; give "
+            "one, or as many as azimuths"
         )
     if len(elevation) == 1:
         elevation = elevation * len(azimuth)
@@ -255,8 +256,8 @@ def complete_rig(
     _check_numbers(azimuth, elevation, distance, fov_deg)
     if rig.sheet and rig.sheet[0] * rig.sheet[1] != len(azimuth):
         raise InputError(
-            f"rig {name!r} has {rig.sheet[0]} x {rig.sheet[1]} views (rows x columns), but "
-            f"azimuth_deg has {len(azimuth)} angles"
+            f"data.rig {name!r} has {rig.sheet[0]} x {rig.sheet[1]} views (rows x columns), but "
+            f"data.azimuth_deg has {len(azimuth)} angles"
         )
     input_deg = rig.input_deg
     if input_deg and input_deg[1] is None:
@@ -266,7 +267,7 @@ def complete_rig(
 
 
 def _reason(rig: Rig, key: str, fov_deg: float | None) -> str:
-    """Why the rig does not know a number."""
+    """Reason why the user must give a number, for messages."""
     frame = "about 1.1 for 49 degrees, 1.9 for 30"
     if fov_deg:
         frame = f"{0.5 / np.tan(np.deg2rad(0.5 * fov_deg)):.3g} here"
@@ -280,32 +281,40 @@ def _check_numbers(
     if not np.all(np.isfinite(numbers)):
         raise InputError(f"a rig's angles and distance must be finite, got {numbers}")
     if max(abs(e) for e in elevation) > 90.0:
-        raise InputError(f"elevation_deg must lie within [-90, 90], got {elevation}")
+        raise InputError(f"data.elevation_deg must lie within [-90, 90], got {elevation}")
     if distance <= 0.0:
-        raise InputError(f"distance must be positive, got {distance}")
+        raise InputError(f"data.distance must be positive, got {distance}")
     if not 0.0 <= fov_deg < 180.0:
         raise InputError(
-            f"fov_deg must lie within [0, 180) degrees, 0 being orthographic, got {fov_deg}"
+            f"data.fov_deg must lie within [0, 180) degrees, 0 being orthographic, got {fov_deg}"
         )
 
 
 def _check_input(name: str, rig: Rig, input_elevation_deg: float | None) -> None:
     if rig.relative and input_elevation_deg is None:
         raise InputError(
-            f"input_elevation_deg must be given for rig {name!r}: its elevations are relative to "
-            "the input photo, whose own nobody but you can know (0 is level with the object, 90 "
-            "above it)"
+            f"data.input_elevation_deg must be given for rig {name!r}: its elevations are relative "
+            "to the elevation of the input photo, which only you can know (0 is level with the "
+            "object, 90 is above the object)"
         )
     if input_elevation_deg is None:
         return
     if rig.input_deg is None or rig.input_deg[1] is not None:
-        raise InputError(f"input_elevation_deg has no use for rig {name!r} without a photo")
+        raise InputError(f"data.input_elevation_deg has no use for rig {name!r} without a photo")
     if not abs(input_elevation_deg) <= 90.0:
-        raise InputError(f"input_elevation_deg must lie in [-90, 90], got {input_elevation_deg}")
+        raise InputError(
+            f"data.input_elevation_deg must lie in [-90, 90], got {input_elevation_deg}"
+        )
 
 
 def rig_cameras(rig: Rig, width: int, height: int) -> Cameras:
-    """The complete rig's cameras for pictures of this size; focal lengths go with the height."""
+    """Cameras of a complete rig; focal lengths are proportional to the picture's height.
+
+    Args:
+      rig: see `complete_rig`.
+      width: picture width in pixels.
+      height: picture height in pixels.
+    """
     orthographic = rig.fov_deg == 0.0
     slope = 0.5 if orthographic else np.tan(0.5 * np.deg2rad(rig.fov_deg))
     return orbit_cameras(
@@ -320,7 +329,7 @@ def rig_cameras(rig: Rig, width: int, height: int) -> Cameras:
 
 
 def rig_input_axis(rig: Rig) -> np.ndarray | None:
-    """[3] unit optical axis of the picture that a generator is given; None where unknown."""
+    """[3] unit optical axis of the generator's input picture; None if unknown."""
     if rig.input_deg is None:
         return None
     azimuth, elevation = np.deg2rad(rig.input_deg)

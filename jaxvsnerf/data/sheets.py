@@ -1,4 +1,4 @@
-"""Pictures without poses: sheets, folders and videos, posed by a rig."""
+"""Reads pictures without poses (sheets, folders, videos) and poses them by a rig."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from jaxvsnerf.errors import InputError, MissingFile
 
 
 def read_strip(path: str | Path, rig: Rig = SYNCDREAMER) -> PosedPictures:
-    """Square views in the rows and columns of one picture, read row by row.
+    """Reads square views from the rows and columns of one picture, row by row.
 
     Args:
-      path: picture of (columns H) x (rows H) pixels, any H; rows and columns are the rig's,
-        one row unless it says otherwise (SyncDreamer's output is a row of 16).
+      path: picture of (columns H) x (rows H) pixels, any H; rows and columns are `rig.sheet`,
+        by default one row (SyncDreamer's output is a row of 16).
       rig: the complete rig.
 
     Returns:
-      V posed pictures named by their number.
+      V posed pictures named by number.
 
     Raises:
-      FileNotFoundError: no such file.
-      ValueError: the size is not that of rows and columns of squares.
+      MissingFile: no such file.
+      InputError: the size does not divide into rows and columns of squares.
     """
     sheet = read_picture(path)
     rows, columns = rig.sheet or (1, len(rig.azimuth_deg))
@@ -40,8 +40,8 @@ def read_strip(path: str | Path, rig: Rig = SYNCDREAMER) -> PosedPictures:
             f"{rows * side}"
         )
         raise InputError(
-            f"{path} is {width} x {height} (width x height), but {layout}; use kind='folder' for "
-            "single pictures"
+            f"{path} is {width} x {height} (width x height), but {layout}; use data.kind=folder "
+            "for single pictures"
         )
     places = [(row * side, column * side) for row in range(rows) for column in range(columns)]
     pictures = tuple(_crop(sheet, top, left, side) for top, left in places)
@@ -49,19 +49,19 @@ def read_strip(path: str | Path, rig: Rig = SYNCDREAMER) -> PosedPictures:
 
 
 def read_folder(path: str | Path, rig: Rig) -> PosedPictures:
-    """The pictures of a folder, one per camera of the rig.
+    """Reads the pictures of a folder, one per camera of the rig.
 
     Args:
       path: the folder.
-      rig: the complete rig. Files are those named after its views where its model names
-        them, else all in natural order.
+      rig: the complete rig. With `rig.views`, only files named after the views are read, else
+        all pictures in natural order.
 
     Returns:
-      V posed pictures named by the rig's views, or by their file stems.
+      V posed pictures named by `rig.views`, or by file stem.
 
     Raises:
-      FileNotFoundError: no such folder, or a picture is not in it.
-      ValueError: the count differs from the rig's, sizes or names clash.
+      MissingFile: no such folder, or a picture is missing.
+      InputError: the count differs from the rig's, sizes differ, or two files share a name.
     """
     if rig.views:
         paths, names = _view_files(Path(path), rig), rig.views
@@ -73,7 +73,7 @@ def read_folder(path: str | Path, rig: Rig) -> PosedPictures:
         raise InputError(
             f"{path} holds {len(paths)} pictures ({paths[0].name} ... {paths[-1].name}), but the "
             f"rig has {count} cameras; every camera needs exactly one picture (to use fewer, "
-            "choose them with `views`)"
+            "choose them with data.views)"
         )
     if len(set(names)) != count:
         raise InputError(f"{path} holds pictures of the same name in two formats: {sorted(names)}")
@@ -83,19 +83,19 @@ def read_folder(path: str | Path, rig: Rig) -> PosedPictures:
 
 
 def read_video(path: str | Path, rig: Rig) -> PosedPictures:
-    """The frames of a video, one per camera of the rig.
+    """Reads the frames of a video, one per camera of the rig.
 
     Args:
       path: an MP4 file.
-      rig: the complete rig, its cameras in the frames' order.
+      rig: the complete rig, cameras in the order of the frames.
 
     Returns:
-      V posed pictures named by their number.
+      V posed pictures named by number.
 
     Raises:
-      FileNotFoundError: no such file.
-      ValueError: it cannot be decoded, or the count of frames differs from the rig's.
-      ImportError: imageio-ffmpeg is missing.
+      MissingFile: no such file.
+      InputError: the video cannot be decoded, or the count of frames differs from the rig's.
+      MissingExtra: imageio-ffmpeg is missing.
     """
     count = len(rig.azimuth_deg)
     frames = read_frames(path, count + 1)
@@ -106,14 +106,14 @@ def read_video(path: str | Path, rig: Rig) -> PosedPictures:
 
 
 def _numbered(pictures: tuple[Picture, ...], rig: Rig) -> PosedPictures:
-    """Pictures of one size, named by their number."""
+    """Poses pictures of one size by the rig and names them by number."""
     height, width = pictures[0].rgb.shape[:2]
     names = tuple(f"{k:03d}" for k in range(len(pictures)))
     return PosedPictures(pictures, rig_cameras(rig, width, height), names)
 
 
 def _view_files(folder: Path, rig: Rig) -> list[Path]:
-    """One file a view, by the first of the rig's patterns that names any in the folder."""
+    """Finds one file per view, by the first pattern of the rig that matches any file."""
     if not folder.is_dir():
         raise MissingFile(f"no folder at {folder}; give a folder of pictures")
     for pattern in rig.files:
@@ -139,7 +139,7 @@ def _with_suffix(path: Path) -> Path | None:
 
 
 def _crop(sheet: Picture, top: int, left: int, side: int) -> Picture:
-    # Copies, so that choosing a few views lets go of the sheet.
+    # A copy, so that the sheet's memory is freed when only a few views are kept.
     part = np.s_[top : top + side, left : left + side]
     alpha = None if sheet.alpha is None else np.ascontiguousarray(sheet.alpha[part])
     return Picture(np.ascontiguousarray(sheet.rgb[part]), alpha)

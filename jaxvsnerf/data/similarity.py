@@ -13,67 +13,85 @@ from jaxvsnerf.types import Cameras, Similarity
 # Cells along an axis of the coarse and of the refined hull.
 COARSE_CELLS = 48
 FINE_CELLS = 64
-# Smallest eigenvalue of the mean of (I - d d^T): below, the axes are nearly parallel
-# (about 3 degrees apart) and meet nowhere in particular.
+# Smallest allowed eigenvalue of the mean of (I - d d^T) over the optical axes d: below, the axes
+# are nearly parallel (about 3 degrees apart) and their common point is undefined.
 MIN_SPREAD = 1e-3
-_EXPLICIT = "give similarity=(scale, tx, ty, tz) explicitly"
+_EXPLICIT = "give data.similarity=(scale, tx, ty, tz) explicitly"
 
 
 def explicit_similarity(numbers: tuple[float, ...]) -> Similarity:
-    """x_cube = scale * x_source + (tx, ty, tz).
+    """Makes the similarity x_cube = scale * x_source + (tx, ty, tz).
 
     Args:
-      numbers: (scale, tx, ty, tz).
+      numbers: (scale, tx, ty, tz), finite, scale positive.
 
     Returns:
       The similarity, without rotation.
 
     Raises:
-      ValueError: not four finite numbers with a positive scale.
+      InputError: not four finite numbers with a positive scale.
     """
     if len(numbers) != 4 or not np.all(np.isfinite(numbers)) or numbers[0] <= 0:
         raise InputError(
-            "similarity must be () to find it, or four finite numbers (scale, tx, ty, tz) with a "
-            f"positive scale; got {tuple(numbers)}"
+            "data.similarity must be () to be found, or four finite numbers (scale, tx, ty, tz) "
+            f"with a positive scale; got {tuple(numbers)}"
         )
     return _similarity(numbers[0], np.asarray(numbers[1:], np.float64))
 
 
 def find_similarity(cameras: Cameras, masks: np.ndarray | None) -> Similarity:
-    """The similarity that puts the object into the cube, without rotating it.
+    """Finds the similarity that moves the object into the cube, without rotation.
 
-    With masks: the bounding box of their visual hull becomes the cube of side 1. Without:
-    the point closest to all optical axes becomes the origin, and the smallest half frame
-    seen there becomes half a side.
+    With masks, the bounding box of their visual hull is fitted into the cube of side 1. Without
+    masks, the point closest to all optical axes becomes the origin, and the smallest half frame at
+    that point becomes half a side.
 
     Args:
       cameras: V cameras in the source's frame.
       masks: [V, height, width], above 0.5 is object, or None.
 
     Returns:
-      Source frame -> cube.
+      Similarity from the source's frame to the cube.
 
     Raises:
-      ValueError: the cameras do not look at a common point; the masks share no volume.
+      InputError: the cameras do not look at a common point, or the masks share no volume.
     """
+    origin = _centers_and_axes(cameras)[0].mean(0)
+    scale, translation = _fit_cube(_from_origin(cameras, origin), masks)
+    return _similarity(scale, translation - scale * origin)
+
+
+def _from_origin(cameras: Cameras, origin: np.ndarray) -> Cameras:
+    """Moves cameras to the frame x - origin.
+
+    In a frame near the cameras float32 is precise enough for a hull, however far the source's
+    origin is.
+    """
+    w2c = np.array(cameras.w2c, np.float64)
+    w2c[:, :, 3] += w2c[:, :, :3] @ origin
+    return cameras.replace(w2c=w2c)
+
+
+def _fit_cube(cameras: Cameras, masks: np.ndarray | None) -> tuple[float, np.ndarray]:
+    """Scale and translation [3] of `find_similarity`."""
     pivot, half_frames = _common_point(cameras)
     if masks is None:
-        return _box_similarity(pivot - half_frames.min(), pivot + half_frames.min())
+        return _fit_box(pivot - half_frames.min(), pivot + half_frames.min())
     # Views that show the whole object cannot show more of it than the largest half frame.
     low, high = _hull_box(cameras, masks, pivot, half_frames.max(), COARSE_CELLS, coarse=True)
     centre, half = 0.5 * (low + high), 0.5 * float(np.max(high - low))
     low, high = _hull_box(cameras, masks, centre, half, FINE_CELLS, coarse=False)
-    return _box_similarity(low, high)
+    return _fit_box(low, high)
 
 
 def _common_point(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
-    """[3] the point closest to all optical axes and [V] the half frames at its depth."""
+    """[3] point closest to all optical axes, and [V] half frames at the point's depth."""
     centers, axes = _centers_and_axes(cameras)
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
     if np.linalg.eigvalsh(across.mean(0))[0] < MIN_SPREAD:
         raise InputError(
-            f"the {len(centers)} cameras look along almost the same direction, so the object's "
-            f"place cannot be found from them; {_EXPLICIT}"
+            f"the {len(centers)} cameras look along almost the same direction, which does not "
+            f"determine the object's place; {_EXPLICIT}"
         )
     point = np.linalg.solve(across.sum(0), np.einsum("vij,vj->i", across, centers))
     depth = np.einsum("vi,vi->v", axes, point - centers)
@@ -88,7 +106,7 @@ def _common_point(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _centers_and_axes(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
-    """[V, 3] centres and [V, 3] optical axes in float64: a source may lie far out."""
+    """[V, 3] centres and [V, 3] optical axes, in float64 for sources far from the origin."""
     w2c = np.asarray(cameras.w2c, np.float64)
     return -np.einsum("vji,vj->vi", w2c[:, :, :3], w2c[:, :, 3]), w2c[:, 2, :3]
 
@@ -106,8 +124,8 @@ def _hull_box(
     if coarse:
         cameras, masks = _coarse_views(cameras, masks, centre, 2.0 * half / cells)
     points = grid_centers(cells, half) + jnp.asarray(centre, jnp.float32)
-    # Choice: masks of real captures may fail in a few views; tolerate one view in ten,
-    # but only where all of them together leave nothing.
+    # Choice: masks of real captures may fail in a few views; tolerate one view in ten, but only
+    # if all views together leave an empty hull.
     for num_outside in sorted({0, len(masks) // 10}):
         hull = np.asarray(visual_hull(points, cameras, masks, num_outside, extend=True))
         if hull.any():
@@ -115,7 +133,7 @@ def _hull_box(
     else:
         raise InputError(
             f"the {len(masks)} masks share no volume: poses and masks disagree; check the poses' "
-            f"convention and the masks, {_EXPLICIT}, or use mask='none'"
+            f"convention and the masks, {_EXPLICIT}, or take data.mask=none"
         )
     inside = np.argwhere(hull)
     step = 2.0 * half / cells
@@ -125,7 +143,7 @@ def _hull_box(
 def _coarse_views(
     cameras: Cameras, masks: np.ndarray, centre: np.ndarray, cell: float
 ) -> tuple[Cameras, np.ndarray]:
-    """Shrinks and grows the masks so that testing a cell's centre cannot miss its content."""
+    """Shrinks and dilates masks so that testing a cell's centre cannot miss its content."""
     centers, axes = _centers_and_axes(cameras)
     depth = np.einsum("vi,vi->v", axes, centre - centers)
     cell_px = float(np.max(cell * magnification(cameras, depth)[:, 0]))
@@ -143,13 +161,12 @@ def _coarse_views(
     return cameras, grown
 
 
-def _box_similarity(low: np.ndarray, high: np.ndarray) -> Similarity:
-    """The box becomes the cube's largest centred fit."""
+def _fit_box(low: np.ndarray, high: np.ndarray) -> tuple[float, np.ndarray]:
+    """Scale and translation [3] that make the box the cube's largest centred fit."""
     scale = 1.0 / float(np.max(high - low))
-    return _similarity(scale, -scale * 0.5 * (low + high))
+    return scale, -scale * 0.5 * (low + high)
 
 
 def _similarity(scale: float, translation: np.ndarray) -> Similarity:
-    return Similarity(
-        np.float32(scale), np.eye(3, dtype=np.float32), np.asarray(translation, np.float32)
-    )
+    """Similarity without rotation, in float64, which large translations need."""
+    return Similarity(np.float64(scale), np.eye(3), np.asarray(translation, np.float64))

@@ -1,8 +1,7 @@
-"""What to load, as one frozen spec that is checked when it is made."""
+"""Settings of the pictures to load, as a frozen spec that is checked on creation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,151 +10,175 @@ from jaxvsnerf.data.masks import THRESHOLD
 from jaxvsnerf.data.rigs import named_rig
 from jaxvsnerf.data.similarity import explicit_similarity
 from jaxvsnerf.errors import InputError
+from jaxvsnerf.system.settings import check_spec, setting
 
 KINDS = ("auto", "strip", "folder", "video", "transforms", "colmap", "toy")
 MASKS = ("auto", "alpha", "background", "none")
+LARGEST_ANGLE = 36000.0
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What to load.
+    """Which pictures to load, with which cameras and masks.
 
     Relative paths that do not exist are also tried under the environment variable
     JAXVSNERF_DATA.
-
-    Attributes:
-      kind: 'strip' (views in the rows and columns of one picture), 'folder' (one picture per
-        camera of the rig), 'video' (a frame per camera, MP4), 'transforms' (transforms.json),
-        'colmap' (a COLMAP model), 'toy' (procedural), or 'auto': what `path` looks like.
-      path: strip, video, folder, or transforms file or its folder; unused by 'toy'.
-      truth: folder or strip (transforms: file or folder) of truth pictures; '' for none
-        (transforms: transforms_test.json where the folder has one).
-      mesh: file of the true geometry in the source's frame; '' for none.
-      rig: camera rig of strips, folders and videos: a generator's, 'orbit' or 'grid:RxC', see
-        `rigs.named_rig`. The numbers below stand above its own.
-      views: indices of the input views to use, () for all; truth keeps all its views.
-      input_view: index of the view, one of those used, that shows what the generator was
-        given; -1 is what the rig says, view 0 of the toy, and unknown for poses from files
-        and 'orbit'.
-      background: 'auto' or (), 'white' or (r, g, b) in [0, 1]: what alpha is composited on,
-        and the colour behind the object in pictures without alpha; 'auto' finds it in their
-        borders and is white where there is none.
-      mask: 'auto' (alpha where every picture has it, else background; transforms may
-        end up without), 'alpha', 'background' or 'none'. Truth pictures use 'auto'
-        unless 'none' is asked.
-      mask_threshold: largest channel difference that still is background, in (0, 1).
-      downscale: whole factor by which pictures shrink; at least 1.
-      similarity: () to find it (transforms) or keep the frame (the other kinds), or
-        (scale, tx, ty, tz): x_cube = scale * x_source + t.
-      azimuth_deg: degrees, counter-clockwise seen from above, one angle per picture, or () for
-        the rig's.
-      elevation_deg: degrees above the horizon, one angle, one per picture, or () for the rig's.
-      distance: camera centre to origin, in sides of the cube, or None for the rig's.
-      fov_deg: full vertical angle of view in degrees, 0 for parallel rays, or None for the
-        rig's.
-      input_elevation_deg: elevation, in degrees, of the photo that the generator was given;
-        None where unknown, which some rigs and `photo` refuse.
-      photo: file of that photo, cut out or before a background of one colour, as one more
-        view of its own size; '' for none. Its camera has the input view's azimuth and
-        distance, see `photo_view`.
-      photo_weight: how much its rays count beside those of the best generated view; above 0.
-      pixel_center: rigs: where the source's code puts the first pixel's centre, 0 to 1. 0.5
-        fits SyncDreamer's pictures best, 0.0 is what its own code uses.
     """
 
-    kind: str
-    path: str = ""
-    truth: str = ""
-    mesh: str = ""
-    rig: str = "syncdreamer"
-    views: tuple[int, ...] = ()
-    input_view: int = -1
-    background: str | tuple[float, ...] = "auto"
-    mask: str = "auto"
-    mask_threshold: float = THRESHOLD
-    downscale: int = 1
-    similarity: tuple[float, ...] = ()
-    azimuth_deg: tuple[float, ...] = ()
-    elevation_deg: float | tuple[float, ...] = ()
-    distance: float | None = None
-    fov_deg: float | None = None
-    input_elevation_deg: float | None = None
-    photo: str = ""
-    photo_weight: float = 0.5
-    pixel_center: float = 0.5
+    kind: str = setting(
+        "auto",
+        "Kind of source: `strip` (views in the rows and columns of one picture), `folder` (one "
+        "picture per camera of the rig), `video` (one frame per camera), `transforms` "
+        "(transforms.json), `colmap` (a COLMAP model) or `toy` (a procedural object); `auto` "
+        "tells the kind from `path`.",
+        choices=KINDS,
+    )
+    path: str = setting(
+        "",
+        "Strip, video, folder, or transforms file or its folder; the toy needs no path. A "
+        "relative path that does not exist is also tried under JAXVSNERF_DATA.",
+    )
+    truth: str = setting(
+        "",
+        "Folder or strip (transforms: file or folder) of the true pictures; '' for none "
+        "(transforms: transforms_test.json if the folder has that file).",
+    )
+    mesh: str = setting("", "File of the true geometry, in the source's frame; '' for none.")
+    rig: str = setting(
+        "syncdreamer",
+        "Camera rig of strips, folders and videos: the name of a generator, `orbit` or "
+        "`grid:RxC`. The angles, the distance and the field of view below replace the rig's.",
+    )
+    views: tuple[int, ...] = setting(
+        (),
+        "Indices of the input views to use, () for all. The true pictures keep all their views.",
+        at_least=0,
+        at_most=1_000_000,
+    )
+    input_view: int = setting(
+        -1,
+        "Index of the view that shows the picture the generator was given, among the views used; "
+        "-1 takes the rig's, view 0 of the toy, and no view for poses from files and `orbit`.",
+        at_least=-1,
+        at_most=1_000_000,
+    )
+    background: tuple[float, ...] = setting(
+        (),
+        "Colour (r, g, b) behind the object, on which transparent pictures are composited; () "
+        "finds the colour in the pictures' borders and takes white where the borders show none.",
+        at_least=0,
+        at_most=1,
+        lengths=(0, 3),
+    )
+    mask: str = setting(
+        "auto",
+        "Source of the masks: `alpha`, `background`, `none`, or `auto`: alpha if every picture "
+        "has an alpha channel, else background (pictures with poses from files may stay without "
+        "masks). True pictures use `auto` unless this is `none`.",
+        choices=MASKS,
+    )
+    mask_threshold: float = setting(
+        THRESHOLD,
+        "Largest difference of a channel from the background colour that still counts as "
+        "background.",
+        above=0,
+        below=1,
+    )
+    downscale: int = setting(
+        1, "Whole factor by which the pictures shrink.", at_least=1, at_most=1024
+    )
+    similarity: tuple[float, ...] = setting(
+        (),
+        "(scale, tx, ty, tz) that moves the source into the cube, x_cube = scale * x_source + t; "
+        "() finds the numbers for poses from files and keeps the frame of other sources.",
+        at_least=-1e9,
+        at_most=1e9,
+        lengths=(0, 4),
+    )
+    azimuth_deg: tuple[float, ...] = setting(
+        (),
+        "Azimuth of each view, counter-clockwise seen from above; () takes the rig's.",
+        at_least=-LARGEST_ANGLE,
+        at_most=LARGEST_ANGLE,
+        unit="degrees",
+    )
+    elevation_deg: tuple[float, ...] = setting(
+        (),
+        "Elevation above the horizon, or above the input view's elevation for some rigs: one angle "
+        "per view, or (30,) for all views; () takes the rig's.",
+        at_least=-180,
+        at_most=180,
+        unit="degrees",
+    )
+    distance: float | None = setting(
+        None,
+        "Distance from the camera centres to the origin; None takes the rig's.",
+        above=0,
+        at_most=1e6,
+        unit="cube sides",
+    )
+    fov_deg: float | None = setting(
+        None,
+        "Full vertical field of view, 0 for parallel rays; None takes the rig's.",
+        at_least=0,
+        below=180,
+        unit="degrees",
+    )
+    input_elevation_deg: float | None = setting(
+        None,
+        "Elevation of the photo that the generator was given; None if unknown. `photo` and some "
+        "rigs need the number.",
+        at_least=-90,
+        at_most=90,
+        unit="degrees",
+    )
+    photo: str = setting(
+        "",
+        "File of that photo, cut out or before a background of one colour, as one more view of "
+        "its own size; '' for none. The photo's camera has the input view's azimuth and distance.",
+    )
+    photo_weight: float = setting(
+        0.5,
+        "Weight of the photo's rays relative to those of the most trusted generated view.",
+        above=0,
+        at_most=1e6,
+    )
+    pixel_center: float = setting(
+        0.5,
+        "Position of a pixel's centre within the pixel in the code that rendered the rig's "
+        "pictures. 0.5 fits SyncDreamer's pictures best; SyncDreamer's own code uses 0.",
+        at_least=0,
+        at_most=1,
+    )
 
     def __post_init__(self) -> None:
-        _require("kind", self.kind, KINDS)
+        check_spec(self, "data")
         named_rig(self.rig)
-        _require("mask", self.mask, MASKS)
-        _whole("downscale", self.downscale, 1)
-        for name in ("azimuth_deg", "elevation_deg", "similarity"):
-            _numbers(name, getattr(self, name))
-        for name in ("distance", "fov_deg", "input_elevation_deg"):
-            _numbers(name, () if getattr(self, name) is None else getattr(self, name))
-        _numbers("photo_weight", self.photo_weight)
-        if not 0.0 < self.photo_weight < np.inf:
-            raise InputError(f"photo_weight must be a positive number, got {self.photo_weight}")
         if self.photo and self.input_elevation_deg is None:
             raise InputError(
-                "input_elevation_deg must be given with photo: how far above the object's horizon "
-                "it was taken, in degrees; 0 is level with it, 30 looks down on it"
+                "data.input_elevation_deg must be given with data.photo: how far above the "
+                "object's horizon the photo was taken, in degrees; 0 is level with the object, 30 "
+                "looks down on it"
             )
-        if self.photo and not abs(self.input_elevation_deg) <= 90.0:
-            raise InputError(
-                f"input_elevation_deg must lie in [-90, 90], got {self.input_elevation_deg}"
-            )
-        if not 0.0 <= self.pixel_center <= 1.0:
-            raise InputError(f"pixel_center must lie within [0, 1], got {self.pixel_center}")
-        for index in self.views:
-            _whole("views", index, 0)
-        _whole("input_view", self.input_view, -1)
         if self.views and self.input_view not in (-1, *self.views):
             raise InputError(
-                f"input_view must be one of the views {self.views}, or -1, got {self.input_view}"
+                f"data.input_view: expected -1 or one of data.views {tuple(self.views)}, "
+                f"got {self.input_view}"
             )
-        if not 0.0 < self.mask_threshold < 1.0:
-            raise InputError(f"mask_threshold must lie within (0, 1), got {self.mask_threshold}")
         if self.kind != "toy" and not self.path:
-            raise InputError(f"path is empty: kind={self.kind!r} needs the path of its pictures")
+            raise InputError(
+                f"data.path: expected the path of the pictures with data.kind={self.kind!r}, "
+                "got nothing"
+            )
         if self.kind == "toy" and (self.downscale != 1 or self.similarity):
             raise InputError(
-                "the toy is rendered as asked: use size instead of downscale="
-                f"{self.downscale}, and leave similarity empty, got {self.similarity}"
+                "data: the toy is rendered at data.size in the cube's frame; leave data.downscale "
+                f"at 1 and data.similarity empty, got {self.downscale} and {self.similarity}"
             )
         if self.similarity:
             explicit_similarity(self.similarity)
-        background_color(self.background)
 
 
-def background_color(background: str | Sequence[float]) -> np.ndarray | None:
-    """[3] float32 colour of 'white' or (r, g, b), None for 'auto'; ValueError outside [0, 1]."""
-    _numbers("background", () if isinstance(background, str) else background)
-    if isinstance(background, str):
-        _require("background", background, ("auto", "white"), "or (r, g, b) in [0, 1]")
-        return None if background == "auto" else np.ones(3, np.float32)
-    if not len(background):
-        return None
-    color = np.asarray(background, np.float32)
-    if color.shape != (3,) or not np.all((color >= 0) & (color <= 1)):
-        raise InputError(
-            f"background must be 'white' or three numbers (r, g, b) in [0, 1], got {background}"
-        )
-    return color
-
-
-def _require(field: str, value: str, allowed: tuple[str, ...], more: str = "") -> None:
-    if value not in allowed:
-        choices = " | ".join(repr(one) for one in allowed)
-        raise InputError(f"{field} must be {choices} {more}".rstrip() + f", got {value!r}")
-
-
-def _numbers(field: str, values: float | Sequence[float]) -> None:
-    for value in np.ravel(np.asarray(values, object)):
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-            raise InputError(f"{field} must be of numbers, got {value!r}")
-
-
-def _whole(field: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{field} must be whole numbers of at least {least}, got {value!r}")
+def background_color(background: tuple[float, ...]) -> np.ndarray | None:
+    """[3] float32 colour of a spec's background; None for ()."""
+    return np.asarray(background, np.float32) if background else None

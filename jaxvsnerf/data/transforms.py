@@ -1,7 +1,7 @@
-"""transforms.json: NeRF-synthetic (Blender) and instant-ngp / nerfstudio dialects.
+"""Reads transforms.json in the NeRF-synthetic (Blender) and instant-ngp / nerfstudio dialects.
 
-The file may come from anywhere: every number is checked, unsupported features are
-refused by name, and no picture outside the file's folder is opened.
+The file is untrusted: every number is checked, unsupported features are refused by name, and no
+picture outside the file's folder is opened.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ UNSUPPORTED = (
 
 @dataclass(frozen=True)
 class Frame:
-    """One entry of `frames`, checked; the picture is not decoded yet.
+    """One checked entry of `frames`; the picture is not decoded yet.
 
     Attributes:
-      picture: its file.
-      mask: its mask's file, or None.
-      c2w: [3, 4] float64 camera-to-world, OpenGL axes, exact rotation.
-      fields: intrinsics and flags: the file's, overridden by the frame's.
-      split: 'train', 'val' or 'test' where the file says so, else 'train'.
+      picture: picture file.
+      mask: mask file, or None.
+      c2w: [3, 4] float64 camera-to-world, OpenGL axes, exactly orthonormal rotation.
+      fields: intrinsics and flags of the whole file, overridden by those of the frame.
+      split: 'train', 'val' or 'test', '' for a frame that the file's lists leave out; 'train'
+        if the file has no lists.
     """
 
     picture: Path
@@ -55,19 +56,19 @@ class Frame:
 def read_transforms(path: str | Path) -> list[Frame]:
     """Reads and checks a transforms file without decoding pictures.
 
-    `applied_transform` is checked and not undone: the poses already contain it, and the
-    source's frame is the frame of the poses as they stand in the file.
+    `applied_transform` is checked but not undone: the poses already contain the transform, and
+    the source's frame is the frame of the poses in the file.
 
     Args:
       path: the JSON file.
 
     Returns:
-      Its frames, in the file's order.
+      The frames, in the file's order.
 
     Raises:
-      FileNotFoundError: the file or one of its pictures is missing.
-      ValueError: not valid JSON, no frames, a pose or number that is not what it should
-        be, a path that leaves the folder, an unsupported feature.
+      MissingFile: the file or one of its pictures is missing.
+      InputError: invalid JSON, no frames, an invalid pose or number, a path that leaves the
+        folder, or an unsupported feature.
     """
     path = Path(path)
     meta = _read_json(path)
@@ -85,7 +86,7 @@ def read_transforms(path: str | Path) -> list[Frame]:
 
 
 def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
-    """Decodes the pictures of frames and makes their cameras.
+    """Decodes the pictures of frames and computes their cameras.
 
     Args:
       frames: V frames.
@@ -95,7 +96,7 @@ def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
       V posed pictures in the file's frame; `cameras.w2c` is float64.
 
     Raises:
-      ValueError: sizes differ from each other or from w and h, intrinsics are missing,
+      InputError: sizes differ from each other or from w and h, intrinsics are missing, or
         two frames share a picture.
     """
     names = _names(frames, folder)
@@ -128,9 +129,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _splits(meta: dict[str, Any], path: Path) -> dict[str, str]:
-    """nerfstudio's train_filenames / val_filenames / test_filenames -> file_path: split.
+    """Maps file_path to split by nerfstudio's train_, val_ and test_filenames.
 
-    Empty where the file has no such lists; then all frames train.
+    Empty if the file has no such lists; then all frames are for training.
     """
     splits = {}
     for split in ("train", "val", "test"):
@@ -148,7 +149,7 @@ def _splits(meta: dict[str, Any], path: Path) -> dict[str, str]:
 def _frame(
     entry: Any, index: int, shared: dict[str, Any], splits: dict[str, str], path: Path
 ) -> Frame:
-    """One entry of `frames` -> Frame."""
+    """Checks one entry of `frames`."""
     where = f"frame {index} of {path}"
     if not isinstance(entry, dict):
         raise InputError(f"{where} must be a JSON object, got {type(entry).__name__}")
@@ -166,7 +167,7 @@ def _frame(
         mask=inside_folder(path.parent, mask, where) if mask else None,
         c2w=parse_pose(entry.get("transform_matrix"), f"transform_matrix of {where}"),
         fields=fields,
-        # Where there are lists, a frame that is in none of them is not used.
+        # If the file has lists, a frame in none of them is not used.
         split=splits.get(posixpath.normpath(name), "") if splits else "train",
     )
 
@@ -191,9 +192,19 @@ def _refuse_unsupported(fields: dict[str, Any], where: str) -> None:
 
 
 def inside_folder(folder: Path, name: str, where: str) -> Path:
-    """The existing file `name` inside `folder`, links followed."""
+    """Path of an existing file inside a folder, with symbolic links resolved.
+
+    Args:
+      folder: the only folder that may be read.
+      name: path relative to `folder`, possibly without its extension.
+      where: name of the frame, for messages.
+
+    Raises:
+      InputError: the name is no path, or the path leaves the folder.
+      MissingFile: no such file.
+    """
     root = folder.resolve()
-    # NeRF-synthetic leaves the extension out.
+    # NeRF-synthetic omits the extension.
     candidates = [name, *(name + suffix for suffix in SUFFIXES)]
     for candidate in candidates:
         try:
@@ -214,7 +225,7 @@ def inside_folder(folder: Path, name: str, where: str) -> Path:
 
 
 def _read_frame(frame: Frame) -> Picture:
-    """The picture; a mask file multiplies its alpha."""
+    """Decodes a frame's picture and multiplies its alpha by the mask file."""
     picture = read_picture(frame.picture)
     if frame.mask is None:
         return picture
@@ -228,7 +239,7 @@ def _read_frame(frame: Frame) -> Picture:
 
 
 def _names(frames: list[Frame], folder: Path) -> tuple[str, ...]:
-    """File stems where they differ, else paths inside the folder."""
+    """Names of the frames: file stems if unique, else paths relative to the folder."""
     stems = tuple(frame.picture.stem for frame in frames)
     if len(set(stems)) == len(stems):
         return stems
@@ -236,5 +247,5 @@ def _names(frames: list[Frame], folder: Path) -> tuple[str, ...]:
     names = tuple(frame.picture.relative_to(root).with_suffix("").as_posix() for frame in frames)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"two frames use the picture {twice}; every frame needs its own")
+        raise InputError(f"two frames use the picture {twice}; every frame needs its own picture")
     return names

@@ -1,4 +1,4 @@
-"""Frames of a video file that nobody has checked yet."""
+"""Reads frames from untrusted video files."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ SUFFIXES = (".mp4", ".m4v", ".mov")
 def read_frames(path: str | Path, limit: int) -> list[np.ndarray]:
     """Decodes the first frames of an MP4 file.
 
-    Choice: the program that imageio-ffmpeg brings is started here, as for writing videos:
+    Choice: runs the ffmpeg program of imageio-ffmpeg directly, as for writing videos, because
     imageio_ffmpeg.read_frames runs Python code in a forked child.
 
     Args:
-      path: the file.
-      limit: most frames decoded.
+      path: the MP4 file.
+      limit: largest number of frames to decode.
 
     Returns:
       At most `limit` frames [height, width, 3] float32 in [0, 1].
 
     Raises:
-      FileNotFoundError: no such file.
-      ValueError: it is no MP4 file, too large, or damaged.
-      ImportError: imageio-ffmpeg is missing.
+      MissingFile: no such file.
+      InputError: no MP4 file, too large, or damaged.
+      MissingExtra: imageio-ffmpeg is missing.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingFile(f"no video at {path}; give an existing MP4 file")
     program = require("imageio_ffmpeg", "reading a video").get_ffmpeg_exe()
-    # A demuxer and a protocol of our choosing: a file cannot make ffmpeg open others.
+    # Fixed demuxer and protocols: the file cannot make ffmpeg open other files.
     source = ["-v", "error", "-protocol_whitelist", "file,pipe", "-f", "mov", "-i", str(path)]
     target = ["-an", "-frames:v", str(limit), "-f", "image2pipe", "-c:v", "ppm", "-"]
     with tempfile.TemporaryFile() as pictures:
@@ -56,7 +56,7 @@ def read_frames(path: str | Path, limit: int) -> list[np.ndarray]:
 
 
 def _read_ppms(stream: io.BufferedIOBase, path: Path) -> list[np.ndarray]:
-    """Pictures as ffmpeg writes them: 'P6', size and 255, a line each, then the bytes."""
+    """Reads ffmpeg's PPM pictures: lines 'P6', size and '255', then the bytes."""
     frames = []
     while stream.readline() == b"P6\n":
         width, height = map(int, stream.readline().split())

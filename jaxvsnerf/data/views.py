@@ -1,4 +1,4 @@
-"""From decoded pictures with cameras to a checked `ViewSet`."""
+"""Builds a checked `ViewSet` from decoded pictures and their cameras."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from jaxvsnerf.types import Cameras, ViewSet
 
 @dataclass(frozen=True)
 class PosedPictures:
-    """Pictures as decoded, with their cameras in the source's frame.
+    """Decoded pictures with cameras in the source's frame.
 
     Attributes:
       pictures: V pictures of one size, straight alpha.
-      cameras: their V cameras.
+      cameras: V cameras.
       names: V unique names.
     """
 
@@ -30,10 +30,10 @@ class PosedPictures:
 
 
 def choose_views(posed: PosedPictures, views: Sequence[int]) -> PosedPictures:
-    """The views at these indices, in that order; () is all of them.
+    """Selects views by index, in the given order; () selects all.
 
     Raises:
-      ValueError: an index is out of range or comes twice.
+      InputError: an index is out of range or occurs twice.
     """
     if not views:
         return posed
@@ -46,21 +46,25 @@ def choose_views(posed: PosedPictures, views: Sequence[int]) -> PosedPictures:
 
 
 def check_views(views: Sequence[int], count: int) -> None:
-    """Raises ValueError unless `views` are different indices below `count`."""
+    """Checks that `views` are different indices below `count`.
+
+    Raises:
+      InputError: an index is out of range or occurs twice.
+    """
     wrong = [i for i in views if not 0 <= i < count]
     if wrong:
         raise InputError(
-            f"views {wrong} do not exist: the source has {count} views, 0 to {count - 1}"
+            f"data.views {wrong} do not exist: the source has {count} views, 0 to {count - 1}"
         )
     if len(set(views)) != len(views):
-        raise InputError(f"views must differ from each other, got {tuple(views)}")
+        raise InputError(f"data.views must differ from each other, got {tuple(views)}")
 
 
 def check_sizes(pictures: Sequence[Picture], names: Sequence[str]) -> tuple[int, int]:
-    """(width, height) of pictures that all have one size.
+    """(width, height) of pictures of one size.
 
     Raises:
-      ValueError: sizes differ, naming the first picture that does.
+      InputError: sizes differ; the message names the first picture of another size.
     """
     height, width = pictures[0].rgb.shape[:2]
     for picture, name in zip(pictures, names, strict=True):
@@ -84,20 +88,18 @@ def make_view_set(
     """Composites, masks and shrinks pictures.
 
     Args:
-      posed: the pictures and their cameras.
-      background: [3] colour behind the object, in [0, 1], or None to find it in the borders,
-        picture by picture.
+      posed: V pictures and their cameras.
+      background: [3] colour behind the object, in [0, 1]; None detects the colour per picture.
       mask: 'auto', 'alpha', 'background' or 'none'.
       mask_threshold: see `masks.mask_from_background`.
-      downscale: whole factor by which width and height shrink (box filter).
-      need_masks: whether 'auto' must find masks.
+      downscale: integer factor by which width and height shrink (box filter), at least 1.
+      need_masks: whether 'auto' is refused if no mask can be computed.
 
     Returns:
-      The views, arrays in numpy float32, cameras still in the source's frame.
+      The views in numpy float32, cameras in the source's frame.
 
     Raises:
-      ValueError: sizes differ, a view without an object, masks that cannot be made,
-        a factor that does not divide the size.
+      InputError: sizes differ, a view shows no object, no masks, or `downscale` does not divide.
     """
     width, height = check_sizes(posed.pictures, posed.names)
     alphas = [picture.alpha for picture in posed.pictures]
@@ -115,11 +117,11 @@ def make_view_set(
         raise InputError(
             f"no masks can be made for {posed.names[0]} ...: not every picture has alpha, and not "
             f"every border has the background colour {np.round(background, 3).tolist()}; set "
-            "background, give RGBA pictures, or use mask='none'"
+            "data.background, give RGBA pictures, or take data.mask=none"
         )
     masks = object_masks(source, rgbs, alphas, own, posed.names, mask_threshold)
     if source == "background" and np.abs(own - background).max() > mask_threshold:
-        # One background for all, since a run composites on one.
+        # A run composites on one background: repaint each picture's background with it.
         rgbs = [
             np.where(m[..., None] > 0, rgb, background) for m, rgb in zip(masks, rgbs, strict=True)
         ]
@@ -138,7 +140,7 @@ def make_view_set(
 
 
 def shrink_cameras(cameras: Cameras, factor: int) -> Cameras:
-    """The cameras of pictures shrunk by a whole factor (pixel centres at +0.5)."""
+    """Cameras of pictures shrunk by an integer factor (pixel centres at +0.5)."""
     scale = np.diag([1.0 / factor, 1.0 / factor, 1.0])
     return cameras.replace(
         intrinsics=(scale @ np.asarray(cameras.intrinsics, np.float64)).astype(np.float32),

@@ -1,4 +1,4 @@
-"""What cameras and the order of pictures would be without one of the usual mistakes."""
+"""Corrections of the usual mistakes in cameras and in the order of pictures."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from jaxvsnerf.types import Cameras
 
 LENS = "wrong field of view"
 ORDER = "views in the wrong order"
-# Of the views that agree less than this share of the median, the worst, two at a time, are
-# exchanged.
+# Views whose agreement is below this share of the median are candidates for an exchange, and the
+# largest number of candidates.
 STRANGE = 0.8
 MOST_SWAPPED = 5
 
 
 class Correction(NamedTuple):
-    """What to try.
+    """A correction to try.
 
     Attributes:
-      name: the mistake.
-      advice: what to do about it.
+      name: name of the mistake.
+      advice: how to correct the mistake.
       cameras: V corrected cameras, in the source's frame.
-      order: V indices of the pictures that belong to them, or None for the given order.
+      order: V indices of the pictures that belong to the cameras, or None for the given order.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Correction(NamedTuple):
 
 
 def pose_corrections(cameras: Cameras) -> Iterator[Correction]:
-    """Poses that were given in another convention than the one they were read in."""
+    """Yields corrections for poses given in another convention than they were read in."""
     w2c = np.asarray(cameras.w2c, np.float64)
     flip = np.diag([1.0, -1.0, -1.0])
 
@@ -52,13 +52,13 @@ def pose_corrections(cameras: Cameras) -> Iterator[Correction]:
         "each camera-to-world matrix",
         with_poses(flip @ rotation, translation @ flip),
     )
-    # What stood in the file as camera-to-world, OpenGL axes, was world-to-camera.
+    # The matrices in the file, read as camera-to-world with OpenGL axes, were world-to-camera.
     back = np.swapaxes(rotation, 1, 2)
     centers = -np.einsum("vij,vj->vi", back, translation)
     for axes, note in ((flip, "OpenGL"), (np.eye(3), "OpenCV")):
         yield Correction(
             "world-to-camera given for camera-to-world",
-            f"invert the matrices (they are world-to-camera with {note} axes; camera-to-world is "
+            f"invert the matrices (world-to-camera with {note} axes was given; camera-to-world is "
             "expected)",
             with_poses(axes @ back @ flip, centers @ axes),
         )
@@ -71,7 +71,7 @@ def pose_corrections(cameras: Cameras) -> Iterator[Correction]:
 
 
 def _orbit(cameras: Cameras) -> tuple[np.ndarray, np.ndarray, float] | None:
-    """Azimuths and elevations in degrees and the distance, where the cameras are an orbit."""
+    """Azimuths and elevations in degrees and the distance; None unless cameras form an orbit."""
     centers = camera_centers(cameras)
     distance = np.linalg.norm(centers, axis=-1)
     if distance.min() < 1e-6 or np.ptp(distance) > 1e-3 * distance.mean():
@@ -93,14 +93,15 @@ def _from_angles(
 
 
 def _angle_corrections(cameras: Cameras) -> Iterator[Correction]:
-    """Angles of an orbit in the other unit, or counted the other way."""
+    """Yields corrections for orbit angles in the other unit or of the other sign."""
     orbit = _orbit(cameras)
     if orbit is None:
         return
     azimuth, elevation, distance = orbit
     yield Correction(
         ORDER,
-        "they go round the other way: change the sign of the azimuths, or reverse the pictures",
+        "the views go round the other way: change the sign of the azimuths, or reverse the "
+        "pictures",
         _from_angles(cameras, -azimuth, elevation, distance),
     )
     span = np.rad2deg(1.0)
@@ -127,7 +128,7 @@ def _angle_corrections(cameras: Cameras) -> Iterator[Correction]:
 
 
 def _angles_before(apparent: float, span: float) -> list[float]:
-    """Elevations within 45 degrees that look like `apparent` once taken for radians."""
+    """Elevations within 45 degrees that appear as `apparent` when degrees are read as radians."""
     turns = 360.0 * np.arange(-12, 13)
     found = np.concatenate([(apparent + turns) / span, (180.0 - apparent + turns) / span])
     return sorted(found[np.abs(found) <= 45.0].tolist())
@@ -136,7 +137,13 @@ def _angles_before(apparent: float, span: float) -> list[float]:
 def order_corrections(
     cameras: Cameras, names: Sequence[str], sheet: tuple[int, int] | None
 ) -> Iterator[Correction]:
-    """Pictures that were given in another order than their cameras."""
+    """Yields corrections for pictures given in another order than their cameras.
+
+    Args:
+      cameras: V cameras, in the source's frame.
+      names: V names of the views.
+      sheet: (rows, columns) of the views in one picture, None for files.
+    """
     count = len(names)
     orders = {
         "the last picture belongs to the first camera": tuple(range(count))[::-1],
@@ -152,11 +159,17 @@ def order_corrections(
         orders["the sheet was read column by column"] = tuple(by_column.tolist())
     for reason, order in orders.items():
         if order != tuple(range(count)):
-            yield Correction(ORDER, f"{reason}: put them in order", cameras, order)
+            yield Correction(ORDER, f"{reason}: put the pictures in order", cameras, order)
 
 
 def swaps(cameras: Cameras, names: Sequence[str], agreement: np.ndarray) -> Iterator[Correction]:
-    """Two of the views that agree least, exchanged."""
+    """Yields exchanges of two of the views that agree least with the others.
+
+    Args:
+      cameras: V cameras, in the source's frame.
+      names: V names of the views.
+      agreement: [V] agreement of each view, see `Finding.views`.
+    """
     worst = np.argsort(agreement, kind="stable")[:MOST_SWAPPED]
     worst = worst[agreement[worst] < STRANGE * np.median(agreement)]
     for first, second in combinations(sorted(worst.tolist()), 2):
@@ -171,10 +184,10 @@ def swaps(cameras: Cameras, names: Sequence[str], agreement: np.ndarray) -> Iter
 
 
 def lens_corrections(cameras: Cameras, factors: Sequence[float]) -> Iterator[Correction]:
-    """Other angles of view, the poses unchanged."""
+    """Yields cameras of other focal lengths, poses unchanged; none for orthographic cameras."""
     k = np.asarray(cameras.intrinsics)
     if np.any(k[:, 2, 2] == 0):
-        return  # of parallel rays a factor only changes the size
+        return  # with parallel rays, a factor only changes the object's size
     for factor in factors:
         scaled = k.copy()
         scaled[:, :2, :2] *= factor

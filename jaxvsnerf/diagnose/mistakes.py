@@ -1,4 +1,4 @@
-"""The usual mistakes with cameras, told by which correction makes the views agree best."""
+"""Finds the usual camera mistakes: tries corrections and keeps the one of best agreement."""
 
 from __future__ import annotations
 
@@ -22,32 +22,33 @@ from jaxvsnerf.metrics.consistency import Consistency, consistency, reduced
 from jaxvsnerf.types import Cameras, Similarity, ViewSet
 
 AS_GIVEN = "as given"
-# Factors of the focal length that are tried, and by how much more on either side of the best.
+# Factors of the focal length to try, then a finer factor on either side of the best.
 FOCAL_FACTORS = (0.6, 0.77, 1.3, 1.7)
 FINER = 1.14
-# How much better a correction must do than the cameras as given before it is believed: right
-# sets, real ones among them, stay below (experiments/inspect).
+# Gain in score over the cameras as given from which a correction is believed: correct sets,
+# including real sets, stay below (experiments/inspect).
 MARGIN = 0.05
-# Another angle of view changes little in a ring of views: believed where the gain is large, or
-# small but in all views, that is, so many standard errors from none. Few views tell neither.
+# Another angle of view hardly changes the score of a ring of views. Such a correction is believed
+# if the gain is large, or small but consistent over the views (this many standard errors above
+# 0), and if there are enough views.
 LENS_MARGIN = 0.03
 LENS_SMALL = 0.008
 LENS_ERRORS = 5.5
 LENS_VIEWS = 6
-# Loss of silhouettes (IoU) that tells of an object that the sampled cube cuts off.
+# Loss of silhouette IoU from which the sampled cube cuts off the object.
 CUT_OFF = 0.05
-# Share of the cube's side below which an object is small.
+# Share of the cube's side below which an object counts as small.
 SMALL = 0.35
 
 
 class Finding(NamedTuple):
-    """How well the views agree after a correction.
+    """Agreement of the views after a correction.
 
     Attributes:
-      name: the mistake, or AS_GIVEN.
-      advice: what to do about it.
-      score: `Consistency.score` in a cube fitted to the hull; 0 where there is none.
-      views: [V] the same of each view.
+      name: name of the mistake, or AS_GIVEN.
+      advice: how to correct the mistake.
+      score: `Consistency.score` in a cube fitted to the hull; 0 if the hull is empty.
+      views: [V] score of each view.
     """
 
     name: str
@@ -57,14 +58,14 @@ class Finding(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """What was found.
+    """Result of `diagnose`.
 
     Attributes:
       mistake: the finding that is believed, or None.
-      findings: every correction, the best first.
-      box: [2, 3] corners of the hull's box in the object's cube, or None where the masks share
-        no volume.
-      place: what is wrong with the object's place or size in its cube, else ''.
+      findings: findings of all corrections, best first.
+      box: [2, 3] corners of the hull's bounding box in the object's cube, or None if the masks
+        share no volume.
+      place: problem with the object's position or size in the cube, or ''.
     """
 
     mistake: Finding | None
@@ -76,21 +77,21 @@ class Diagnosis(NamedTuple):
 def diagnose(
     views: ViewSet, to_cube: Similarity | None, sheet: tuple[int, int] | None = None
 ) -> Diagnosis:
-    """Looks for a mistake in the cameras of a set or in the order of its pictures.
+    """Looks for a mistake in the cameras of a set of views or in the order of its pictures.
 
-    A rotation of the whole world is none that pictures could tell: an object that lies on its
-    side agrees as well.
+    Pictures do not reveal a rotation of the whole world: views of an object that lies on its
+    side agree as well.
 
     Args:
       views: V views with masks; cameras in the source's frame.
-      to_cube: source's frame -> object's cube; None where none was found.
+      to_cube: similarity from the source's frame to the object's cube, or None if none was found.
       sheet: (rows, columns) of the views in one picture, None for files.
 
     Returns:
       The diagnosis.
 
     Raises:
-      ValueError: views without masks, or fewer than two.
+      InputError: views without masks, or fewer than two views.
     """
     if views.masks is None or len(views.images) < 2:
         raise InputError("a diagnosis needs at least two views, and masks; got neither or one")
@@ -124,7 +125,7 @@ def diagnose(
 
 
 def _believed(findings: Sequence[Finding], given: Finding) -> Finding | None:
-    """The best finding that is better than the cameras as given by enough."""
+    """Best finding whose gain over the cameras as given is large enough; None if there is none."""
     for one in findings:
         gain = one.score - given.score
         if one.name != LENS:
@@ -148,16 +149,16 @@ def _finding(one: Correction, fitted: tuple[Consistency, Similarity] | None) -> 
 def _fitted(
     images: np.ndarray, masks: np.ndarray, cameras: Cameras
 ) -> tuple[Consistency, Similarity] | None:
-    """Agreement in a cube fitted to the hull, and that cube; None where there is no hull."""
+    """Agreement in a cube fitted to the hull, and the cube's similarity; None without a hull."""
     try:
         similarity = find_similarity(cameras, masks)
-    except ValueError:
+    except InputError:
         return None
     return consistency(images, masks, transform_cameras(cameras, similarity)), similarity
 
 
 def _box(fit: Similarity, to_cube: Similarity) -> np.ndarray:
-    """[2, 3] corners, in the object's cube, of what `fit` puts into a cube of side 1."""
+    """[2, 3] corners, in the object's cube, of the box that `fit` maps to the cube of side 1."""
     corners = np.array([[-0.5] * 3, [0.5] * 3])
     corners = (corners - np.asarray(fit.translation)) / fit.scale
     moved = to_cube.scale * corners @ np.asarray(to_cube.rotation).T + to_cube.translation
@@ -165,7 +166,7 @@ def _box(fit: Similarity, to_cube: Similarity) -> np.ndarray:
 
 
 def _place(box: np.ndarray, lost: float) -> str:
-    """What is wrong with the place or the size of the object."""
+    """Describes a problem with the object's position or size in the cube, or ''."""
     middle, side = box.mean(0), float(np.ptp(box, axis=0).max())
     advice = "similarity=({:.3g},{})".format(
         1.0 / side, ",".join(f"{-one / side:.3g}" for one in middle)

@@ -1,4 +1,4 @@
-"""Assembles a field from a spec: a handful of pure functions over a plain pytree."""
+"""Builds a field from a spec: pure functions over a plain pytree of parameters."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.fields import combine, decode, encode, shared, views
 from jaxvsnerf.fields.hashgrid import HashSpec
+from jaxvsnerf.geometry.cameras import HALF_EXTENT
+from jaxvsnerf.system.settings import Auto, argument, check_spec, setting
 from jaxvsnerf.types import Array, Context, FieldOut, Params, Samples
 
 MODES = ("single", "per_view", "fused", "canonical", "nearest", "average")
@@ -23,95 +25,110 @@ class FieldSpec:
     """Shape of the field.
 
     Attributes:
-      num_views: V, branches once there are several.
-      depth: layers of the MLP before the heads. Paper: 8. At least 2.
-      width: features of each, a multiple of num_heads.
-      shared_layers: how many of them all views share, 1 to depth - 1. Choice: 5.
-      skip_layer: the layer that reads the encoding again, up to depth - 1; 0 for none.
-        NeRF: 5.
-      encoding: of the position, `frequency` (NeRF) or `hash` (Instant-NGP).
       hash_grid: shape of the encoding `hash`.
       half_extent: half the side of the cube that the encoding `hash` covers.
-      pos_freqs: frequencies of the position, in both encodings; at least 1.
-      dir_freqs: frequencies of the direction's encoding; at least 1.
-      position_scale: positions are multiplied by it before their frequencies.
-      view_dependent: whether colour sees the direction.
-      num_heads: attention heads. Choice: 4. At least 1.
-      key_size: features of a head's queries and keys. Choice: 16. At least 1.
-      angle_term: attention sees the angle between ray and view.
-      density_activation: `softplus` or `relu`.
-      density_scale: density = scale * activation(logit + shift), per cube side.
-      density_shift: added to the logit, see density_scale.
-      dtype: of matrix products, `float32` or `bfloat16`; parameters are float32.
     """
 
-    num_views: int
-    depth: int = 8
-    width: int = 256
-    shared_layers: int = 5
-    skip_layer: int = 5
-    encoding: str = "frequency"
+    num_views: int = argument(
+        "Number of view branches once views are told apart.", at_least=1, at_most=100_000
+    )
+    depth: int = setting(8, "Layers of the MLP before the heads. Paper: 8.", at_least=2, at_most=64)
+    width: int = setting(
+        256,
+        "Features of each layer, a multiple of num_heads.",
+        at_least=1,
+        at_most=8192,
+    )
+    shared_layers: int = setting(
+        5,
+        "Number of layers that all views share, fewer than depth. Choice: 5.",
+        at_least=1,
+        at_most=63,
+    )
+    skip_layer: int = setting(
+        5,
+        "Index of the layer that reads the encoding again, below depth; 0 for none. NeRF: 5.",
+        at_least=0,
+        at_most=63,
+    )
+    encoding: str = setting(
+        "frequency",
+        "Encoding of the position: `frequency` (NeRF) or `hash` (Instant-NGP).",
+        choices=encode.ENCODINGS,
+    )
     hash_grid: HashSpec = HashSpec()
-    half_extent: float = 0.6
-    pos_freqs: int = 10
-    dir_freqs: int = 4
-    position_scale: float = 2.0
-    view_dependent: bool = False
-    num_heads: int = 4
-    key_size: int = 16
-    angle_term: bool = True
-    density_activation: str = "softplus"
-    density_scale: float = 10.0
-    density_shift: float = -1.0
-    dtype: str = "float32"
+    half_extent: float = HALF_EXTENT
+    pos_freqs: int = setting(
+        10, "Frequencies of the position, in both encodings.", at_least=1, at_most=32
+    )
+    dir_freqs: int = setting(4, "Frequencies of the direction's encoding.", at_least=1, at_most=32)
+    position_scale: float = setting(
+        2.0,
+        "Factor of the positions before their frequencies.",
+        above=0,
+        at_most=1000,
+    )
+    view_dependent: bool = setting(False, "Whether colour depends on the viewing direction.")
+    num_heads: int = setting(4, "Attention heads. Choice: 4.", at_least=1, at_most=256)
+    key_size: int = setting(
+        16, "Features of a head's queries and keys. Choice: 16.", at_least=1, at_most=4096
+    )
+    angle_term: bool = setting(
+        True, "Whether attention sees the angle between the ray and each view."
+    )
+    density_activation: str = setting(
+        "softplus", "Function that makes the density positive.", choices=tuple(decode.ACTIVATIONS)
+    )
+    density_scale: float = setting(
+        10.0,
+        "Factor of the density: density = density_scale * activation(logit + density_shift).",
+        above=0,
+        at_most=1e6,
+        unit="per cube side",
+    )
+    density_shift: float = setting(
+        -1.0, "Added to the logit of the density.", at_least=-1000, at_most=1000
+    )
+    dtype: str = setting(
+        "float32",
+        "Type of the matrix products; parameters are float32.",
+        choices=("float32", "bfloat16"),
+        auto=Auto("auto", "bfloat16 on GPUs and TPUs, float32 on a CPU"),
+    )
 
     def __post_init__(self):
-        positive = (
-            "num_views",
-            "depth",
-            "width",
-            "pos_freqs",
-            "dir_freqs",
-            "num_heads",
-            "key_size",
-        )
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise InputError(f"field.{name}: expected at least 1, got {getattr(self, name)}")
-        if not 1 <= self.shared_layers < self.depth:
+        check_spec(self, "field")
+        if self.shared_layers >= self.depth:
             raise InputError(
-                f"field.shared_layers: expected 1 to {self.depth - 1} of the {self.depth} layers, "
-                f"got {self.shared_layers}"
+                f"field.shared_layers: expected fewer than the {self.depth} layers of "
+                f"field.depth, got {self.shared_layers}"
             )
-        if not 0 <= self.skip_layer < self.depth:
+        if self.skip_layer >= self.depth:
             raise InputError(
-                f"field.skip_layer: expected 1 to {self.depth - 1}, or 0 for none, "
-                f"got {self.skip_layer}"
+                f"field.skip_layer: expected a layer before the {self.depth} of field.depth, or 0 "
+                f"for none, got {self.skip_layer}"
             )
         if self.width % self.num_heads:
             raise InputError(
-                f"field.width: expected a multiple of num_heads = {self.num_heads}, "
+                f"field.width: expected a multiple of field.num_heads = {self.num_heads}, "
                 f"got {self.width}"
             )
-        _one_of("field.encoding", self.encoding, encode.ENCODINGS)
-        _one_of("field.density_activation", self.density_activation, decode.ACTIVATIONS)
-        _one_of("field.dtype", self.dtype, ("float32", "bfloat16"))
 
 
 class Field(NamedTuple):
-    """A field as functions; its parameters live outside.
+    """A field as pure functions; parameters are passed as arguments.
+
+    Batch axes are free, except in mode `per_view`, in which the first batch axis is V.
 
     Attributes:
-      spec: what it was built from.
-      init: (key, num_branches) -> params with groups shared, views, heads, and encoding
-        where it learns.
-      init_attention: key -> the group attention.
+      spec: the spec that the field was built from.
+      init: (key, num_branches) -> params with groups shared, views, heads, and encoding if the
+        encoding has parameters.
+      init_attention: key -> parameters of the group attention.
       trunk: (params, samples, context, mode, token_mask) -> feature [..., S, F].
-      apply: (params, samples, context, mode, token_mask) -> FieldOut. token_mask
-        [..., V] bool says per ray which views the combiner may use; None is all, and
-        last batch axes for which it is the same may be left out.
-
-    Batch axes are free but in mode `per_view`, where the first one is V.
+      apply: (params, samples, context, mode, token_mask) -> FieldOut. token_mask [..., V] bool
+        selects, per ray, the views that the combiner uses; None selects all. Trailing batch axes
+        along which the mask is constant may be left out.
     """
 
     spec: FieldSpec
@@ -119,11 +136,6 @@ class Field(NamedTuple):
     init_attention: Callable[[Array], Params]
     trunk: Callable[..., Array]
     apply: Callable[..., FieldOut]
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InputError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}")
 
 
 def _make_encoder(spec: FieldSpec) -> encode.Encoder:
@@ -134,12 +146,12 @@ def _make_encoder(spec: FieldSpec) -> encode.Encoder:
     return encode.frequency_encoder(spec.pos_freqs, spec.position_scale)
 
 
-@cache  # equal specs give the same functions, so that what was compiled for them is found
+@cache  # equal specs give the same functions, so that compiled programs are found again
 def build_field(spec: FieldSpec) -> Field:
-    """The view-specific field of `spec`.
+    """Builds the view-specific field of a spec.
 
-    Raises:
-      ValueError: a mode that does not exist, or parameters whose branches do not fit it.
+    The returned functions raise InputError for an unknown mode, and ValueError for parameters or
+    samples whose view axis does not fit the mode.
     """
     dtype = jnp.dtype(spec.dtype)
     encoder = _make_encoder(spec)
@@ -214,7 +226,8 @@ def build_field(spec: FieldSpec) -> Field:
 
 
 def _check_mode(mode: str, params: Params, samples: Samples, num_views: int) -> None:
-    _one_of("mode", mode, MODES)
+    if mode not in MODES:
+        raise InputError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
     branches = jax.tree.leaves(params["views"])[0].shape[0]
     if mode == "single" and branches != 1:
         raise ValueError(f"mode single: expected parameters of 1 branch, got {branches}")
@@ -230,7 +243,7 @@ def _check_mode(mode: str, params: Params, samples: Samples, num_views: int) -> 
 
 
 def _view_first(token_mask: Array | None, samples: Samples, num_views: int) -> Array:
-    """[V, ..., 1] bool from [..., V] or None."""
+    """Moves a mask's view axis to the front: [..., V] or None -> [V, ..., 1] bool."""
     dims = samples.means.ndim
     if token_mask is None:
         return jnp.ones((num_views,) + (1,) * (dims - 1), bool)

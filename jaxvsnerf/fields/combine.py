@@ -1,4 +1,4 @@
-"""COMBINE: n view features become one, by self-attention or by their plain mean."""
+"""COMBINE: merges the features of V views into one, by self-attention or by the mean."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from jaxvsnerf.types import Array
 
 
 def mean_token(tokens: Array, token_mask: Array) -> Array:
-    """Mean over the views that take part.
+    """Averages the tokens of the views that take part.
 
     Args:
       tokens: [V, ..., S, F].
-      token_mask: [V, ..., 1] bool, at least one true along V.
+      token_mask: [V, ..., 1] bool, true for views that take part, at least one of V.
 
     Returns:
       [..., S, F].
     """
-    # Summed in float32 and divided once: shares rounded to bf16 do not add up to one.
+    # Summed in float32 and divided once: weights 1 / V rounded to bf16 would not sum to 1.
     total = jnp.sum(tokens, 0, dtype=jnp.float32, where=token_mask[..., None])
     return (total / jnp.sum(token_mask, 0)[..., None]).astype(tokens.dtype)
 
 
 def attention_shares(scores: Array, token_mask: Array) -> Array:
-    """How much each view contributes once all refined tokens are averaged.
+    """Softmax attention weights, averaged over the queries.
 
     Args:
-      scores: [..., S, H, V, V], queries then keys.
-      token_mask: [V, ..., 1] bool; a view that is out neither asks nor answers.
+      scores: [..., S, H, V, V] logits, queries then keys.
+      token_mask: [V, ..., 1] bool; a masked view is left out as query and as key.
 
     Returns:
-      [..., S, H, V] shares over the keys, which sum to 1.
+      [..., S, H, V] share of each key's value in the mean output; sums to 1.
     """
     mask = jnp.moveaxis(token_mask, 0, -1)[..., None, :]  # [..., 1, 1, V]
     scores = jnp.where(mask[..., None, :], scores, -jnp.inf)
@@ -48,15 +48,21 @@ class AttentionCombiner(nn.Module):
     """Residual multi-head self-attention over the view axis, then the mean token.
 
     mean_v (t_v + W_o sum_u a_vu W_v t_u) = mean_v t_v + W_o W_v sum_u (mean_v a_vu) t_u:
-    the mean over queries is taken of the attention weights, so that neither values nor
-    outputs exist per view. Exactly the same function, n times fewer products.
+    attention weights are averaged over the queries first, so that values and outputs are
+    computed once instead of once per view. The function is the same, with V times fewer products.
 
     Paper: self-attention over the n view features gives one feature.
     Choice: residual with an output projection that starts at zero (the first fused step
-    equals the mean of the branches), mean over the tokens that took part, and, where the
+    equals the mean of the branches), mean over the tokens of views that take part, and, if the
     ray's direction is known, a linear term of (cos, cos^2) of the angle between ray and
-    view in queries and keys. Queries and keys are narrower than the values: which view to
-    believe takes less to say than what it says.
+    view in queries and keys. Queries and keys are narrower than values: choosing between views
+    needs fewer features than describing the point.
+
+    Attributes:
+      num_heads: H, a divisor of F.
+      key_size: features of queries and keys, per head.
+      angle_term: whether queries and keys depend on the angle between ray and view.
+      dtype: of the matrix products.
     """
 
     num_heads: int
@@ -66,7 +72,17 @@ class AttentionCombiner(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: Array, token_mask: Array, cosines: Array | None) -> Array:
-        """tokens [V, ..., S, F], token_mask [V, ..., 1], cosines [V, ..., 1] -> [..., S, F]."""
+        """Merges the views' tokens.
+
+        Args:
+          tokens: [V, ..., S, F].
+          token_mask: [V, ..., 1] bool, true for views that take part, at least one of V.
+          cosines: [V, ..., 1] cosine of the angle between ray and optical axis, or None to leave
+            the angle term out.
+
+        Returns:
+          [..., S, F].
+        """
         features = tokens.shape[-1]
         size = features // self.num_heads
         init = nn.initializers.lecun_normal()
@@ -79,12 +95,12 @@ class AttentionCombiner(nn.Module):
             kernels = [self.param(f"{name}_angle", init, (2, keys)) for name in ("query", "key")]
             if cosines is not None:
                 cos = cosines[..., None]
-                # Not a matrix product, which two terms are too few for.
+                # Elementwise: a matrix product with two rows would not pay.
                 query, key = (
                     x + (cos * kernel[0] + cos**2 * kernel[1]).astype(self.dtype)
                     for x, kernel in zip((query, key), kernels, strict=True)
                 )
-        # Views come last, as the products of small matrices make them and want them.
+        # Views are the last axes: the layout in which batched small products read and write.
         scores = jnp.einsum(
             "q...hd,k...hd->...hqk",
             query.reshape(heads),

@@ -1,4 +1,4 @@
-"""DECODE: the other end of the field. Radiance; signed distance and reflectance fit here."""
+"""DECODE: the feature to density and colour (NeRF's radiance heads)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ ACTIVATIONS = ("softplus", "relu")
 class RadianceHeads(nn.Module):
     """NeRF's heads: density, a linear bottleneck, one layer with the direction, colour.
 
-    Nothing bends between the bottleneck and the layer after it, so that their kernels are
-    multiplied first and samples pass through one layer instead of two; what the direction
-    adds is computed once a ray. The same function, rounding apart.
+    No activation separates the bottleneck from the next layer: their kernels are multiplied
+    first, and samples pass through one layer instead of two. The direction's contribution is
+    computed once per ray. The function is the same up to rounding.
+
+    Attributes:
+      width: features of the bottleneck; the layer with the direction has half as many.
+      dir_freqs: frequencies of the direction's encoding.
+      dtype: of the matrix products.
 
     Source: NeRF (arXiv:2003.08934) figure 7.
     """
@@ -32,9 +37,14 @@ class RadianceHeads(nn.Module):
 
     @nn.compact
     def __call__(self, feature: Array, viewdirs: Array | None) -> tuple[Array, Array]:
-        """feature [..., S, F], viewdirs [..., 3] or None -> logits [..., S, 1], [..., S, 3].
+        """Computes the logits of density and colour.
 
-        Without directions colour is that of the direction 0.
+        Args:
+          feature: [..., S, F].
+          viewdirs: [..., 3] unit directions, or None for the zero vector.
+
+        Returns:
+          Density logits [..., S, 1] and colour logits [..., S, 3], float32.
         """
         inner = self.width // 2
         directions = jnp.zeros(3) if viewdirs is None else viewdirs[..., None, :]
@@ -54,7 +64,7 @@ class RadianceHeads(nn.Module):
 
 
 def _output(inputs: Array, kernel: Array, bias: Array) -> Array:
-    """inputs @ kernel + bias in float32: density is exponentiated."""
+    """inputs @ kernel + bias in float32: compositing exponentiates the density."""
     outputs = kernel.shape[-1]
     missing = aligned(outputs) - outputs
     kernel, bias = jnp.pad(kernel, ((0, 0), (0, missing))), jnp.pad(bias, (0, missing))
@@ -63,7 +73,7 @@ def _output(inputs: Array, kernel: Array, bias: Array) -> Array:
 
 @jax.custom_vjp
 def _linear_layer(inputs: Array, kernel: Array, bias: Array) -> Array:
-    """inputs @ kernel + bias in float32, the products of its backward pass in the inputs' type."""
+    """inputs @ kernel + bias in float32; the backward pass multiplies in the inputs' dtype."""
     return product(inputs, kernel, jnp.float32) + bias
 
 
@@ -92,18 +102,18 @@ def decode_radiance(
     shift: float,
     view_dependent: bool,
 ) -> FieldOut:
-    """Density and colour from the trunk's feature.
+    """Decodes the trunk's feature to density and colour.
 
     Args:
-      heads: the module.
-      params: its parameters.
-      trunk: samples -> feature [..., S, F]; a function, since other decoders
-        differentiate through it with respect to position.
-      samples: where.
+      heads: the module of the heads.
+      params: parameters of `heads`.
+      trunk: samples -> feature [..., S, F]; a function, so that decoders such as NeuS can
+        differentiate the feature with respect to position.
+      samples: [..., S] samples to evaluate.
       activation: of the density, `softplus` or `relu`.
-      scale: density = scale * activation(logit + shift), per cube side.
-      shift: see scale.
-      view_dependent: False zeroes the direction before its encoding.
+      scale: factor of density = scale * activation(logit + shift), per side of the cube.
+      shift: offset of the density's logit, see `scale`.
+      view_dependent: False replaces the direction by zero.
 
     Returns:
       FieldOut with optical_depth = density * length.

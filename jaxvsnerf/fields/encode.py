@@ -1,4 +1,4 @@
-"""ENCODE: positions and directions to features, in float32."""
+"""ENCODE: positions and directions to features, computed in float32."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ ENCODINGS = ("frequency", "hash")
 
 
 class Encoder(NamedTuple):
-    """How positions become features.
+    """An encoding of positions.
 
     Attributes:
-      size: features made of a position.
-      init: key -> what it learns, None where it learns nothing.
-      apply: (learned, means [..., 3], detail) -> [..., aligned(size)] float32, zeros at the
-        end. `detail` [] opens the finer frequencies, see `open_frequencies`; None opens all.
+      size: features per position.
+      init: key -> initial parameters, or None for an encoding without parameters.
+      apply: (parameters, means [..., 3], detail) -> [..., aligned(size)] float32, zero-padded at
+        the end. `detail` [] in [0, 1] opens the finer frequencies, see `open_frequencies`; None
+        opens all.
     """
 
     size: int
@@ -31,7 +32,7 @@ class Encoder(NamedTuple):
 
 
 def frequency_encoder(num_freqs: int, position_scale: float) -> Encoder:
-    """NeRF's encoding of `position_scale` times the position; it learns nothing."""
+    """NeRF's positional encoding of `position_scale` times the position; no parameters."""
     return Encoder(
         size=posenc_size(3, num_freqs),
         init=lambda key: None,
@@ -44,10 +45,19 @@ def frequency_encoder(num_freqs: int, position_scale: float) -> Encoder:
 def hash_encoder(
     spec: HashSpec, half_extent: float, num_freqs: int, position_scale: float
 ) -> Encoder:
-    """Instant-NGP's encoding of the cube of half side `half_extent`, NeRF's beside it.
+    """Instant-NGP's hash encoding, concatenated with NeRF's positional encoding.
 
-    Choice: few frequencies, so that layers which read them can bend the object a little
-    for one view; the tables, which all views share, hold its details.
+    Choice: few frequencies, by which view-specific layers can deform the object slightly; the
+    hash tables, shared by all views, hold the details.
+
+    Args:
+      spec: sizes of the hash encoding.
+      half_extent: half the side of the cube that the hash grid covers.
+      num_freqs: frequencies of the positional encoding.
+      position_scale: factor on positions before the positional encoding.
+
+    Returns:
+      An encoder whose parameters are the hash tables.
     """
 
     def apply(tables: Array, means: Array, detail: Array | None = None) -> Array:
@@ -67,29 +77,33 @@ def hash_encoder(
 
 
 def open_frequencies(detail: Array, num: int) -> Array:
-    """[num] how far each frequency, coarsest first, is open: 0 to 1.
+    """Coarse-to-fine weights of frequencies, the coarsest first.
 
     Args:
-      detail: [] 0 opens the coarsest alone, 1 all; in between they open one after the other.
-      num: how many there are.
+      detail: [] 0 opens only the coarsest frequency, 1 opens all; frequencies in between open
+        one after another.
+      num: number of frequencies.
 
-    Source: Nerfies (arXiv:2011.12948) equation 8, rising straight instead of as a cosine.
+    Returns:
+      [num] weights in [0, 1].
+
+    Source: Nerfies (arXiv:2011.12948) equation 8, with a linear ramp instead of a cosine.
     """
     return jnp.clip(1.0 + detail * (num - 1) - np.arange(num), 0.0, 1.0)
 
 
 def posenc(x: Array, num_freqs: int) -> Array:
-    """NeRF's positional encoding, the input itself included.
+    """NeRF's positional encoding, including the input itself.
 
     Args:
       x: [..., C] float32.
-      num_freqs: L, frequencies 2^0 ... 2^(L-1).
+      num_freqs: L, for frequencies 2^0 ... 2^(L-1).
 
     Returns:
       [..., C * (1 + 2 L)]: x, then sin(2^l x) and cos(2^l x) for every l.
 
-    Source: NeRF (arXiv:2003.08934) equation 4. Choice: without its factor pi, as in
-    the code that NeRF was published with.
+    Source: NeRF (arXiv:2003.08934) equation 4. Choice: without the equation's factor pi, as in
+    NeRF's published code.
     """
     scales = 2.0 ** jnp.arange(num_freqs, dtype=jnp.float32)
     scaled = (x[..., None, :] * scales[:, None]).reshape(*x.shape[:-1], num_freqs * x.shape[-1])
@@ -97,12 +111,12 @@ def posenc(x: Array, num_freqs: int) -> Array:
 
 
 def _posenc_beside(x: Array, num_freqs: int, first: int, detail: Array | None) -> Array:
-    """`posenc` from column `first` on, zeros before it and up to the alignment, as one map.
+    """`posenc` in columns from `first` on; the columns before and the padding after are zero.
 
-    `detail` opens its frequencies, not the position itself; None opens all.
+    `detail` weighs the frequencies, but not the position itself; None opens all frequencies.
 
-    A concatenation took an H200 as long as two layers of the MLP, twice a step. Every
-    product but one is with 0, so that the sums are exact.
+    Computed elementwise: a concatenation took as long on an H200 as two layers of the MLP, twice
+    per step. Each column sums C products of which all but one are 0, so that sums are exact.
     """
     channels, size = x.shape[-1], posenc_size(x.shape[-1], num_freqs)
     wave = np.arange(size - channels)
@@ -119,5 +133,5 @@ def _posenc_beside(x: Array, num_freqs: int, first: int, detail: Array | None) -
 
 
 def posenc_size(channels: int, num_freqs: int) -> int:
-    """How many features `posenc` makes of `channels`."""
+    """Number of features of `posenc` for `channels` inputs."""
     return channels * (1 + 2 * num_freqs)

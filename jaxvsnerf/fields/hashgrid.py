@@ -1,4 +1,4 @@
-"""Instant-NGP's multi-resolution hash grid, with a backward pass that is deterministic."""
+"""Instant-NGP's multi-resolution hash encoding, with a deterministic backward pass."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvsnerf.errors import InputError
+from jaxvsnerf.system.settings import check_spec, setting
 from jaxvsnerf.types import Array
 
 PRIMES = np.array([1, 2654435761, 805459861], np.uint32)
@@ -19,58 +20,63 @@ INIT_SCALE = 1e-4
 
 @dataclass(frozen=True)
 class HashSpec:
-    """Shape of the grid.
+    """Shape of the hash grid, for the encoding `hash`."""
 
-    Attributes:
-      levels: L resolutions, geometric from base to finest; at least 1.
-      features: of an entry; at least 1.
-      log2_size: a level has at most 2^log2_size entries, 1 to 24; below that it is dense.
-      base: cells a side of the coarsest level; at least 1.
-      finest: cells a side of the finest; base or more.
-    """
-
-    levels: int = 8
-    features: int = 2
-    log2_size: int = 17
-    base: int = 16
-    finest: int = 128
+    levels: int = setting(
+        8,
+        "Number of resolutions L, in geometric progression from base to finest.",
+        at_least=1,
+        at_most=32,
+    )
+    features: int = setting(2, "Features of an entry.", at_least=1, at_most=32)
+    log2_size: int = setting(
+        17,
+        "A level has at most 2^log2_size entries; a level with fewer grid points is dense.",
+        at_least=1,
+        at_most=24,
+    )
+    base: int = setting(16, "Cells a side of the coarsest level.", at_least=1, at_most=65535)
+    finest: int = setting(
+        128, "Cells a side of the finest level, at least base.", at_least=1, at_most=65535
+    )
 
     def __post_init__(self):
-        if self.levels < 1 or self.features < 1 or not 1 <= self.base <= self.finest:
+        check_spec(self, "field.hash_grid")
+        if self.base > self.finest:
             raise InputError(
-                "field.hash: expected levels and features of at least 1 and 1 <= base <= finest, "
-                f"got {self.levels}, {self.features}, {self.base} and {self.finest}"
+                f"field.hash_grid: expected base <= finest, got {self.base} and {self.finest}"
             )
-        if not 1 <= self.log2_size <= 24:
-            raise InputError(f"field.hash.log2_size: expected 1 to 24, got {self.log2_size}")
 
 
 def level_resolutions(spec: HashSpec) -> np.ndarray:
-    """[L] int64 cells a side. Source: Instant-NGP (arXiv:2201.05989) equations 2 and 3."""
+    """Cells per side [L] int64 of each level.
+
+    Source: Instant-NGP (arXiv:2201.05989) equations 2 and 3.
+    """
     steps = np.arange(spec.levels) / max(spec.levels - 1, 1)
     return np.floor(spec.base * (spec.finest / spec.base) ** steps + 1e-6).astype(np.int64)
 
 
 def level_sizes(spec: HashSpec) -> np.ndarray:
-    """[L] int64 entries of each level."""
+    """Number of entries [L] int64 of each level."""
     return np.minimum((level_resolutions(spec) + 1) ** 3, 2**spec.log2_size)
 
 
 def init_tables(key: Array, spec: HashSpec) -> Array:
-    """[sum of the level sizes, features] float32, uniform within +-1e-4."""
+    """Initial tables [sum of the level sizes, features] float32, uniform in +-1e-4."""
     shape = (int(level_sizes(spec).sum()), spec.features)
     return jax.random.uniform(key, shape, minval=-INIT_SCALE, maxval=INIT_SCALE)
 
 
 def grid_corners(points: Array, spec: HashSpec) -> tuple[Array, Array]:
-    """The eight entries around a point on every level, and their trilinear weights.
+    """The eight entries around each point on every level, and their trilinear weights.
 
     Args:
-      points: [..., 3] in [0, 1]; what lies outside counts as the border.
+      points: [..., 3] in [0, 1]; points outside are clipped to the border.
       spec: shape of the grid.
 
     Returns:
-      rows [..., L, 8] int32 of the tables, weights [..., L, 8] that sum to 1.
+      Row indices of the tables [..., L, 8] int32, and weights [..., L, 8] that sum to 1.
 
     Source: Instant-NGP (arXiv:2201.05989) equation 4.
     """
@@ -92,7 +98,7 @@ def grid_corners(points: Array, spec: HashSpec) -> tuple[Array, Array]:
 
 
 def hash_encode(tables: Array, points: Array, spec: HashSpec) -> Array:
-    """Features of points, interpolated on every level.
+    """Hash encoding of points: features interpolated on every level.
 
     Args:
       tables: [entries, features] float32, see `init_tables`.
@@ -111,30 +117,36 @@ def hash_encode(tables: Array, points: Array, spec: HashSpec) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def gather_rows(sizes: tuple[int, ...], tables: Array, rows: Array) -> Array:
-    """tables[rows]: [entries, features], [N, L, K] -> [N, L, K, features].
+    """Gathers tables[rows]; the backward pass is the deterministic `scatter_rows`.
 
-    Its backward pass is `scatter_rows`. `sizes` are the entries of each of the L levels.
+    Args:
+      sizes: number of entries of each of the L levels.
+      tables: [entries, features] float32.
+      rows: [N, L, K] int32.
+
+    Returns:
+      [N, L, K, features].
     """
     return tables[rows]
 
 
 def scatter_rows(sizes: tuple[int, ...], rows: Array, grads: Array) -> Array:
-    """Sums of the gradients of equal rows, the same bits in any order of addition.
+    """Sums the gradients of equal rows, with the same bits in any order of addition.
 
-    A GPU adds what falls on one entry in an order that changes from run to run. Here it
-    adds whole numbers, for which the order does not matter.
+    A GPU adds the gradients of an entry in an order that changes from run to run. Gradients are
+    therefore scaled and rounded to integers, whose sum does not depend on the order.
 
     Args:
-      sizes: entries of each level.
-      rows: [N, L, K] int32; level l's lie in its own part of the entries.
+      sizes: number of entries of each level.
+      rows: [N, L, K] int32; the rows of level l are in the level's own range of entries.
       grads: [N, L, K, features] float32.
 
     Returns:
-      [sum(sizes), features]; each addend is rounded by at most 2^-30 of the sum of its
-      level's absolute gradients. NaN where a gradient is not finite.
+      [sum(sizes), features]; each addend is rounded by at most 2^-30 times the sum of its level's
+      absolute gradients. All NaN if any gradient is not finite.
     """
-    # No entry's sum can exceed that of all absolute gradients of its level: scaled to less
-    # than 2^30 it fits int32, rounding included. Scaling by a power of two is exact.
+    # No entry's sum exceeds the sum of all absolute gradients of its level. Scaled to less than
+    # 2^30, the sum fits int32 including rounding. Scaling by a power of two is exact.
     total = jnp.max(jnp.sum(jnp.abs(grads), (0, 2)), -1)
     finite = jnp.all(jnp.isfinite(total))
     exponent = 29.0 - jnp.floor(jnp.log2(jnp.where(total > 0, total, 1.0)))

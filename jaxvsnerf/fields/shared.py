@@ -1,4 +1,4 @@
-"""SHARED: the layers that all views have in common, and how any layer is computed."""
+"""SHARED: the layers common to all views, and the fully connected layers of every part."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ from jaxvsnerf.types import Array
 
 HIGHEST = jax.lax.Precision.HIGHEST
 kernel_init = nn.initializers.he_uniform()
-# Matrix units want multiples of this; encodings are padded to it with zeros.
+# Matrix units need sizes that are multiples of this; encodings are zero-padded accordingly.
 ALIGNMENT = 8
 
 
 def matmul_precision(dtype: Any) -> jax.lax.Precision | None:
-    """float32 means float32, not the TF32 or bf16 that accelerators take by default."""
+    """Full precision for float32 products, which accelerators otherwise run in TF32 or bf16."""
     return HIGHEST if dtype == jnp.float32 else None
 
 
 def dense(features: int, dtype: Any, name: str, kernel=kernel_init) -> nn.Dense:
-    """A fully connected layer: parameters in float32, products in `dtype`.
+    """A fully connected layer with float32 parameters and products in `dtype`.
 
     bf16 products accumulate in float32 in the hardware.
+
+    Args:
+      features: number of outputs.
+      dtype: of the products.
+      name: name of the submodule.
+      kernel: initialiser of the kernel.
     """
     return nn.Dense(
         features, dtype=dtype, precision=matmul_precision(dtype), kernel_init=kernel, name=name
@@ -44,12 +50,21 @@ class Affine(nn.Module):
 
 
 def aligned(size: int) -> int:
-    """`size` rounded up to the alignment."""
+    """Rounds `size` up to a multiple of the alignment."""
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def product(inputs: Array, kernel: Array, out_dtype: Any = None) -> Array:
-    """inputs [..., K] @ kernel [K, N] in the type of the inputs, accumulated in float32."""
+    """Matrix product in the dtype of the inputs, accumulated in float32.
+
+    Args:
+      inputs: [..., K].
+      kernel: [K, N], cast to the inputs' dtype.
+      out_dtype: of the result; None keeps the inputs' dtype.
+
+    Returns:
+      [..., N].
+    """
     return jnp.matmul(
         inputs,
         kernel.astype(inputs.dtype),
@@ -62,18 +77,17 @@ def product(inputs: Array, kernel: Array, out_dtype: Any = None) -> Array:
 def relu_layer(inputs: tuple[Array, ...], kernels: tuple[Array, ...], bias: Array) -> Array:
     """relu(inputs[0] @ kernels[0] + inputs[1] @ kernels[1] + ... + bias).
 
-    Several inputs are a layer that reads them side by side, without the copy. Its own
-    backward pass reads the output instead of what went into the ReLU, so that a GPU's
-    matrix product adds the bias and cuts at zero by itself, and sums the bias's gradient in
-    a product.
+    Several inputs equal one layer over their concatenation, without the copy. The custom
+    backward pass reads the output instead of the pre-activation: a GPU can then fuse bias and
+    ReLU into the matrix product. The bias's gradient is summed by a matrix product, too.
 
     Args:
-      inputs: each [..., K] in the type of the products.
+      inputs: each [..., K], in the dtype of the products.
       kernels: each [K, N] float32.
       bias: [N] float32.
 
     Returns:
-      [..., N] in the inputs' type.
+      [..., N] in the inputs' dtype.
     """
     total = sum(product(x, kernel) for x, kernel in zip(inputs, kernels, strict=True))
     return nn.relu(total + bias.astype(total.dtype))
@@ -86,7 +100,7 @@ def _relu_layer_forward(inputs, kernels, bias):
 
 def _relu_layer_backward(saved, grads):
     inputs, kernels, outputs = saved
-    # Not `> 0`: XLA would ask that of what went into the ReLU, and have to keep it.
+    # Not `> 0`: XLA would rewrite that to test the pre-activation, and have to store it.
     grads = jnp.where(outputs != 0, grads, 0)
     ones = jnp.ones((*grads.shape[:-1], ALIGNMENT), grads.dtype)
     return (
@@ -106,7 +120,7 @@ def kernel_gradient(inputs: Array, grads: Array) -> Array:
 
 
 def _rows(kernel: Array, start: int, num: int, padded: int) -> Array:
-    """Rows start ... start + num of a kernel [K, N], with zeros up to [padded, N]."""
+    """Rows start ... start + num - 1 of a kernel [K, N], zero-padded to [padded, N]."""
     if num < kernel.shape[0]:
         kernel = kernel[start : start + num]
     return kernel if num == padded else jnp.pad(kernel, ((0, padded - num), (0, 0)))
@@ -121,16 +135,15 @@ def apply_layers(
     skip: int,
     dtype: Any,
 ) -> Array:
-    """Layers `layers` of NeRF's MLP, inside a compact module.
+    """Applies some layers of NeRF's MLP, inside a compact module.
 
     Args:
-      hidden: [..., width] output of the layer before, None before layer 0.
-      encoding: [..., aligned(size)]; layer 0 reads it, and layer `skip` reads it beside
-        `hidden`.
-      size: features of the encoding without what aligns it.
-      layers: which layers to apply.
+      hidden: [..., width] output of the previous layer, or None before layer 0.
+      encoding: [..., aligned(size)] input of layer 0, and of layer `skip` beside `hidden`.
+      size: features of the encoding without the padding.
+      layers: indices of the layers to apply.
       width: features of every layer.
-      skip: the layer at which the encoding is fed in again.
+      skip: index of the layer that reads the encoding again.
       dtype: of the products.
 
     Returns:
@@ -152,7 +165,10 @@ def apply_layers(
 
 
 class SharedLayers(nn.Module):
-    """Layers 0 ... num_layers - 1. encoding [..., aligned(size)] -> hidden [..., width]."""
+    """Layers 0 ... num_layers - 1: encoding [..., aligned(size)] -> hidden [..., width].
+
+    Attributes: see `apply_layers`.
+    """
 
     size: int
     num_layers: int

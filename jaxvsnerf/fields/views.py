@@ -1,4 +1,4 @@
-"""VIEW BRANCHES: the layers of which every view has its own copy, vmapped over views."""
+"""VIEW BRANCHES: layers of which every view has a copy, vmapped over views."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from jaxvsnerf.types import Array, Params
 
 
 class ViewBranch(nn.Module):
-    """Layers first ... depth - 1 for one view: (hidden, encoding) -> token [..., width].
+    """Layers first ... depth - 1 of one view: (hidden, encoding) -> token [..., width].
 
     Paper: view-specific layers follow the shared ones; all views have the same shape.
+
+    Attributes: see `apply_layers`.
     """
 
     size: int
@@ -32,13 +34,13 @@ class ViewBranch(nn.Module):
 
 
 def view_branches(num_views: int, own_inputs: bool, **shape: Any) -> nn.Module:
-    """V branches whose every parameter has a leading view axis.
+    """V branches in one module; every parameter has a leading view axis.
 
     Args:
       num_views: V.
-      own_inputs: True where branch v reads inputs[v] (stage 2: each view's rays), False
-        where all branches read the same inputs (stage 3).
-      **shape: of `ViewBranch`.
+      own_inputs: True if branch v reads inputs[v] (stage 2: each view's own rays), False if all
+        branches read the same inputs (stage 3).
+      **shape: attributes of `ViewBranch`.
 
     Returns:
       A module (hidden, encoding) -> tokens [V, ..., width].
@@ -53,21 +55,21 @@ def view_branches(num_views: int, own_inputs: bool, **shape: Any) -> nn.Module:
 
 
 def one_branch(views: Params, index: Array | int) -> Params:
-    """The parameters of branch `index`: choosing a view is indexing."""
+    """The parameters of branch `index`, selected from leaves [V, ...]."""
     return jax.tree.map(lambda leaf: leaf[index], views)
 
 
 def average_branch(views: Params) -> Params:
-    """The branch whose parameters are the mean of all: one cheap answer for the views.
+    """The parameters of an average branch: the mean over views of every parameter.
 
-    Branches are fine-tuned copies of one, so that the mean of their parameters stays close
-    to the mean of their answers, at the cost of one branch.
+    Branches are fine-tuned copies of the same branch. The average branch's output therefore stays
+    close to the mean of all outputs, at the cost of one branch.
     """
     return jax.tree.map(lambda leaf: jnp.mean(leaf, 0), views)
 
 
 def branch_spread(views: Params) -> Array:
-    """[] how far branches are from their mean: squared distances of parameters, mean over views."""
+    """Spread [] of the branches: squared distance of parameters to their mean, view average."""
     return sum(
         jnp.sum((leaf - jnp.mean(leaf, 0)) ** 2) / len(leaf) for leaf in jax.tree.leaves(views)
     )

@@ -1,4 +1,4 @@
-"""Attention of the UNet: among its pixels, and to what it is conditioned on."""
+"""Transformer blocks of the UNet: self-attention and cross-attention to a context."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ from jaxvsnerf.generation.layers import GroupNorm, conv, layer_norm
 from jaxvsnerf.generation.spec import UNET_HEADS
 from jaxvsnerf.types import Array
 
-# cuDNN's fused attention takes heads up to here on every GPU that has it; what has longer heads
-# here has few tokens.
+# Longest head that cuDNN's fused attention supports on every GPU that has the kernel. The UNet's
+# longer heads are at its lowest resolutions, which have few tokens.
 FUSED_HEAD_DIM = 128
 FUSED_CAPABILITY = 8.0
-# Logits that are held at a time without it. On a CPU a picture at a time takes an eighth of the
-# time of a batch at once, whose logits are fresh memory.
+# Logits held in memory at a time without fused attention. On a CPU one picture at a time takes an
+# eighth of the time of a whole batch, which allocates new memory for its logits.
 MAX_LOGITS = 2**23
 
 
 def attend(q: Array, k: Array, v: Array) -> Array:
-    """softmax(q k^T / sqrt(D)) v of [N, T, H, D], [N, S, H, D] twice; fused where that is there."""
+    """Multi-head attention softmax(q k^T / sqrt(D)) v; cuDNN's fused kernel where available.
+
+    Args:
+      q: [N, T, H, D] queries.
+      k: [N, S, H, D] keys.
+      v: [N, S, H, D] values.
+
+    Returns:
+      [N, T, H, D].
+    """
     fused = q.dtype in (jnp.bfloat16, jnp.float16) and q.shape[-1] <= FUSED_HEAD_DIM
     if fused and q.shape[-1] % 8 == 0 and _has_fused_attention():
         return jax.nn.dot_product_attention(q, k, v, implementation="cudnn")
@@ -39,13 +48,17 @@ def _attend(given: tuple[Array, Array, Array]) -> Array:
 
 
 def _has_fused_attention() -> bool:
-    """Whether the first device is one of NVIDIA's from Ampere on; others name no number."""
+    """Whether the first device is an NVIDIA GPU from Ampere on; only those report "major.minor"."""
     capability = str(getattr(jax.local_devices()[0], "compute_capability", ""))
     return bool(re.fullmatch(r"\d+\.\d+", capability)) and float(capability) >= FUSED_CAPABILITY
 
 
 class CrossAttention(nn.Module):
-    """Attention of tokens [N, T, C] to a context [N, S, c]; of one token, that is its value."""
+    """Attention of tokens [N, T, C] to a context [N, S, c].
+
+    A context of one token has softmax weight 1: the result is the token's value, without queries
+    and keys.
+    """
 
     @nn.compact
     def __call__(self, x: Array, context: Array) -> Array:
@@ -60,7 +73,7 @@ class CrossAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """A gated layer and one back; GELU is the exact one."""
+    """Feed-forward network [..., C] -> [..., C] with a GEGLU gate; exact GELU."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -70,7 +83,7 @@ class FeedForward(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention, attention to the context, feed-forward: each normed, beside an identity."""
+    """Self-attention, cross-attention and feed-forward, each pre-normed with a skip connection."""
 
     @nn.compact
     def __call__(self, x: Array, context: Array) -> Array:
@@ -81,7 +94,7 @@ class TransformerBlock(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """A transformer block among the pixels of [N, h, w, C], given a context [N, S, c]."""
+    """A transformer block over the pixels of features [N, h, w, C], with a context [N, S, c]."""
 
     @nn.compact
     def __call__(self, x: Array, context: Array) -> Array:

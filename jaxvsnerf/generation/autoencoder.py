@@ -1,4 +1,4 @@
-"""The KL autoencoder between pictures and latents of an eighth of their side.
+"""The KL-regularised autoencoder (VAE): pictures to latents of an eighth of the side, and back.
 
 Source: Rombach et al. 2022 (arXiv:2112.10752).
 """
@@ -13,8 +13,8 @@ from jaxvsnerf.generation.layers import GroupNorm, Upsample, conv
 from jaxvsnerf.generation.spec import LATENT_CHANNELS, LEVELS
 from jaxvsnerf.types import Array
 
-BLOCKS = 2  # residual blocks a level of the encoder; the decoder has one more
-LOG_VARIANCE = (-30.0, 20.0)
+BLOCKS = 2  # residual blocks per level of the encoder; the decoder has one more
+LOG_VARIANCE = (-30.0, 20.0)  # range to which the posterior's log variance is clipped
 
 
 def _norm(name: str) -> GroupNorm:
@@ -22,7 +22,7 @@ def _norm(name: str) -> GroupNorm:
 
 
 class ResnetBlock(nn.Module):
-    """Two normed convolutions beside an identity, or a 1x1 convolution where widths differ."""
+    """Two normed convolutions with a skip connection, by a 1x1 convolution where widths differ."""
 
     channels: int
 
@@ -36,7 +36,7 @@ class ResnetBlock(nn.Module):
 
 
 class AttnBlock(nn.Module):
-    """Attention with one head over all positions."""
+    """Single-head self-attention over all positions, with a skip connection."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -61,7 +61,7 @@ class Middle(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Half the size; the zeros are at the bottom and right alone."""
+    """Halves height and width; zero-pads at the bottom and right only."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -70,7 +70,7 @@ class Downsample(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Pictures [..., S, S, 3] to features [..., S / 8, S / 8, 8]."""
+    """Encodes pictures [..., S, S, 3] as features [..., S / 8, S / 8, 8]."""
 
     width: int
 
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Features [..., s, s, 4] to pictures [..., 8 s, 8 s, 3]."""
+    """Decodes features [..., s, s, 4] to pictures [..., 8 s, 8 s, 3]."""
 
     width: int
 
@@ -104,7 +104,7 @@ class Decoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Encoder and decoder; latents here are unscaled.
+    """Encoder and decoder of unscaled latents, see `spec.LATENT_SCALE`.
 
     Attributes:
       width: channels of the first level.
@@ -113,25 +113,29 @@ class Autoencoder(nn.Module):
     width: int
 
     def setup(self) -> None:
+        """Creates the submodules (called by Flax)."""
         self.encoder = Encoder(self.width)
         self.decoder = Decoder(self.width)
         self.quant_conv = nn.Conv(2 * LATENT_CHANNELS, (1, 1))
         self.post_quant_conv = nn.Conv(LATENT_CHANNELS, (1, 1))
 
     def encode(self, images: Array) -> Array:
-        """Pictures [N, S, S, 3] in [-1, 1] to moments [N, S / 8, S / 8, 8], see `posterior`."""
+        """Encodes pictures [N, S, S, 3] in [-1, 1]; returns moments [N, S / 8, S / 8, 8].
+
+        `posterior` turns the moments into a mean and a standard deviation.
+        """
         return self.quant_conv(self.encoder(images))
 
     def decode(self, latents: Array) -> Array:
-        """Latents [N, s, s, 4] to pictures [N, 8 s, 8 s, 3], about [-1, 1]."""
+        """Decodes latents [N, s, s, 4] to pictures [N, 8 s, 8 s, 3], about in [-1, 1]."""
         return self.decoder(self.post_quant_conv(latents))
 
     def __call__(self, images: Array) -> Array:
-        """The pictures' reconstruction."""
+        """Reconstructs pictures from the mean of their latent."""
         return self.decode(posterior(self.encode(images))[0])
 
 
 def posterior(moments: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation [..., 4] float32 of the latent that moments [..., 8] describe."""
+    """Mean and standard deviation [..., 4] float32 of a latent, from moments [..., 8]."""
     mean, log_variance = jnp.split(moments.astype(jnp.float32), 2, -1)
     return mean, jnp.exp(0.5 * jnp.clip(log_variance, *LOG_VARIANCE))

@@ -1,4 +1,4 @@
-"""CLIP's embedding of a picture: the image transformer of ViT-L/14.
+"""CLIP's image encoder, ViT-L/14.
 
 Source: Radford et al. 2021 (arXiv:2103.00020).
 """
@@ -14,17 +14,17 @@ from jaxvsnerf.generation.layers import layer_norm
 from jaxvsnerf.generation.spec import CLIP_HEAD_DIM, CLIP_PATCH, CLIP_SIZE, CONTEXT_DIM
 from jaxvsnerf.types import Array
 
-# Of the pictures that CLIP was trained with, for values in [0, 1].
+# Per-channel statistics of CLIP's training pictures, for values in [0, 1].
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
-CUBIC = -0.75
+CUBIC = -0.75  # the bicubic kernel's coefficient a, PyTorch's choice
 
 
 def resize_matrix(given: int, wanted: int) -> np.ndarray:
-    """Bicubic interpolation along one axis as a matrix [wanted, given] float32.
+    """Bicubic interpolation along one axis, as a matrix [wanted, given] float32.
 
-    The corners stay where they are, nothing is smoothed first, and pixels beyond an edge repeat
-    the edge. Positions are float32, as those of the pictures CLIP's users resize.
+    Corners are aligned, there is no antialiasing, and pixels beyond an edge repeat the edge.
+    Positions are float32, as in the original's resize.
     """
     scale = np.float32(given - 1) / np.float32(wanted - 1)
     position = scale * np.arange(wanted, dtype=np.float32)
@@ -44,7 +44,7 @@ def _cubic(x: np.ndarray) -> np.ndarray:
 
 
 def clip_input(images: Array) -> Array:
-    """Square pictures [N, S, S, 3] in [-1, 1] as CLIP takes them: [N, 224, 224, 3] float32."""
+    """Resizes square pictures [N, S, S, 3] in [-1, 1] and normalises: [N, 224, 224, 3] float32."""
     matrix = resize_matrix(images.shape[1], CLIP_SIZE)
     images = jnp.einsum("yh,nhwc,xw->nyxc", matrix, images.astype(jnp.float32), matrix)
     return (0.5 * (images + 1.0) - MEAN) / STD
@@ -64,7 +64,7 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two layers with the quick approximation of GELU between."""
+    """Two dense layers with QuickGELU, x sigmoid(1.702 x), between."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -82,7 +82,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """The blocks in turn."""
+    """A stack of transformer blocks."""
 
     layers: int
 
@@ -94,11 +94,11 @@ class Transformer(nn.Module):
 
 
 class ClipImage(nn.Module):
-    """Pictures as `clip_input` makes them [N, 224, 224, 3] to embeddings [N, 768].
+    """Embeds pictures [N, 224, 224, 3], prepared by `clip_input`, as [N, 768].
 
     Attributes:
-      width: of the tokens.
-      layers: blocks.
+      width: channels of the tokens.
+      layers: number of transformer blocks.
     """
 
     width: int

@@ -1,4 +1,4 @@
-"""From the arrays of a downloaded checkpoint to a generator's parameters."""
+"""Conversion of a downloaded checkpoint's arrays to a generator's parameters."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from jaxvsnerf.generation.spec import FULL, TINY, GeneratorSpec
 from jaxvsnerf.generation.state_files import State
 from jaxvsnerf.types import Params
 
-# Where a checkpoint has CLIP's weights, which its own archive holds without the prefix.
+# Key prefix of CLIP's weights in a checkpoint; CLIP's own archive has no prefix.
 CLIP_PREFIX = {"syncdreamer": "clip_image_encoder.model.", "zero123": "cond_stage_model.model."}
 _UNET = "model.diffusion_model."
 _UNET_WIDTH = f"{_UNET}time_embed.0.weight"  # [4 c, c] of a UNet of width c
 
 
 def guess_model(names: Iterable[str]) -> Model:
-    """Which model's checkpoint has arrays of these names.
+    """Tells from a checkpoint's array names which model the checkpoint is of.
 
     Raises:
-      ValueError: neither SyncDreamer's nor Zero-1-to-3's.
+      InputError: the names are neither SyncDreamer's nor Zero-1-to-3's.
     """
     names = list(names)
     if any(name.startswith("spatial_volume.") for name in names):
@@ -40,18 +40,27 @@ def guess_model(names: Iterable[str]) -> Model:
 
 
 def guess_spec(state: Mapping[str, np.ndarray]) -> GeneratorSpec:
-    """The sizes of the model that a state belongs to; FULL unless it is the tests' own."""
+    """Sizes of the model that a state holds: TINY if the UNet has TINY's width, otherwise FULL."""
     width = state[_UNET_WIDTH].shape[-1] if _UNET_WIDTH in state else FULL.unet_width
     return TINY if width == TINY.unet_width else FULL
 
 
 def with_clip(state: State, clip: State, model: Model, spec: GeneratorSpec) -> State:
-    """The state with what it lacks of CLIP taken from CLIP's own archive.
+    """Adds to a state the CLIP weights that the state lacks.
 
-    Of the archive the text transformer and three sizes are left over: no generator has them.
+    The archive's text transformer and three size entries are dropped: no generator uses them.
+
+    Args:
+      state: arrays of a checkpoint without all CLIP weights, under the checkpoint's names.
+      clip: arrays of OpenAI's CLIP ViT-L/14 archive.
+      model: the model that the checkpoint is of.
+      spec: sizes of the model.
+
+    Returns:
+      A state with the arrays of both, under the checkpoint's names.
 
     Raises:
-      ValueError: the state lacks nothing of CLIP, or the archive is not CLIP's.
+      InputError: the state lacks no CLIP weights, or the archive is not CLIP ViT-L/14.
     """
     prefix = CLIP_PREFIX[model]
     lacking = {
@@ -71,32 +80,32 @@ def with_clip(state: State, clip: State, model: Model, spec: GeneratorSpec) -> S
 
 
 def convert_state(state: State, model: Model, spec: GeneratorSpec, dtype: str) -> Params:
-    """The parameters that a state holds.
+    """Converts a checkpoint's arrays to parameters.
 
     Args:
       state: arrays under the original's names, floats of any width.
       model: `syncdreamer` or `zero123`.
-      spec: its sizes.
+      spec: sizes of the model.
       dtype: of the parameters returned, `float32` or `bfloat16`.
 
     Returns:
-      Arrays on JAX's default device; see `convert`, which makes that the host.
+      Parameters on JAX's default device; the command `convert` makes the host the default.
 
     Raises:
-      ValueError: arrays are missing, unknown, of another shape, or not finite.
+      InputError: arrays are missing, unknown, of another shape, or not finite.
     """
     wide = State({name: partial(_as_float32, read) for name, read in state.readers.items()})
     params = params_from_state(wide, spec, model)
     paths, structure = jax.tree_util.tree_flatten_with_path(params)
     names, leaves = [jax.tree_util.keystr(path) for path, _ in paths], [leaf for _, leaf in paths]
-    del params, paths  # so that each leaf goes when its narrower copy is made
+    del params, paths  # so that each leaf is freed once its narrower copy exists
     for index, name in enumerate(names):
         if not np.isfinite(leaves[index]).all():
             raise InputError(
                 f"the parameter {name} holds values that are not finite: the checkpoint is "
                 "damaged; download it again"
             )
-        # Of NumPy's arrays orbax makes a copy before it writes, of JAX's it does not.
+        # Orbax copies NumPy arrays before writing, but not JAX arrays.
         leaves[index] = jnp.asarray(leaves[index].astype(jnp.dtype(dtype), copy=False))
     return jax.tree.unflatten(structure, leaves)
 

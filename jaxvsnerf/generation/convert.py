@@ -1,4 +1,4 @@
-"""From a downloaded checkpoint to a folder of weights."""
+"""Conversion of a downloaded checkpoint to a folder of weights."""
 
 from __future__ import annotations
 
@@ -30,23 +30,26 @@ def convert_file(
     overwrite: bool = False,
     say: Callable[..., None] = cli.say,
 ) -> WeightsInfo:
-    """Converts a checkpoint.
+    """Converts a checkpoint to a folder of weights.
 
     Args:
       path: the checkpoint.
-      folder: what is written.
-      model: whose checkpoint it is, '' to tell from its arrays.
-      clip: CLIP ViT-L/14's archive, where the checkpoint lacks CLIP.
+      folder: the folder to write.
+      model: the expected model, or '' to tell the model from the checkpoint's arrays.
+      clip: CLIP ViT-L/14's archive, needed if the checkpoint holds no CLIP weights.
       dtype: `float32`, or `bfloat16` for half the size.
-      overwrite: whether weights in the folder are replaced.
-      say: takes the lines to show.
+      overwrite: whether existing weights in the folder are replaced.
+      say: called with each progress line.
 
     Returns:
-      What was written.
+      The description written to the folder's weights.json.
 
     Raises:
-      FileNotFoundError, ValueError, ImportError, OSError: see state_files, conversion and
-        weights; nothing was written.
+      InputError: the checkpoint is of another model, lacks CLIP weights, is damaged or not
+        readable, or the folder is in use; nothing was written.
+      MissingFile: a named file does not exist.
+      MissingExtra: PyTorch or safetensors is needed and not installed.
+      StorageError: the weights could not be written.
     """
     check_free(folder, overwrite)
     state = read_state(path)

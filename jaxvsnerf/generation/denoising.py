@@ -1,4 +1,4 @@
-"""The noise that SyncDreamer finds in its views, all of them conditioned on one volume.
+"""SyncDreamer's noise prediction: every view is conditioned on one shared spatial volume.
 
 Source: Liu et al. 2023 (arXiv:2309.03453).
 """
@@ -19,12 +19,12 @@ from jaxvsnerf.types import Array, Params
 
 
 class Condition(NamedTuple):
-    """What the views are made from.
+    """The conditioning of the V target views, all 16 or a batch of them.
 
     Attributes:
-      latent: [32, 32, 4] of the photo, unscaled; a random sample of the autoencoder's posterior.
-      context: [16, 768] the photo's embedding with each target view.
-      viewpoint: [16, 4] target views relative to the photo's.
+      latent: [32, 32, 4] the photo's unscaled latent, a sample of the autoencoder's posterior.
+      context: [V, 768] the photo's CLIP embedding combined with each view's viewpoint.
+      viewpoint: [V, 4] target viewpoints relative to the photo's, see `embeddings.viewpoints`.
     """
 
     latent: Array
@@ -33,7 +33,16 @@ class Condition(NamedTuple):
 
 
 def embed_step(params: Params, steps: Array, spec: GeneratorSpec) -> Array:
-    """The volumes' embedding [N, 256] of diffusion steps [N]."""
+    """Embeds diffusion steps for the volume networks.
+
+    Args:
+      params: the model's parameters.
+      steps: [N] indices of the 1000 diffusion steps.
+      spec: sizes of the model.
+
+    Returns:
+      [N, 256], of the weights' dtype.
+    """
     net = networks(spec)["time_embed"]
     time = net.apply({"params": params["time_embed"]}, sinusoid(steps, TIME_DIM))
     return time.astype(weights_dtype(params))
@@ -42,15 +51,15 @@ def embed_step(params: Params, steps: Array, spec: GeneratorSpec) -> Array:
 def spatial_volume(
     params: Params, x: Array, time: Array, viewpoint: Array, pixels: Array, spec: GeneratorSpec
 ) -> Array:
-    """What all views say about the space round the object.
+    """Fuses the features of all views into the spatial volume.
 
     Args:
-      params: of the model.
+      params: the model's parameters.
       x: [16, 32, 32, 4] noisy latents.
       time: [1, 256] embedding of the step.
-      viewpoint: [16, 4].
-      pixels: of `Views`.
-      spec: widths.
+      viewpoint: [16, 4] target viewpoints relative to the photo's.
+      pixels: [16, 32, 32, 32, 2] sampling positions, see `Views`.
+      spec: sizes of the model.
 
     Returns:
       [32, 32, 32, C].
@@ -65,15 +74,18 @@ def spatial_volume(
 def view_frusta(
     params: Params, volume: Array, time: Array, viewpoint: Array, voxels: Array, spec: GeneratorSpec
 ) -> dict[int, Array]:
-    """The volume as V views see it, see `FrustumNet`.
+    """Resamples the spatial volume in the frusta of V views, see `FrustumNet`.
 
     Args:
-      params: of the model.
+      params: the model's parameters.
       volume: [32, 32, 32, C].
       time: [1, 256] embedding of the step.
-      viewpoint: [V, 4].
-      voxels: [V, 48, 32, 32, 3] of `Views`.
-      spec: widths.
+      viewpoint: [V, 4] target viewpoints relative to the photo's.
+      voxels: [V, 48, 32, 32, 3] sampling positions, see `Views`.
+      spec: sizes of the model.
+
+    Returns:
+      Frustum features of four resolutions, keyed by their width in pixels.
     """
     samples = interpolate(volume, voxels)
     net = networks(spec)["frustum_net"]
@@ -90,18 +102,18 @@ def predict_views(
     guidance: Array | None,
     spec: GeneratorSpec,
 ) -> Array:
-    """The noise in V views.
+    """Predicts the noise in V views, given the spatial volume.
 
     Args:
-      params: of the model.
-      volume: [32, 32, 32, C] of all views at this step.
+      params: the model's parameters.
+      volume: [32, 32, 32, C] spatial volume of all views at this step.
       x: [V, 32, 32, 4] noisy latents.
       step: [] diffusion step.
-      condition: what these views are made from.
-      voxels: [V, 48, 32, 32, 3] of `Views`.
-      guidance: how far to go from the unconditional noise to the conditional and beyond;
-        None is 1, without the unconditional.
-      spec: widths.
+      condition: conditioning of these V views.
+      voxels: [V, 48, 32, 32, 3] sampling positions, see `Views`.
+      guidance: [] scale of classifier-free guidance; None equals 1 and skips the unconditional
+        pass.
+      spec: sizes of the model.
 
     Returns:
       [V, 32, 32, 4] float32.
@@ -113,7 +125,7 @@ def predict_views(
     photo = jnp.broadcast_to(condition.latent, x.shape)
     given, context = jnp.concatenate([x, photo], -1), condition.context[:, None]
     if guidance is not None:
-        # Frusta are of the first half alone: those of the second are zero.
+        # The unconditional half has zero frusta: `frusta` covers the first half only.
         given = jnp.concatenate([given, jnp.concatenate([x, jnp.zeros_like(photo)], -1)])
         context = jnp.concatenate([context, jnp.zeros_like(context)])
     unet = networks(spec)["unet"]
@@ -135,15 +147,29 @@ def predict_noise(
     view_batch: int,
     spec: GeneratorSpec,
 ) -> Array:
-    """The noise in all views [16, 32, 32, 4] float32, so many at a time; see `predict_views`."""
+    """Predicts the noise in all 16 views.
+
+    Args:
+      params: the model's parameters.
+      x: [16, 32, 32, 4] noisy latents.
+      step: [] diffusion step.
+      condition: conditioning of the 16 views.
+      views: sampling positions of volume and frusta.
+      guidance: as in `predict_views`.
+      view_batch: views per UNet call, a divisor of 16.
+      spec: sizes of the model.
+
+    Returns:
+      [16, 32, 32, 4] float32.
+    """
     time = embed_step(params, jnp.reshape(step, (1,)), spec)
     volume = spatial_volume(params, x, time, condition.viewpoint, views.pixels, spec)
 
-    def some(given: tuple[Array, Array, Array, Array]) -> Array:
+    def predict_batch(given: tuple[Array, Array, Array, Array]) -> Array:
         x, context, viewpoint, voxels = given
-        theirs = Condition(condition.latent, context, viewpoint)
-        return predict_views(params, volume, x, step, theirs, voxels, guidance, spec)
+        batch = Condition(condition.latent, context, viewpoint)
+        return predict_views(params, volume, x, step, batch, voxels, guidance, spec)
 
     given = (x, condition.context, condition.viewpoint, views.voxels)
     batches = jax.tree.map(lambda y: y.reshape(-1, view_batch, *y.shape[1:]), given)
-    return jax.lax.map(some, batches).reshape(x.shape)
+    return jax.lax.map(predict_batch, batches).reshape(x.shape)

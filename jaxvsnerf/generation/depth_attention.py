@@ -1,4 +1,4 @@
-"""Attention of every pixel to the points of the view frustum along its ray.
+"""Depth-wise attention: each pixel attends to the frustum features along the pixel's ray.
 
 Source: Liu et al. 2023, SyncDreamer (arXiv:2309.03453), section 3.3.
 """
@@ -15,15 +15,25 @@ from jaxvsnerf.types import Array
 
 
 class DepthAttention(nn.Module):
-    """Queries [M, h, w, 2 e] attend to volumes [M, D, h, w, e]; and what a constant volume gives.
+    """Attention of pixels [M, h, w, 2 e] to D points per ray of frustum volumes [M, D, h, w, e].
 
-    Keys and values are linear in the volume, which has many more points than there are pixels:
-    queries are taken to its channels instead, and its weighted sum to the values.
+    Keys and values are linear in the volume, which has D times more points than there are pixels.
+    The key projection is therefore applied to the queries, and the value projection to the
+    attention-weighted sum of the volume.
     """
 
     @nn.compact
     def __call__(self, x: Array, volume: Array, constant: Array) -> tuple[Array, Array]:
-        """Attention [M, h, w, 2 e] to `volume`, and [2 e] to `constant` [e] everywhere."""
+        """Attends to a volume and, at little cost, to a constant volume.
+
+        Args:
+          x: [M, h, w, 2 e] features that queries are made from.
+          volume: [M, D, h, w, e].
+          constant: [e] features of a volume that is the same at every point.
+
+        Returns:
+          Attention to `volume` [M, h, w, 2 e] and to the constant volume [1, 1, 1, 2 e].
+        """
         given, width = volume.shape[-1], x.shape[-1]
         dim = width // DEPTH_HEADS
         queries = conv(width, "to_q", size=1, bias=False)(x)
@@ -46,7 +56,7 @@ class DepthAttention(nn.Module):
 
 
 class _Kernel(nn.Module):
-    """A convolution's kernel alone."""
+    """The kernel of a convolution, as a bare parameter."""
 
     shape: tuple[int, ...]
 
@@ -56,10 +66,11 @@ class _Kernel(nn.Module):
 
 
 class DepthTransformer(nn.Module):
-    """Depth attention of features [N, h, w, C] to volumes [M, D, h, w, e], beside an identity.
+    """Depth attention of features [N, h, w, C] to volumes [M, D, h, w, e], with a skip connection.
 
-    The first M pictures have a volume. For the others it is zero, of which the norm's shift
-    remains at every point: they attend to a constant, and all get the same.
+    The first M pictures have a volume. The volumes of the other N - M pictures are zero and, once
+    normed, equal the norm's bias at every point. Attention to such a constant volume gives the
+    same result at every pixel, so that result is computed once.
     """
 
     @nn.compact

@@ -1,4 +1,4 @@
-"""View frusta: the spatial volume as each view sees it, at four resolutions.
+"""View frusta: the spatial volume resampled along each view's rays, at four resolutions.
 
 Source: Liu et al. 2023, SyncDreamer (arXiv:2309.03453), section 3.3.
 """
@@ -14,25 +14,26 @@ from jaxvsnerf.types import Array
 
 
 class FrustumNet(nn.Module):
-    """Samples [V, D, s, s, C] of the volume to levels.
+    """3-D UNet over frustum samples of the spatial volume; returns features of every level.
 
     Attributes:
-      widths: channels of the four levels; every level halves depth, height and width.
+      widths: channels of the four levels; each level halves depth, height and width.
     """
 
     widths: tuple[int, ...]
 
     @nn.compact
     def __call__(self, x: Array, time: Array, viewpoint: Array) -> dict[int, Array]:
-        """Frustum levels by their width in pixels.
+        """Computes the frustum features of every level.
 
         Args:
-          x: [V, D, s, s, C].
+          x: [V, D, s, s, C] samples of the spatial volume.
           time: [1, 256] embedding of the step.
-          viewpoint: [V, 4].
+          viewpoint: [V, 4] target viewpoints relative to the photo's.
 
         Returns:
-          s >> i: [V, D >> i, s >> i, s >> i, widths[i]] for i = 0..3.
+          Features by width in pixels: s >> i maps to [V, D >> i, s >> i, s >> i, widths[i]],
+          i = 0..3.
         """
         time, viewpoint = (jnp.expand_dims(y, (1, 2, 3)) for y in (time, viewpoint))
         x = conv(self.widths[0], "conv0", ndim=3)(x)

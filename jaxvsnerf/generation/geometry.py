@@ -1,6 +1,6 @@
-"""Where voxels lie in the views, and points of the views' frusta in the volume.
+"""Sampling positions: voxels projected to the views, and frustum points in the volume.
 
-Both are constants of the model: made on the host in float64, kept as float32.
+Both are constants of the model, computed on the host in float64 and stored as float32.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from jaxvsnerf.types import Array, Cameras
 DISTANCE = 1.5
 ELEVATION_DEG = 30.0
 FOCAL_PX = 280.0
-HALF_LENGTH = 0.5  # of the spatial volume's side
-HALF_DEPTH = 0.86603  # of a frustum, about the object's distance
-MIN_DEPTH = 1e-4
+HALF_LENGTH = 0.5  # half the side of the spatial volume
+HALF_DEPTH = 0.86603  # half the depth of a frustum, which is centred at DISTANCE
+MIN_DEPTH = 1e-4  # least depth that a projection divides by
 
 
 class Views(NamedTuple):
-    """What is sampled where, in indices of pixels and voxels.
+    """Sampling positions of V views, as fractional indices of latent pixels and of voxels.
 
     Attributes:
       pixels: [V, 32, 32, 32, 2] (row, column) of every voxel (z, y, x) in every view.
@@ -36,17 +36,17 @@ class Views(NamedTuple):
 
 
 def target_cameras() -> Cameras:
-    """The 16 views of the model, for pictures of 256 pixels a side."""
+    """Cameras of the model's 16 target views, for pictures of 256 x 256 pixels."""
     azimuth = tuple(360.0 / NUM_VIEWS * k for k in range(NUM_VIEWS))
     return orbit_cameras(azimuth, ELEVATION_DEG, DISTANCE, FOCAL_PX, IMAGE_SIZE, IMAGE_SIZE)
 
 
 @functools.cache
 def target_views() -> Views:
-    """Sampling positions of the model's views."""
+    """Sampling positions of the model's 16 target views."""
     cameras = target_cameras()
-    # Choice: as in the original, latent pixels are where pictures' pixels are over 8, without
-    # the shift of half a pixel.
+    # Choice: as in the original, a latent pixel's position is a picture pixel's divided by 8,
+    # without the shift of half a pixel.
     shrink = np.array([LATENT_SIZE / IMAGE_SIZE, LATENT_SIZE / IMAGE_SIZE, 1.0])
     intrinsics = shrink[:, None] * np.asarray(cameras.intrinsics, np.float64)
     rotation, translation = np.split(np.asarray(cameras.w2c, np.float64), [3], axis=-1)
@@ -72,11 +72,11 @@ def target_views() -> Views:
 
 
 def interpolate(values: Array, positions: Array) -> Array:
-    """Multilinear samples of a grid; what lies beyond it is zero.
+    """Interpolates a grid multilinearly; values outside the grid are zero.
 
     Args:
-      values: [*sizes, C], n axes and channels.
-      positions: [..., n] indices along the axes, whole at the grid's points.
+      values: [*sizes, C] grid of n axes, and channels.
+      positions: [..., n] fractional indices; integers are grid points.
 
     Returns:
       [..., C], of the dtype of `values`.

@@ -1,16 +1,17 @@
-"""The one mapping between the original checkpoints' keys and the parameters.
+"""The mapping between keys of the original checkpoints and parameters, in both directions.
 
-Parameters are named after the keys: network, then one name a module, `kernel` and `scale` for
-`weight`. Where the original numbers modules (`down.0.block.1`), ours are one name, with an
-underscore beside every number (`down_0_block_1`). Kernels are the same numbers with other axes.
+A parameter's path follows the checkpoint's key: the network, then one name per module, with
+`kernel` or `scale` for `weight`. A path of numbered modules in the original (`down.0.block.1`) is
+one name here, with underscores around the numbers (`down_0_block_1`). Kernels hold the same
+values with permuted axes.
 
-What a checkpoint holds beside the networks' parameters:
-* schedule and cameras: they are constants of the method here. Those that sampling depends on
-  are compared with the constants, so that a checkpoint of another rig or schedule is refused
-  instead of sampled wrongly; the others follow from them and only have to be there.
-* CLIP's text side but for its transformer: unused; it has to be there.
-* Zero-1-to-3's moving averages: they are what one samples with, so they are the parameters. Those
-  they are averages of have to be there too.
+Beside the networks' parameters a checkpoint holds:
+* the noise schedule and cameras, constants here. Those that sampling depends on must equal the
+  constants, so that a checkpoint of another rig or schedule is refused instead of sampled
+  wrongly; the derived ones must be present.
+* CLIP's text side without the text transformer: unused, but must be present.
+* Zero-1-to-3's exponential moving averages (EMA): the parameters used for sampling. The raw
+  weights must be present too.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ PREFIXES = {
 }
 ZERO123_CLIP = "cond_stage_model.model.visual"
 LEAVES = {"kernel": "weight", "up_kernel": "weight", "scale": "weight", "bias": "bias"}
-# Names that have an underscore beside a number in the original too.
+# Names with an underscore beside a number in the original, which stays.
 KEPT = re.compile(r"block_\d|attn_\d|ln_\d|conv\d_\d")
 DERIVED = {
     "syncdreamer": (
@@ -66,27 +67,28 @@ DERIVED = {
         "posterior_mean_coef2",
     ),
 }
-# Relative to a buffer's largest number; float32 in another order of operations.
+# Tolerance of checkpoint constants relative to their largest value: the original computed them in
+# float32 in another order of operations.
 BUFFER_TOLERANCE = 1e-5
-LISTED = 5
+LISTED = 5  # keys that a message lists
 
 
 def params_from_state(
     state: Mapping[str, np.ndarray], spec: GeneratorSpec, model: Model = "syncdreamer"
 ) -> Params:
-    """A model's parameters from a checkpoint's `state_dict`.
+    """Converts a checkpoint's `state_dict` to a model's parameters.
 
     Args:
-      state: all arrays of the checkpoint, under the original's keys and in its layouts.
-      spec: widths.
-      model: whose checkpoint.
+      state: all arrays of the checkpoint, under the original's keys and in the original's layouts.
+      spec: sizes of the model.
+      model: the model that the checkpoint is of.
 
     Returns:
-      Parameters by network, see `networks.networks`, as numpy arrays of the given dtypes.
+      Parameters by network, see `networks.networks`, as numpy arrays of the state's dtypes.
 
     Raises:
-      ValueError: a key is missing, unknown or of another shape, or the checkpoint is of another
-        schedule or other cameras.
+      InputError: a key is missing, unknown or of another shape, or the checkpoint was trained for
+        another schedule or other cameras.
     """
     check_model(model)
     _check_keys({name: np.shape(value) for name, value in state.items()}, spec, model)
@@ -103,7 +105,19 @@ def params_from_state(
 def state_from_params(
     params: Params, spec: GeneratorSpec, model: Model = "syncdreamer"
 ) -> dict[str, np.ndarray]:
-    """The checkpoint that has these parameters; what is not used of a checkpoint is zero."""
+    """Converts parameters to a checkpoint; inverse of `params_from_state`.
+
+    Args:
+      params: parameters by network.
+      spec: sizes of the model.
+      model: the model that the parameters are of.
+
+    Returns:
+      All arrays of a checkpoint by the original's keys; unused ones are zero.
+
+    Raises:
+      ValueError: no such model.
+    """
     check_model(model)
     unused = _unused_shapes(spec, model)
     state = {name: np.zeros(shape, np.float32) for name, shape in unused.items()}
@@ -117,7 +131,7 @@ def state_from_params(
 
 
 def expected_shapes(spec: GeneratorSpec, model: Model = "syncdreamer") -> dict[str, Shape]:
-    """All keys of a model's checkpoint with the original's shapes."""
+    """All keys of a model's checkpoint, with shapes in the original's layout."""
     check_model(model)
     shapes = _unused_shapes(spec, model)
     shapes |= {name: value.shape for name, value in constants(model).items()}
@@ -128,7 +142,7 @@ def expected_shapes(spec: GeneratorSpec, model: Model = "syncdreamer") -> dict[s
 
 
 def module_keys(names: Sequence[str]) -> list[str]:
-    """The original's names of nested modules."""
+    """Translates names of nested modules to the original's."""
     return [
         name if KEPT.fullmatch(name) else re.sub(r"_(?=\d)|(?<=\d)_", ".", name) for name in names
     ]
@@ -144,17 +158,18 @@ def _names(path: tuple) -> list[str]:
 
 
 def _key(names: list[str], model: Model) -> str:
-    """The original's key of a parameter."""
+    """The original's key of a parameter, given as a path of names."""
     network, *modules, leaf = names
     clip = model == "zero123" and network == "clip"
     prefix = ZERO123_CLIP if clip else PREFIXES[network]
-    # PyTorch's attention has its three projections as arrays of its own, not as a layer.
+    # PyTorch's attention holds its input projections as plain arrays (`in_proj_weight`), not as a
+    # layer.
     key = ".".join([prefix, *module_keys(modules), LEAVES.get(leaf, leaf)])
     return key.replace(".in_proj.", ".in_proj_")
 
 
 def _sampled_key(names: list[str], model: Model) -> str:
-    """The key under which a parameter is sampled with."""
+    """The key of the array used for sampling: the moving average, where the model has one."""
     key = _key(names, model)
     if model == "zero123" and names[0] == "unet":
         return "model_ema." + key.removeprefix("model.").replace(".", "")
@@ -162,7 +177,10 @@ def _sampled_key(names: list[str], model: Model) -> str:
 
 
 def _axes(leaf: str, ndim: int) -> Shape:
-    """The axes of a parameter in the original's order: out, in, taps; transposed: in, out, taps."""
+    """Permutation of a parameter's axes to the original's layout.
+
+    Convolutions are [out, in, taps] there, transposed convolutions [in, out, taps].
+    """
     taps = tuple(range(ndim - 2))
     if leaf == "kernel":
         return (ndim - 1, ndim - 2, *taps)
@@ -172,7 +190,7 @@ def _axes(leaf: str, ndim: int) -> Shape:
 
 
 def _unused_shapes(spec: GeneratorSpec, model: Model) -> dict[str, Shape]:
-    """What a checkpoint holds that nothing here reads."""
+    """Shapes of the checkpoint's arrays that are not read here, by key."""
     clip = (ZERO123_CLIP if model == "zero123" else PREFIXES["clip"]).removesuffix("visual")
     width = spec.text_width
     shapes: dict[str, Shape] = {
@@ -190,12 +208,12 @@ def _unused_shapes(spec: GeneratorSpec, model: Model) -> dict[str, Shape]:
 
 
 def constants(model: Model) -> dict[str, np.ndarray]:
-    """Constants that a checkpoint holds and sampling depends on."""
+    """Constants in a checkpoint that sampling depends on, by key."""
     buffers = {"betas": betas(), "alphas_cumprod": alphas_cumprod()}
     if model == "zero123":
         return buffers
     cameras = target_cameras()
-    # Within [-pi, pi).
+    # The original stores azimuths in [-pi, pi).
     azimuth = 2.0 * np.pi * (np.arange(NUM_VIEWS) / NUM_VIEWS)
     azimuth = (azimuth + np.pi) % (2.0 * np.pi) - np.pi
     return buffers | {
@@ -216,15 +234,15 @@ def _check_keys(found: dict[str, Shape], spec: GeneratorSpec, model: Model) -> N
             if name in found and found[name] != shape
         ],
     }
-    said = [f"{len(names)} {what}: {_some(names)}" for what, names in problems.items() if names]
-    if said:
+    parts = [f"{len(names)} {kind}: {_listed(names)}" for kind, names in problems.items() if names]
+    if parts:
         raise InputError(
             f"expected the {len(expected)} arrays of a {model} checkpoint of this size; "
-            + "; ".join(said)
+            + "; ".join(parts)
         )
 
 
-def _some(names: list[str]) -> str:
+def _listed(names: list[str]) -> str:
     return ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
 
 

@@ -1,4 +1,4 @@
-"""Layers that several networks share, with the original's names and numerical details."""
+"""Layers shared by several networks; parameter names and numerics follow the originals."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jaxvsnerf.types import Array
 
 
 class GroupNorm(nn.Module):
-    """A group norm of [N, ..., C] over groups of channels and all positions.
+    """Group normalisation of [N, ..., C] over groups of channels and all positions.
 
-    Moments are those of rows first and then of the rows': XLA sums one long axis in order on a
-    CPU, by which a volume's moments, and 1e-5 of what follows, were wrong in float32.
+    Moments are averaged within rows first, then over rows. On a CPU, XLA sums a long axis in
+    order: the float32 rounding error of a volume's moments then changes the results by 1e-5.
 
     Attributes:
-      groups: of neighbouring channels.
-      epsilon: 1e-5 is PyTorch's, Flax's is another.
+      groups: number of groups of neighbouring channels.
+      epsilon: added to the variance; 1e-5 is PyTorch's default, Flax's differs.
     """
 
     groups: int
@@ -40,12 +40,24 @@ class GroupNorm(nn.Module):
 
 
 def layer_norm(name: str | None) -> nn.LayerNorm:
-    """A layer norm over the channels with PyTorch's epsilon."""
+    """Layer normalisation over the channels with PyTorch's epsilon."""
     return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name=name)
 
 
 def conv(channels: int, name: str, *, ndim: int = 2, size: int = 3, stride: int = 1, bias=True):
-    """A convolution with `size // 2` of zero padding on every side."""
+    """A convolution with zero padding of `size // 2` on every side.
+
+    Args:
+      channels: output channels.
+      name: name of the submodule.
+      ndim: number of spatial axes.
+      size: kernel size along every axis, odd.
+      stride: stride along every axis.
+      bias: whether a bias is added.
+
+    Returns:
+      A Flax module [N, ..., C] -> [N, ..., channels].
+    """
     return nn.Conv(
         channels,
         (size,) * ndim,
@@ -56,8 +68,8 @@ def conv(channels: int, name: str, *, ndim: int = 2, size: int = 3, stride: int 
     )
 
 
-# Which tap of a transposed convolution takes an input to an output, along one axis: output
-# 2 i + phase sees input i + offset through tap TAPS[phase, offset]; the fourth pair does not meet.
+# Taps of a transposed convolution of stride 2 along one axis: TAPS[phase, offset, tap] is 1 where
+# output 2 i + phase receives input i + offset through the tap. Phase 0 receives no input i + 1.
 TAPS = np.zeros((2, 2, 3), np.float32)
 TAPS[0, 0, 1] = TAPS[1, 0, 2] = TAPS[1, 1, 0] = 1.0
 
@@ -65,8 +77,11 @@ TAPS[0, 0, 1] = TAPS[1, 0, 2] = TAPS[1, 1, 0] = 1.0
 class UpConv3d(nn.Module):
     """A transposed 3x3x3 convolution that doubles each side: output 2 i - 1 + tap, taps 0..2.
 
-    Written as one 2x2x2 convolution that gives the eight outputs of every input voxel: nothing is
-    multiplied by the zeros between stretched inputs. `up_kernel` is [3, 3, 3, in, out].
+    Computed as one 2x2x2 convolution that returns the eight outputs of every input voxel, which
+    avoids products with the zeros between stretched inputs. `up_kernel` is [3, 3, 3, in, out].
+
+    Attributes:
+      channels: output channels.
     """
 
     channels: int
@@ -94,7 +109,7 @@ class UpConv3d(nn.Module):
 
 
 class TimeMlp(nn.Module):
-    """Two linear layers with SiLU between: a time embedding [..., features]."""
+    """Two dense layers with SiLU between: embeds [..., C] as [..., features]."""
 
     features: int
 
@@ -105,7 +120,7 @@ class TimeMlp(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the size, each pixel four times, and a convolution."""
+    """Doubles height and width by nearest neighbour, then a convolution."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:

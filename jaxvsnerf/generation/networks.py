@@ -1,4 +1,4 @@
-"""The networks that a model is made of, by name, and parameters for them."""
+"""The networks of each model by name, and the shapes, dtype and random values of parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvsnerf.errors import InputError
 from jaxvsnerf.generation.autoencoder import Autoencoder
 from jaxvsnerf.generation.clip import ClipImage
 from jaxvsnerf.generation.frustum import FrustumNet
@@ -35,13 +34,17 @@ MODELS: tuple[Model, ...] = ("syncdreamer", "zero123")
 
 
 def check_model(model: str) -> None:
-    """Raises ValueError where there is no such model."""
+    """Checks the name of a model.
+
+    Raises:
+      ValueError: no such model.
+    """
     if model not in MODELS:
-        raise InputError(f"expected a model of {', '.join(MODELS)}; got {model!r}")
+        raise ValueError(f"expected a model of {', '.join(MODELS)}; got {model!r}")
 
 
 def networks(spec: GeneratorSpec, model: Model = "syncdreamer") -> dict[str, nn.Module]:
-    """A model's networks, whose parameters are under the same names."""
+    """A model's networks by name; the parameters have the same top-level names."""
     both = {
         "autoencoder": Autoencoder(spec.autoencoder_width),
         "clip": ClipImage(spec.clip_width, spec.clip_layers),
@@ -60,7 +63,7 @@ def networks(spec: GeneratorSpec, model: Model = "syncdreamer") -> dict[str, nn.
 
 @functools.cache
 def param_shapes(spec: GeneratorSpec, model: Model = "syncdreamer") -> Params:
-    """The model's parameters as shapes, nested like the parameters."""
+    """Shapes and dtypes of a model's parameters, as a pytree like the parameters."""
     given = _smallest_inputs(spec, model)
 
     def init(network: nn.Module, name: str) -> Params:
@@ -73,7 +76,7 @@ def param_shapes(spec: GeneratorSpec, model: Model = "syncdreamer") -> Params:
 
 
 def _smallest_inputs(spec: GeneratorSpec, model: Model) -> dict[str, tuple]:
-    """Arguments of each network, as small as it takes them."""
+    """The smallest valid arguments of each network, for initialisation."""
 
     def zeros(*shape: int) -> Array:
         return jnp.zeros(shape)
@@ -84,7 +87,7 @@ def _smallest_inputs(spec: GeneratorSpec, model: Model) -> dict[str, tuple]:
         for side, width in zip(sides, spec.volume_widths, strict=True)
     }
     time, viewpoint = zeros(1, TIME_DIM), zeros(1, VIEWPOINT_DIM)
-    # Several tokens everywhere: to one alone attention needs no queries and keys.
+    # Two context tokens: with one token, attention would create no queries and keys.
     denoised = (zeros(1, 16, 16, 2 * LATENT_CHANNELS), zeros(1), zeros(1, 2, CONTEXT_DIM))
     return {
         "autoencoder": (zeros(1, 8, 8, 3),),
@@ -99,17 +102,17 @@ def _smallest_inputs(spec: GeneratorSpec, model: Model) -> dict[str, tuple]:
 
 
 def weights_dtype(params: Params) -> jnp.dtype:
-    """The dtype of a model's weights, in which its products run."""
+    """The dtype of a model's weights, in which matrix products run."""
     return params["cc_projection"]["kernel"].dtype
 
 
 def cast(params: Params, dtype) -> Params:
-    """The parameters in a dtype; what has it already is not copied."""
+    """Casts parameters to a dtype, without a copy of leaves that already have the dtype."""
     return jax.tree.map(lambda value: value.astype(dtype, copy=False), params)
 
 
 def precise(params: Params):
-    """A context in which products of float32 weights are of float32, on every device."""
+    """A context manager that gives float32 weights full-precision products on every device."""
     if weights_dtype(params) == jnp.float32:
         return jax.default_matmul_precision("highest")
     return contextlib.nullcontext()
@@ -118,17 +121,16 @@ def precise(params: Params):
 def random_params(
     key: Array, spec: GeneratorSpec, model: Model = "syncdreamer", dtype=jnp.float32
 ) -> Params:
-    """Untrained weights on the host, the same on every machine.
+    """Draws untrained weights on the host, equal on every machine.
 
     Args:
       key: typed PRNG key.
-      spec: widths.
-      model: which.
-      dtype: of all of them.
+      spec: sizes of the model.
+      model: the model to draw parameters of.
+      dtype: of every parameter.
 
     Returns:
-      Kernels uniform with the variance that keeps features of one size, norms that scale by 1,
-      biases 0.
+      Numpy arrays: kernels uniform with variance 1 / fan-in, norm scales 1, biases 0.
     """
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
 

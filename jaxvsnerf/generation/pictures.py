@@ -1,4 +1,4 @@
-"""From pictures to what diffusion works with, and back."""
+"""Pictures to latents and context tokens, and latents back to pictures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvsnerf.errors import InputError
 from jaxvsnerf.generation.autoencoder import Autoencoder
 from jaxvsnerf.generation.clip import clip_input
 from jaxvsnerf.generation.networks import Model, networks, weights_dtype
@@ -15,14 +14,14 @@ from jaxvsnerf.types import Array, Params
 
 
 def check_photo(photo: np.ndarray) -> np.ndarray:
-    """A prepared photo as float32.
+    """Checks a prepared photo and returns the photo as float32.
 
     Raises:
-      ValueError: it is not [256, 256, 3] within [-1, 1].
+      ValueError: the photo is not [256, 256, 3] in [-1, 1].
     """
     photo = np.asarray(photo, np.float32)
     if photo.shape != (IMAGE_SIZE, IMAGE_SIZE, 3) or not np.all(np.abs(photo) <= 1.0):
-        raise InputError(
+        raise ValueError(
             f"expected a prepared photo [{IMAGE_SIZE}, {IMAGE_SIZE}, 3] within [-1, 1]; got "
             f"{list(photo.shape)} within [{photo.min(initial=0):.3g}, {photo.max(initial=0):.3g}]"
         )
@@ -32,17 +31,17 @@ def check_photo(photo: np.ndarray) -> np.ndarray:
 def embed_photo(
     params: Params, photo: Array, cameras: Array, spec: GeneratorSpec, model: Model
 ) -> tuple[Array, Array]:
-    """What a photo says: its latent's distribution, and the context of target views.
+    """Encodes a photo with the VAE, and with CLIP for each target view.
 
     Args:
-      params: of the model.
+      params: the model's parameters.
       photo: [256, 256, 3] in [-1, 1].
-      cameras: [V, 4] target views relative to the photo's, see `embeddings`.
-      spec: widths.
-      model: whose parameters.
+      cameras: [V, 4] target viewpoints relative to the photo's, see `embeddings`.
+      spec: sizes of the model.
+      model: the model that the parameters are of.
 
     Returns:
-      moments [32, 32, 8], see `autoencoder.posterior`, and context [V, 768].
+      Moments of the latent [32, 32, 8], see `autoencoder.posterior`, and context [V, 768].
     """
     nets, dtype = networks(spec, model), weights_dtype(params)
     images = photo[None]
@@ -57,13 +56,13 @@ def embed_photo(
 
 
 def decode(params: Params, latents: Array, batch: int, spec: GeneratorSpec) -> Array:
-    """Pictures of latents.
+    """Decodes latents to pictures.
 
     Args:
-      params: of the model.
-      latents: [V, 32, 32, 4], scaled.
-      batch: how many run at a time.
-      spec: widths.
+      params: the model's parameters.
+      latents: [V, 32, 32, 4], scaled by `spec.LATENT_SCALE`.
+      batch: pictures per call of the decoder, a divisor of V.
+      spec: sizes of the model.
 
     Returns:
       [V, 256, 256, 3] uint8.
@@ -71,11 +70,11 @@ def decode(params: Params, latents: Array, batch: int, spec: GeneratorSpec) -> A
     net, variables = Autoencoder(spec.autoencoder_width), {"params": params["autoencoder"]}
     latents = (latents / LATENT_SCALE).astype(weights_dtype(params))
 
-    def some(latents: Array) -> Array:
+    def decode_batch(latents: Array) -> Array:
         images = net.apply(variables, latents, method=Autoencoder.decode).astype(jnp.float32)
-        # Choice: cut off instead of rounded, as in the original.
+        # Choice: truncated instead of rounded, as in the original.
         return (127.5 * (jnp.clip(images, -1.0, 1.0) + 1.0)).astype(jnp.uint8)
 
     batches = latents.reshape(-1, batch, *latents.shape[1:])
-    pictures = jax.lax.map(some, batches)
+    pictures = jax.lax.map(decode_batch, batches)
     return pictures.reshape(-1, *pictures.shape[2:])

@@ -1,4 +1,4 @@
-"""The diffusion's noise levels, and the steps that DDIM takes through them.
+"""The noise schedule of the diffusion, and DDIM's denoising steps.
 
 Sources: Ho et al. 2020 (arXiv:2006.11239); Song et al. 2021, DDIM (arXiv:2010.02502).
 """
@@ -11,21 +11,20 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvsnerf.errors import InputError
 from jaxvsnerf.types import Array
 
 NUM_STEPS = 1000
-BETA_RANGE = (0.00085, 0.012)
+BETA_RANGE = (0.00085, 0.012)  # of the first and the last step
 
 
 class Steps(NamedTuple):
-    """DDIM steps, the noisiest first; every array is [S] float32, or a scalar of one step.
+    """DDIM steps, the noisiest first; every array is [S] float32, or [] for a single step.
 
     Attributes:
-      index: of the diffusion step, 0..999, int32.
-      alpha: the signal's share of the variance at the step.
-      alpha_prev: at the next, less noisy one.
-      sigma: of the noise that is added.
+      index: int32 index of the diffusion step, 0..999.
+      alpha: cumulative product of 1 - beta at the step: the signal's share of the variance.
+      alpha_prev: `alpha` at the next, less noisy step.
+      sigma: standard deviation of the noise added by the step.
     """
 
     index: Array
@@ -36,10 +35,10 @@ class Steps(NamedTuple):
 
 @functools.cache
 def betas() -> np.ndarray:
-    """Variances [1000] float32 that the diffusion's steps add: roots on a line.
+    """Noise variances [1000] float32 of the diffusion steps; their square roots are linear.
 
-    Bit for bit those of SyncDreamer's checkpoint: ends and spacing of the line are float32, and
-    each half is counted from its end.
+    Bit for bit equal to SyncDreamer's checkpoint: the line's ends and spacing are float32, and
+    each half is counted from its own end, like PyTorch's linspace.
     """
     start, end = np.sqrt(BETA_RANGE).astype(np.float32)
     spacing = (end - start) / np.float32(NUM_STEPS - 1)
@@ -51,30 +50,30 @@ def betas() -> np.ndarray:
 
 @functools.cache
 def alphas_cumprod() -> np.ndarray:
-    """The signal's share of the variance [1000] float32 after each diffusion step."""
-    # Factors as float32 holds them, multiplied exactly: as the original's are.
+    """Cumulative products [1000] float32 of 1 - beta: the signal's share of the variance."""
+    # As in the original: float32 factors, multiplied in float64.
     kept = np.float32(1.0) - betas()
     return np.cumprod(kept, dtype=np.float64).astype(np.float32)
 
 
 def ddim_steps(count: int, eta: float) -> Steps:
-    """The steps of a sampling run.
+    """The denoising steps of a sampling run.
 
     Args:
-      count: wanted; where it does not divide 1000 there are some more.
-      eta: 0 adds no noise, 1 as much as the diffusion.
+      count: number of steps, 1 to 1000; a number that does not divide 1000 gives some more.
+      eta: share of fresh noise, 0 (deterministic) to 1 (as much as DDPM).
 
     Raises:
-      ValueError: `count` is not within 1..1000, or `eta` not within [0, 1].
+      ValueError: `count` is not in 1..1000, or `eta` not in [0, 1].
     """
     if not 1 <= count <= NUM_STEPS or not 0.0 <= eta <= 1.0:
-        raise InputError(
+        raise ValueError(
             f"expected 1 to {NUM_STEPS} steps and eta within [0, 1]; got {count} and {eta}"
         )
     index = np.arange(0, NUM_STEPS, NUM_STEPS // count) + 1
     index = index[index < NUM_STEPS]
     alpha = alphas_cumprod()[index]
-    # The last step leads to the first noise level, not to none.
+    # The last step ends at the diffusion's least noise level, not at zero noise.
     alpha_prev = np.concatenate([alphas_cumprod()[:1], alpha[:-1]])
     a, before = alpha.astype(np.float64), alpha_prev.astype(np.float64)
     sigma = eta * np.sqrt((1.0 - before) / (1.0 - a) * (1.0 - a / before))
@@ -83,14 +82,17 @@ def ddim_steps(count: int, eta: float) -> Steps:
 
 
 def ddim_update(x: Array, noise_found: Array, noise_added: Array, step: Steps, floor: float):
-    """Latents after one step.
+    """Latents after one DDIM step.
 
     Args:
-      x: noisy latents.
-      noise_found: in them, predicted.
-      noise_added: standard normal; 0 for none.
+      x: [...] noisy latents.
+      noise_found: [...] predicted noise in `x`.
+      noise_added: [...] standard normal noise, scaled by the step's sigma; 0 adds none.
       step: one step, scalars.
-      floor: least variance of what is left of the predicted noise.
+      floor: least variance of the predicted noise that remains.
+
+    Returns:
+      [...] latents at the noise level `step.alpha_prev`.
     """
     clean = (x - jnp.sqrt(1.0 - step.alpha) * noise_found) / jnp.sqrt(step.alpha)
     left = jnp.maximum(1.0 - step.alpha_prev - jnp.square(step.sigma), floor)

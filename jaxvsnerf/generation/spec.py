@@ -1,4 +1,4 @@
-"""What the models' sizes are: constants of the method, and the widths of a spec."""
+"""Sizes of the models: constants of the method, and widths that a spec sets."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ LATENT_SIZE = 32
 LATENT_CHANNELS = 4
 VOLUME_SIZE = 32
 FRUSTUM_DEPTH = 48
-# Latents are this many times the autoencoder's, so that their spread is about 1.
+# Factor on the autoencoder's latents, which brings their standard deviation to about 1.
 LATENT_SCALE = 0.18215
-CONTEXT_DIM = 768  # CLIP's embedding, and the UNet's one context token
+CONTEXT_DIM = 768  # features of CLIP's embedding and of the UNet's one context token
 VIEWPOINT_DIM = 4
-TIME_DIM = 256  # of the volumes' time embedding
-ENCODER_WIDTH = 16  # of the target encoder: channels that each view adds to the volume
+TIME_DIM = 256  # features of the volume networks' step embedding
+ENCODER_WIDTH = 16  # channels of the target encoder, per view in the volume
 CLIP_SIZE = 224
 CLIP_PATCH = 14
 CLIP_HEAD_DIM = 64
 UNET_HEADS = 8
 DEPTH_HEADS = 4
-LEVELS = (1, 2, 4, 4)  # widths of the UNet's and the autoencoder's levels over the first
+LEVELS = (1, 2, 4, 4)  # width of each level of UNet and autoencoder, relative to the first
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class GeneratorSpec:
       unet_width: channels of the UNet's first level.
       volume_widths: channels of the four levels of the spatial volume and the view frusta.
       autoencoder_width: channels of the autoencoder's first level.
-      clip_width: of CLIP's image transformer, a multiple of 64.
-      clip_layers: its blocks.
-      text_context: tokens of CLIP's text side, of which a checkpoint holds unused weights.
-      text_vocabulary: its tokens.
-      text_width: its width.
+      clip_width: channels of CLIP's image transformer, a multiple of 64.
+      clip_layers: blocks of CLIP's image transformer.
+      text_context: context length of CLIP's text side, whose weights a checkpoint holds unused.
+      text_vocabulary: vocabulary size of CLIP's text side.
+      text_width: channels of CLIP's text side.
     """
 
     unet_width: int
@@ -49,7 +49,7 @@ class GeneratorSpec:
     text_width: int
 
 
-# The published models.
+# Sizes of the published models.
 FULL = GeneratorSpec(
     unet_width=320,
     volume_widths=(64, 128, 256, 512),
@@ -60,7 +60,7 @@ FULL = GeneratorSpec(
     text_vocabulary=49408,
     text_width=768,
 )
-# As small as the architecture allows: for tests, with weights that mean nothing.
+# The smallest sizes that the architecture allows: for tests, with random weights.
 TINY = GeneratorSpec(
     unet_width=32,
     volume_widths=(16, 24, 32, 40),

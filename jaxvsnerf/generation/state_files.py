@@ -1,7 +1,7 @@
-"""Reading downloaded weights: PyTorch archives and safetensors, an array at a time.
+"""Reads downloaded weights, PyTorch archives or safetensors, one array at a time.
 
-Nothing of a file is executed: of PyTorch's pickles only tensors and plain containers are
-built (`weights_only=True`), and what else a training checkpoint holds is passed over.
+No code of a file is executed: from PyTorch's pickles only tensors and plain containers are
+built (`weights_only=True`); a training checkpoint's other objects are skipped.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.system.extras import require
 
 PIP_LINE = "pip install 'jaxvsnerf[convert]'"
-# What a training checkpoint of these packages holds beside its weights: the names are known
-# to be of settings and bookkeeping, and stand-ins that do nothing take their place.
+# Packages whose objects a training checkpoint holds beside its weights. Those objects are settings
+# and bookkeeping; stand-ins that do nothing replace them.
 BOOKKEEPING = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.")
-DAMAGED = "it may be cut short: compare its size with the download's, and download it again"
+DAMAGED = "the file may be cut short: compare its size with the download's, and download it again"
 
 
 class State(Mapping[str, np.ndarray]):
-    """Arrays by name, each read from its file when it is asked for.
+    """Arrays by name, each read from the file on access.
 
-    A checkpoint of 15 GB so takes the memory of the array at hand.
+    A checkpoint of 15 GB thus needs the memory of one array at a time.
     """
 
     def __init__(self, readers: Mapping[str, Callable[[], np.ndarray]]):
@@ -44,7 +44,7 @@ class State(Mapping[str, np.ndarray]):
         return len(self.readers)
 
     def chosen(self, names: Mapping[str, str]) -> State:
-        """A state of some of the arrays, under other names (new name -> name here)."""
+        """Selects and renames arrays, given as {new name: present name}."""
         return State({new: self.readers[name] for new, name in names.items()})
 
 
@@ -52,16 +52,16 @@ def read_state(path: str | Path) -> State:
     """Opens a file of weights.
 
     Args:
-      path: a PyTorch archive (a state dict, one under `state_dict`, or TorchScript) or a file
-        that ends in .safetensors.
+      path: a .safetensors file, or a PyTorch archive: a state dict, a checkpoint with a
+        `state_dict`, or TorchScript.
 
     Returns:
-      The arrays by the names they have there; float16 and bfloat16 as they are.
+      The arrays by their names in the file; float16 and bfloat16 are kept.
 
     Raises:
-      FileNotFoundError: no such file.
-      ValueError: it is damaged, of another format, or holds objects that are not read.
-      ImportError: PyTorch or safetensors is needed and not installed.
+      MissingFile: no such file.
+      InputError: the file is damaged, of another format, or holds objects that are not read.
+      MissingExtra: PyTorch or safetensors is needed and not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -91,7 +91,7 @@ def _read_safetensors(path: Path) -> State:
 
 
 class _StandIn:
-    """Takes the place of an object that is not wanted, whatever it is made from."""
+    """Replaces an object of a pickle that is not needed; accepts any arguments and state."""
 
     def __init__(self, *args, **kwargs):
         pass
@@ -101,7 +101,7 @@ class _StandIn:
 
 
 def _load_pickle(torch: Any, path: Path) -> dict[str, Any]:
-    """The tensors of an archive that torch.save wrote; they stay on the disk until used."""
+    """The tensors of an archive written by torch.save, memory-mapped."""
     serialization = torch.serialization
     try:
         others = serialization.get_unsafe_globals_in_checkpoint(path)
@@ -111,23 +111,23 @@ def _load_pickle(torch: Any, path: Path) -> dict[str, Any]:
                 loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001 - PyTorch raises what it likes
+    except Exception as error:  # noqa: BLE001 - PyTorch raises errors of many types
         raise InputError(f"{path} cannot be read ({_first_line(error)}); {DAMAGED}") from error
     if foreign:
         raise InputError(
             f"{path} holds objects that only its own program's code can build, which is not run: "
-            f"{', '.join(foreign)}; where you trust the file, load it there and save its "
+            f"{', '.join(foreign)}; if you trust the file, load it in that program and save its "
             "state_dict alone with torch.save or safetensors"
         )
     return _tensors(torch, path, loaded)
 
 
 def _load_script(torch: Any, path: Path) -> dict[str, Any]:
-    """The tensors of a TorchScript archive, the form of OpenAI's CLIP."""
+    """The tensors of a TorchScript archive, the format of OpenAI's CLIP."""
     import warnings
 
     try:
-        with warnings.catch_warnings():  # of the format's end, which old files outlive
+        with warnings.catch_warnings():  # PyTorch warns that TorchScript is deprecated
             warnings.simplefilter("ignore")
             return _tensors(torch, path, torch.jit.load(path, map_location="cpu").state_dict())
     except RuntimeError as error:
@@ -135,10 +135,10 @@ def _load_script(torch: Any, path: Path) -> dict[str, Any]:
 
 
 def _tensors(torch: Any, path: Path, loaded: Any) -> dict[str, Any]:
-    """The state dict of what was loaded.
+    """The state dict in a loaded object: the object itself, or its entry `state_dict`.
 
     Raises:
-      ValueError: there is none.
+      InputError: there is no state dict of tensors.
     """
     state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else loaded
     if not isinstance(state, Mapping) or not state:
@@ -153,7 +153,7 @@ def _tensors(torch: Any, path: Path, loaded: Any) -> dict[str, Any]:
 
 def _reader(torch: Any, tensor: Any) -> Callable[[], np.ndarray]:
     def read() -> np.ndarray:
-        if tensor.dtype == torch.bfloat16:  # NumPy has no such type of its own
+        if tensor.dtype == torch.bfloat16:  # NumPy has no bfloat16
             return tensor.detach().view(torch.int16).numpy().view(jnp.bfloat16)
         return tensor.detach().numpy()
 

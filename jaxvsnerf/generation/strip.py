@@ -1,4 +1,4 @@
-"""Generated views as one picture, the form that `data.kind=strip` reads."""
+"""Generated views joined to one picture, the format that `data.kind=strip` reads; ranking."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxvsnerf.errors import InputError
-
 
 def join_views(views: np.ndarray) -> np.ndarray:
-    """Views side by side without gutters, in the order they come in.
+    """Joins views side by side in their order, without gutters.
 
     Args:
       views: [V, H, W, 3].
 
     Returns:
-      [H, V W, 3] of the same type.
+      [H, V W, 3] of the same dtype.
 
     Raises:
-      ValueError: another shape.
+      ValueError: the shape is not [V, H, W, 3].
     """
     if views.ndim != 4 or views.shape[-1] != 3:
-        raise InputError(f"expected views [V, H, W, 3], got {views.shape}")
+        raise ValueError(f"expected views [V, H, W, 3], got {views.shape}")
     count, height, width, channels = views.shape
     return views.transpose(1, 0, 2, 3).reshape(height, count * width, channels)
 
@@ -30,14 +28,14 @@ def join_views(views: np.ndarray) -> np.ndarray:
 def rank_samples(
     samples: Sequence[np.ndarray], score: Callable[[np.ndarray], float]
 ) -> tuple[list[int], list[float]]:
-    """Which of several samples of one photo agrees best with itself.
+    """Ranks several samples of one photo by the consistency of their views.
 
     Args:
       samples: each [V, H, W, 3] uint8.
-      score: of one sample's views, the larger the more consistent.
+      score: rates one sample's views; larger is more consistent.
 
     Returns:
-      (indices of the samples, best first; their scores in that order). Samples of one score
+      Indices of the samples, best first, and their scores in that order. Samples of equal score
       keep their order.
 
     Raises:
@@ -45,6 +43,6 @@ def rank_samples(
     """
     scores = [float(score(views)) for views in samples]
     if any(np.isnan(value) for value in scores):
-        raise InputError(f"expected scores of {len(scores)} samples to be numbers, got {scores}")
+        raise ValueError(f"expected scores of {len(scores)} samples to be numbers, got {scores}")
     order = sorted(range(len(scores)), key=lambda index: -scores[index])
     return order, [scores[index] for index in order]

@@ -1,4 +1,4 @@
-"""SyncDreamer: 16 views of the object in one photo, denoised together.
+"""SyncDreamer: generates 16 views of the object in one photo, denoised jointly.
 
 Source: Liu et al. 2023 (arXiv:2309.03453).
 """
@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvsnerf.errors import InputError
 from jaxvsnerf.generation.autoencoder import posterior
 from jaxvsnerf.generation.denoising import Condition, predict_noise
 from jaxvsnerf.generation.embeddings import viewpoints
@@ -24,20 +23,20 @@ from jaxvsnerf.generation.schedule import Steps, ddim_steps, ddim_update
 from jaxvsnerf.generation.spec import LATENT_CHANNELS, LATENT_SIZE, NUM_VIEWS, GeneratorSpec
 from jaxvsnerf.types import Array, Params
 
-# Least variance that DDIM leaves to the predicted noise.
+# Least variance of the predicted noise that remains after a DDIM step.
 FLOOR = 1e-7
-# Steps that one call of a program takes at most, between which progress is reported.
+# Most denoising steps per call of a program; progress is reported between calls.
 MAX_CALL_STEPS = 10
 LATENT = (LATENT_SIZE, LATENT_SIZE, LATENT_CHANNELS)
 
 
 class Noise(NamedTuple):
-    """All that is random in a sample, standard normal.
+    """The random numbers of one sample, standard normal.
 
     Attributes:
-      posterior: [32, 32, 4] of the photo's latent.
-      initial: [16, 32, 32, 4] latents that sampling starts from.
-      steps: [S, 16, 32, 32, 4] added at each step; that of the last step is not used.
+      posterior: [32, 32, 4] noise of the photo's latent.
+      initial: [16, 32, 32, 4] initial latents.
+      steps: [S, 16, 32, 32, 4] noise added at each step; the last step's is not used.
     """
 
     posterior: Array
@@ -46,12 +45,18 @@ class Noise(NamedTuple):
 
 
 def init_params(key: Array, spec: GeneratorSpec, dtype=jnp.float32) -> Params:
-    """Untrained weights, see `networks.random_params`."""
+    """Draws untrained weights, see `networks.random_params`.
+
+    Args:
+      key: typed PRNG key.
+      spec: sizes of the model.
+      dtype: of every parameter.
+    """
     return random_params(key, spec, "syncdreamer", dtype)
 
 
 def draw_noise(key: Array, count: int) -> Noise:
-    """The noise of a sample of so many steps."""
+    """Draws the random numbers of a sample of `count` denoising steps."""
     posterior_key, initial_key, steps_key = jax.random.split(key, 3)
     return Noise(
         jax.random.normal(posterior_key, LATENT),
@@ -61,13 +66,13 @@ def draw_noise(key: Array, count: int) -> Noise:
 
 
 class Programs(NamedTuple):
-    """Compiled functions of a model; D devices have a sample each.
+    """Compiled functions of a model; each of D devices holds one sample.
 
     Attributes:
-      embed: (params, photo, elevation) -> moments [32, 32, 8], context and viewpoint as those of
+      embed: (params, photo, elevation) -> moments [32, 32, 8], context and viewpoint as in
         `Condition`.
-      advance: (params, views, condition, x, steps, noise, guidance) -> x [D, 16, 32, 32, 4] after
-        these steps; condition.latent and noise have the leading axis D too.
+      advance: (params, views, condition, x, steps, noise, guidance) -> latents x
+        [D, 16, 32, 32, 4] after these steps; condition.latent, x and noise have a leading axis D.
       decode: (params, x) -> pictures [D, 16, 256, 256, 3] uint8.
     """
 
@@ -80,7 +85,14 @@ class Programs(NamedTuple):
 def programs(
     spec: GeneratorSpec, view_batch: int, guided: bool, devices: tuple[jax.Device, ...]
 ) -> Programs:
-    """The programs of sampling; each is compiled once for a dtype and number of steps a call."""
+    """The programs of sampling, each compiled once per dtype and number of steps per call.
+
+    Args:
+      spec: sizes of the model.
+      view_batch: views per UNet call, a divisor of 16.
+      guided: whether classifier-free guidance is used; False skips the unconditional pass.
+      devices: D devices, each of which samples on its own.
+    """
 
     def embed(params: Params, photo: Array, elevation: Array) -> tuple[Array, Array, Array]:
         with precise(params):
@@ -109,7 +121,7 @@ def programs(
         with precise(params):
             return decode(params, x, view_batch, spec)
 
-    # Choice: pmap as in training, here without a message between devices: a sample has one each.
+    # Choice: pmap as in training; each device has its own sample, so devices exchange no data.
     axes = (None, None, Condition(0, None, None), 0, None, 0, None)
     return Programs(
         jax.jit(embed),
@@ -135,32 +147,33 @@ def sample(
     noise: Noise | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """Sets of 16 views of the object in a photo: azimuth 22.5 degrees k, elevation 30.
+    """Samples sets of 16 views of the object in a photo.
 
-    A sample depends on the key and its number alone, up to rounding: not on how many there are or
-    where they run.
+    View k has azimuth 22.5 k degrees, relative to the photo's, and elevation 30 degrees. A sample
+    depends only on the key and the sample's number, up to rounding, not on the number of samples
+    or the devices.
 
     Args:
-      params: of the model, see `keys.params_from_state`.
-      photo: [256, 256, 3] in [-1, 1], prepared.
-      elevation_rad: of the camera that took it, positive from above.
+      params: the model's parameters, see `keys.params_from_state`.
+      photo: [256, 256, 3] in [-1, 1], see `photo.prepare_photo`.
+      elevation_rad: elevation of the photo's camera, within +-pi/2, positive from above.
       key: typed PRNG key.
-      spec: widths.
-      num_samples: N.
-      steps: of DDIM.
-      guidance: 1 samples without the unconditional half, for half the work.
-      eta: of DDIM, see `ddim_steps`.
-      view_batch: views that run at a time, a divisor of 16; a matter of memory alone.
+      spec: sizes of the model.
+      num_samples: N, at least 1.
+      steps: DDIM steps, 1 to 1000.
+      guidance: scale of classifier-free guidance; 1 skips the unconditional pass, half the work.
+      eta: share of fresh noise in DDIM, 0 to 1, see `ddim_steps`.
+      view_batch: views per UNet call, a divisor of 16; changes memory, not results.
       dtype: of weights and products: float32, or bfloat16 for speed.
-      devices: each takes a sample at a time; default are all of this process.
-      noise: takes the place of what the key draws, with a leading axis [N].
-      on_step: is called now and then with (steps done, steps in all).
+      devices: each runs one sample at a time; None means all local devices.
+      noise: replaces the numbers drawn from the key; arrays with a leading axis [N].
+      on_step: called after each program call with (steps done, total steps).
 
     Returns:
       [N, 16, 256, 256, 3] uint8.
 
     Raises:
-      ValueError: an argument is not as said above.
+      ValueError: an argument is out of the range stated above.
     """
     photo, table = check_photo(photo), ddim_steps(steps, eta)
     _check(elevation_rad, num_samples, guidance, view_batch)
@@ -171,7 +184,7 @@ def sample(
         noise = jax.jit(jax.vmap(lambda key: draw_noise(key, count)))(keys)
     run = programs(spec, view_batch, guidance != 1.0, devices)
     params, views = place((cast(params, dtype), target_views()), devices)
-    # By way of the host: every device makes the same of the photo, and each has its own sample.
+    # The embedding goes through the host, from where every device receives a copy.
     embedded = run.embed(params, photo, np.float32(elevation_rad))
     moments, context, viewpoint = jax.device_get(embedded)
     mean, deviation = posterior(moments)
@@ -180,7 +193,7 @@ def sample(
     call = steps_per_call(count)
     total = count * -(-num_samples // len(devices))
     for first in range(0, num_samples, len(devices)):
-        # The last round's idle devices repeat a sample.
+        # Devices left over in the last round repeat the last sample.
         chosen = np.minimum(first + np.arange(len(devices)), num_samples - 1)
         condition = Condition(mean + deviation * noise.posterior[chosen], context, viewpoint)
         x, added = noise.initial[chosen], noise.steps[chosen].at[:, -1].set(0.0)
@@ -197,22 +210,22 @@ def sample(
 
 
 def steps_per_call(count: int) -> int:
-    """Of so many steps, those that one call takes: calls are alike, so that one program serves."""
+    """Steps per program call: a divisor of `count`, so that one program serves every call."""
     return max(n for n in range(1, MAX_CALL_STEPS + 1) if count % n == 0)
 
 
 def place(tree: Any, devices: tuple[jax.Device, ...]) -> Any:
-    """A pytree whole on every device."""
+    """Copies a whole pytree to every device."""
     mesh = jax.sharding.Mesh(np.asarray(devices), ("samples",))
     return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
 
 
 def _check(elevation_rad: float, num_samples: int, guidance: float, view_batch: int) -> None:
     if not -np.pi / 2 <= elevation_rad <= np.pi / 2:
-        raise InputError(f"expected an elevation within +-pi/2 radians, got {elevation_rad}")
+        raise ValueError(f"expected an elevation within +-pi/2 radians, got {elevation_rad}")
     if num_samples < 1 or not np.isfinite(guidance):
-        raise InputError(
+        raise ValueError(
             f"expected at least one sample and a finite guidance, got {num_samples} and {guidance}"
         )
     if view_batch < 1 or NUM_VIEWS % view_batch:
-        raise InputError(f"expected view_batch to divide {NUM_VIEWS}, got {view_batch}")
+        raise ValueError(f"expected view_batch to divide {NUM_VIEWS}, got {view_batch}")

@@ -1,4 +1,4 @@
-"""The denoising UNet of latents, with attention to a context and to view frusta.
+"""The denoising UNet over latents, conditioned on a context and on view frusta.
 
 Sources: Rombach et al. 2022 (arXiv:2112.10752); Liu et al. 2023, Zero-1-to-3 (arXiv:2303.11328)
 and SyncDreamer (arXiv:2309.03453).
@@ -18,11 +18,11 @@ from jaxvsnerf.generation.layers import GroupNorm, TimeMlp, Upsample, conv
 from jaxvsnerf.generation.spec import LATENT_CHANNELS, LEVELS
 from jaxvsnerf.types import Array
 
-BLOCKS = 2  # residual blocks a level going down; going up there is one more
+BLOCKS = 2  # residual blocks per level of the encoder; the decoder has one more
 
 
 class ResBlock(nn.Module):
-    """Two normed convolutions of features that know the step, beside an identity or 1x1."""
+    """Two normed convolutions with a step embedding and a skip connection, 1x1 if widths differ."""
 
     channels: int
 
@@ -45,7 +45,7 @@ class Downsample(nn.Module):
 
 
 class UNet(nn.Module):
-    """Predicts the noise in latents.
+    """Predicts the noise in latents from their diffusion step and conditioning.
 
     Attributes:
       width: channels of the first level.
@@ -61,14 +61,15 @@ class UNet(nn.Module):
         context: Array,
         volumes: Mapping[int, Array] | None = None,
     ) -> Array:
-        """The noise in [N, s, s, 4].
+        """Predicts the noise in N latents.
 
         Args:
-          x: [N, s, s, 8] noisy latents beside those of the input picture.
-          steps: [1] or [N] diffusion steps.
-          context: [N, S, 768] tokens.
-          volumes: view frusta [M, D, w, w, e] of the first M by the width w of the features
-            that they condition; those of the others are zero. None: a model without.
+          x: [N, s, s, 8] noisy latents concatenated with the photo's latent.
+          steps: [1] or [N] diffusion steps, 0..999.
+          context: [N, S, 768] context tokens.
+          volumes: frustum features [M, D, w, w, e] of the first M latents, keyed by the width w
+            of the UNet features that they condition; the other latents' are zero. None for a
+            model without frusta.
 
         Returns:
           [N, s, s, 4].

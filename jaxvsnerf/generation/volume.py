@@ -1,4 +1,4 @@
-"""The spatial volume: what all noisy views say about each point round the object.
+"""The spatial volume: features of all noisy views, gathered at points around the object.
 
 Source: Liu et al. 2023, SyncDreamer (arXiv:2309.03453), section 3.3.
 """
@@ -16,7 +16,7 @@ from jaxvsnerf.types import Array
 
 
 class EncoderBlock(nn.Module):
-    """Two normed convolutions of a view that knows step and viewpoint, beside an identity."""
+    """Two normed convolutions with step and viewpoint embeddings and a skip connection."""
 
     @nn.compact
     def __call__(self, x: Array, time: Array, viewpoint: Array) -> Array:
@@ -32,9 +32,9 @@ class EncoderBlock(nn.Module):
 
 
 class TargetEncoder(nn.Module):
-    """Noisy views [V, h, w, 4] to features [V, h, w, 16], each view for itself.
+    """Encodes noisy views [V, h, w, 4] as features [V, h, w, 16], each view by itself.
 
-    `time` [1, 256] and `viewpoint` [V, 4] are the embeddings of step and views.
+    `time` [1, 256] embeds the step, `viewpoint` [V, 4] the views.
     """
 
     @nn.compact
@@ -47,26 +47,26 @@ class TargetEncoder(nn.Module):
 
 
 def unproject(features: Array, pixels: Array) -> Array:
-    """Puts every view's features into the voxels that it sees there.
+    """Samples every view's features at the projections of all voxels.
 
     Args:
       features: [V, h, w, C].
       pixels: [V, D, H, W, 2] (row, column) of every voxel in every view.
 
     Returns:
-      [D, H, W, V * C], view by view.
+      [D, H, W, V * C], the views' channels concatenated.
     """
     seen = jax.vmap(interpolate)(features, pixels)
     return jnp.moveaxis(seen, 0, -2).reshape(*seen.shape[1:-1], -1)
 
 
 class VolumeBlock(nn.Module):
-    """Norm, SiLU and a 3-D convolution of features that know step and, if given, viewpoint.
+    """Norm, SiLU and a 3-D convolution, with embeddings of the step and optionally the viewpoint.
 
     Attributes:
-      channels: of the result.
-      stride: of the convolution.
-      up: doubles each side by a transposed convolution instead.
+      channels: output channels.
+      stride: stride of the convolution.
+      up: uses a transposed convolution that doubles each side, instead.
     """
 
     channels: int
@@ -86,10 +86,10 @@ class VolumeBlock(nn.Module):
 
 
 class SpatialNet(nn.Module):
-    """Unprojected features [N, s, s, s, C] to the spatial volume [N, s, s, s, widths[0]].
+    """3-D UNet: unprojected features [N, s, s, s, C] to the spatial volume [N, s, s, s, widths[0]].
 
     Attributes:
-      widths: of the four levels, each of half the side.
+      widths: channels of the four levels; each level halves the side.
     """
 
     widths: tuple[int, ...]
@@ -100,7 +100,7 @@ class SpatialNet(nn.Module):
         x = conv(self.widths[0], "init_conv", ndim=3)(x)
         x = VolumeBlock(self.widths[0], name="conv0")(x, time)
         levels = [x]
-        # Two numbers a level: conv1, conv2_0 and conv2_1, then conv3, conv4_0, ...
+        # Names as in the original: conv1, conv2_0 and conv2_1, then conv3, conv4_0, ...
         for level, width in enumerate(self.widths[1:]):
             x = VolumeBlock(width, stride=2, name=f"conv{2 * level + 1}")(x, time)
             for index in range(2):

@@ -1,4 +1,4 @@
-"""Weights of a generator in a folder: orbax's arrays, and weights.json that says what they are."""
+"""Folders of generator weights: arrays stored by orbax, described by weights.json."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.errors import InputError, MissingFile, StorageError, describe
 from jaxvsnerf.generation.networks import MODELS, Model, param_shapes
 from jaxvsnerf.generation.spec import GeneratorSpec
 from jaxvsnerf.system.files import check_room, write_text
@@ -24,7 +24,7 @@ from jaxvsnerf.types import Params
 
 FORMAT_VERSION = 1
 DTYPES = ("float32", "bfloat16")
-# Where the published weights lie, by what the READMEs of their repositories say.
+# Where the published weights are, according to the READMEs of their repositories.
 DOWNLOADS = {
     "syncdreamer": (
         "syncdreamer-pretrain.ckpt (5.2 GB), linked under 'Download checkpoints' in the README of "
@@ -39,7 +39,7 @@ DOWNLOADS = {
 
 @dataclass(frozen=True)
 class Source:
-    """A file that weights came from: its name, size in bytes and SHA-256."""
+    """A file that weights were converted from: name, size in bytes and SHA-256."""
 
     file: str
     bytes: int
@@ -48,13 +48,13 @@ class Source:
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """What weights.json says.
+    """The contents of weights.json.
 
     Attributes:
       model: `syncdreamer` or `zero123`.
       spec: the model's sizes.
-      dtype: `float32` or `bfloat16`, as stored.
-      sources: the files that the weights came from.
+      dtype: of the stored parameters, `float32` or `bfloat16`.
+      sources: the files that the weights were converted from.
     """
 
     model: Model
@@ -64,58 +64,71 @@ class WeightsInfo:
 
 
 def source_of(path: Path) -> Source:
-    """Name, size and checksum of a file; reads all of it."""
+    """Name, size and checksum of a file; reads the whole file."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Source(path.name, path.stat().st_size, digest)
 
 
 def save_weights(folder: Path, info: WeightsInfo, params: Params, overwrite: bool = False) -> None:
-    """Writes a folder of weights, whole or not at all.
+    """Writes a folder of weights atomically.
 
     Args:
-      folder: made; its parent exists or is made.
-      info: what they are; their leaves have its dtype.
-      params: JAX arrays, best on the host: of NumPy's orbax makes a copy first.
-      overwrite: whether weights that are there already are replaced.
+      folder: the folder to write; missing parents are created.
+      info: description of the weights.
+      params: parameters of dtype `info.dtype`, JAX arrays preferably on the host (orbax would
+        copy NumPy arrays first).
+      overwrite: whether existing weights are replaced.
 
     Raises:
-      ValueError: something is there already, see `check_free`.
-      OSError: the disk is full or not writable; what was there stays.
+      InputError: the folder is in use, see `check_free`.
+      StorageError: the weights could not be written; existing weights stay.
     """
     import orbax.checkpoint as ocp
 
     check_free(folder, overwrite)
     described = {"format_version": FORMAT_VERSION, **asdict(info)}
     with _replacing_folder(folder) as temporary:
-        check_room(temporary, sum(leaf.nbytes for leaf in jax.tree.leaves(params)))
-        with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(temporary.absolute() / "params", params)
+        try:
+            check_room(temporary, sum(leaf.nbytes for leaf in jax.tree.leaves(params)))
+            with ocp.StandardCheckpointer() as checkpointer:
+                checkpointer.save(temporary.absolute() / "params", params)
+        except Exception as error:  # noqa: BLE001 - orbax's errors have no common base
+            first = describe(error).splitlines()[0]
+            raise StorageError(f"{folder}: the weights could not be written ({first})") from error
         write_text(temporary / "weights.json", json.dumps(described, indent=2) + "\n")
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
-    """Raises ValueError where weights cannot go to the folder, before they are read."""
+    """Checks that weights may be written to a folder, before any are read.
+
+    Args:
+      folder: the folder to write.
+      overwrite: whether existing weights may be replaced.
+
+    Raises:
+      InputError: the folder holds other files, or weights while `overwrite` is False.
+    """
     if not folder.exists():
         return
     if not (folder / "weights.json").is_file():
         if folder.is_dir() and not any(folder.iterdir()):
             return
-        raise InputError(f"{folder} is there and holds no weights; expected a new folder's name")
+        raise InputError(f"{folder} exists and holds no weights; expected a new folder's name")
     if not overwrite:
         raise InputError(f"{folder} holds weights already; take another folder or --overwrite")
 
 
 def read_info(folder: Path, model: Model | None = None) -> WeightsInfo:
-    """What a folder holds.
+    """Reads the description of a folder of weights.
 
     Args:
-      folder: of `save_weights`.
-      model: the one that is needed, None for any.
+      folder: written by `save_weights`.
+      model: the required model, or None for any.
 
     Raises:
-      FileNotFoundError: no weights there; says where to get them.
-      ValueError: of another format version or model, or no weights.json of ours.
+      MissingFile: the folder holds no weights; the message says where to download them.
+      InputError: weights.json is damaged, or of another format version or model.
     """
     path = folder / "weights.json"
     if not path.is_file():
@@ -141,7 +154,7 @@ def read_info(folder: Path, model: Model | None = None) -> WeightsInfo:
 
 
 def missing_message(model: Model | None, folder: Path) -> str:
-    """What to download, and the command that makes a folder of it."""
+    """Says which file to download and which command converts the file to a folder of weights."""
     wanted = MODELS if model is None else (model,)
     files = "; ".join(f"for {name} {DOWNLOADS[name]}" for name in wanted)
     return (
@@ -154,19 +167,19 @@ def missing_message(model: Model | None, folder: Path) -> str:
 def load_weights(
     folder: Path, info: WeightsInfo, dtype: str, devices: Sequence[jax.Device] | None = None
 ) -> Params:
-    """Reads the parameters straight to where they are used.
+    """Reads parameters from a folder directly to devices.
 
     Args:
-      folder: of `save_weights`.
-      info: what `read_info` says of it.
+      folder: written by `save_weights`.
+      info: the folder's description, see `read_info`.
       dtype: of the parameters returned, `float32` or `bfloat16`.
-      devices: each gets a copy; None is the first local one.
+      devices: each receives a copy; None means the first local device.
 
     Returns:
       The parameters as device arrays.
 
     Raises:
-      ValueError: they are damaged, or not of the spec.
+      InputError: the weights are damaged, or do not fit the spec.
     """
     import orbax.checkpoint as ocp
 
@@ -181,7 +194,7 @@ def load_weights(
             return checkpointer.restore(folder.absolute() / "params", target)
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001 - storage raises what it likes
+    except Exception as error:  # noqa: BLE001 - orbax raises errors of many types
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"{folder} holds no whole weights of {info.model} ({first}); convert them again"
@@ -199,7 +212,7 @@ def _parse(found: dict[str, Any]) -> WeightsInfo:
 
 @contextlib.contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` that takes its place when the block ends well."""
+    """Yields a temporary folder that replaces `folder` if the block raises nothing."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}")
     old = temporary.with_name(temporary.name + ".old")

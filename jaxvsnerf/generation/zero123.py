@@ -1,4 +1,4 @@
-"""Zero-1-to-3: one novel view of the object in a photo, from a camera given relative to its.
+"""Zero-1-to-3: generates one novel view of the object in a photo.
 
 Source: Liu et al. 2023 (arXiv:2303.11328).
 """
@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvsnerf.errors import InputError
 from jaxvsnerf.generation.autoencoder import posterior
 from jaxvsnerf.generation.embeddings import relative_camera
 from jaxvsnerf.generation.networks import cast, networks, precise, random_params, weights_dtype
@@ -25,11 +24,11 @@ LATENT = (LATENT_SIZE, LATENT_SIZE, LATENT_CHANNELS)
 
 
 class Noise(NamedTuple):
-    """All that is random in N samples, standard normal.
+    """The random numbers of N samples, standard normal.
 
     Attributes:
-      initial: [N, 32, 32, 4] latents that sampling starts from.
-      steps: [S, N, 32, 32, 4] added at each step, the last too.
+      initial: [N, 32, 32, 4] initial latents.
+      steps: [S, N, 32, 32, 4] noise added at each step, including the last.
     """
 
     initial: Array
@@ -37,12 +36,18 @@ class Noise(NamedTuple):
 
 
 def init_params(key: Array, spec: GeneratorSpec, dtype=jnp.float32) -> Params:
-    """Untrained weights, see `networks.random_params`."""
+    """Draws untrained weights, see `networks.random_params`.
+
+    Args:
+      key: typed PRNG key.
+      spec: sizes of the model.
+      dtype: of every parameter.
+    """
     return random_params(key, spec, "zero123", dtype)
 
 
 def novel_steps(count: int, eta: float) -> Steps:
-    """The steps of a run: those of `ddim_steps` without the noisiest, as in the original."""
+    """The denoising steps of a run: `ddim_steps` without the noisiest step, as in the original."""
     return Steps(*(column[1:] for column in ddim_steps(count, eta)))
 
 
@@ -55,16 +60,17 @@ def predict_noise(
     guidance: Array | None,
     spec: GeneratorSpec,
 ) -> Array:
-    """The noise in N latents.
+    """Predicts the noise in N latents.
 
     Args:
-      params: of the model.
+      params: the model's parameters.
       x: [N, 32, 32, 4] noisy latents.
       step: [] diffusion step.
-      latent: [32, 32, 4] of the photo, unscaled: the mode of the autoencoder's posterior.
-      context: [768] the photo's embedding with the novel camera.
-      guidance: as in `denoising.predict_views`.
-      spec: widths.
+      latent: [32, 32, 4] the photo's unscaled latent, the mode of the autoencoder's posterior.
+      context: [768] the photo's CLIP embedding combined with the novel camera.
+      guidance: [] scale of classifier-free guidance; None equals 1 and skips the unconditional
+        pass.
+      spec: sizes of the model.
 
     Returns:
       [N, 32, 32, 4] float32.
@@ -96,7 +102,7 @@ def _views(
     spec: GeneratorSpec,
     guided: bool,
 ) -> Array:
-    """All of a run: [N, 256, 256, 3] uint8."""
+    """Embeds the photo, denoises and decodes N samples: [N, 256, 256, 3] uint8."""
     with precise(params):
         moments, context = embed_photo(params, photo, camera[None], spec, "zero123")
         latent, _ = posterior(moments)
@@ -125,31 +131,31 @@ def sample(
     dtype=jnp.float32,
     noise: Noise | None = None,
 ) -> np.ndarray:
-    """A novel view of the object in a photo, several times.
+    """Samples a novel view of the object in a photo, N times.
 
     Args:
-      params: of the model, see `keys.params_from_state`.
-      photo: [256, 256, 3] in [-1, 1], prepared.
-      camera: of the novel view minus the photo's: polar angle (from the pole downwards) and
-        azimuth in radians, distance to the object.
+      params: the model's parameters, see `keys.params_from_state`.
+      photo: [256, 256, 3] in [-1, 1], see `photo.prepare_photo`.
+      camera: novel camera minus the photo's: polar angle (from the pole downwards) and azimuth
+        in radians, distance to the object.
       key: typed PRNG key.
-      spec: widths.
-      num_samples: N, all at a time.
-      steps: of DDIM, of which the noisiest is left out; at least 2.
-      guidance: 1 samples without the unconditional half, for half the work.
-      eta: of DDIM, see `ddim_steps`.
+      spec: sizes of the model.
+      num_samples: N, at least 1; all run in one batch.
+      steps: DDIM steps, 2 to 1000, of which the noisiest is left out.
+      guidance: scale of classifier-free guidance; 1 skips the unconditional pass, half the work.
+      eta: share of fresh noise in DDIM, 0 to 1, see `ddim_steps`.
       dtype: of weights and products: float32, or bfloat16 for speed.
-      noise: takes the place of what the key draws.
+      noise: replaces the numbers drawn from the key.
 
     Returns:
       [N, 256, 256, 3] uint8.
 
     Raises:
-      ValueError: an argument is not as said above.
+      ValueError: an argument is out of the range stated above.
     """
     photo, table = check_photo(photo), novel_steps(steps, eta)
     if not np.all(np.isfinite((*camera, guidance))) or num_samples < 1 or steps < 2:
-        raise InputError(
+        raise ValueError(
             "expected finite camera differences and guidance, at least one sample and two steps; "
             f"got {camera}, {guidance}, {num_samples} and {steps}"
         )

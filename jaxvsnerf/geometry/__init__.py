@@ -1,1 +1,1 @@
-"""Cameras, rays and the visual hull: geometry that needs no field."""
+"""Geometry without a field: cameras, rays and the visual hull."""

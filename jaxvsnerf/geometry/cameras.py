@@ -1,6 +1,7 @@
 """Perspective and orthographic cameras: orbits, projection, rays, changes of frame.
 
-All float32. `Cameras` says how K tells the two kinds apart.
+All float32, except changes of frame, which are float64 for sources far from the origin.
+`Cameras` defines how K distinguishes the two kinds.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ import numpy as np
 from jaxvsnerf.types import Array, Cameras, Rays, Similarity
 
 HIGHEST = jax.lax.Precision.HIGHEST
-# Half the side of the cube that is sampled: the object's cube (0.5) and a margin for
-# generated pictures, which zoom and drift.
+# Half the side of the sampled cube: the object's cube (0.5) plus a margin for generated pictures,
+# which zoom and drift.
 HALF_EXTENT = 0.6
-# A ray that misses the cube keeps an interval of this length, so that it stays finite
-# and its optical depth vanishes.
+# Length of the interval of a ray that misses the cube: finite, with vanishing optical depth.
 MISS_LENGTH = 1e-6
 
 
@@ -35,12 +35,12 @@ def orbit_cameras(
 
     Args:
       azimuth_deg: V angles, counter-clockwise seen from +z, 0 on +x.
-      elevation_deg: one angle or V of them above the horizon.
-      distance: camera centre to origin.
+      elevation_deg: angle above the horizon, one for all cameras or V angles.
+      distance: camera centre to origin, positive.
       focal_px: focal length in pixels; orthographic: pixels per unit of length.
       width: picture width in pixels.
       height: picture height in pixels.
-      orthographic: parallel rays; `distance` then only says where they start.
+      orthographic: whether rays are parallel; `distance` is then only where rays start.
 
     Returns:
       V cameras with the principal point in the middle of the picture.
@@ -65,13 +65,34 @@ def orbit_cameras(
 
 
 def take(cameras: Cameras, index: Sequence[int]) -> Cameras:
-    """The cameras at `index`, in that order."""
+    """Selects cameras by index, in the given order."""
     index = np.asarray(index, np.int64)
     return cameras.replace(intrinsics=cameras.intrinsics[index], w2c=cameras.w2c[index])
 
 
+def fit_cameras(cameras: Cameras, width: int, height: int) -> Cameras:
+    """Changes the picture size of cameras; pixels stay square.
+
+    Args:
+      cameras: V cameras.
+      width: new picture width in pixels.
+      height: new picture height in pixels.
+
+    Returns:
+      V cameras whose pictures show the old pictures centred and as large as fits; if the aspect
+      ratios differ, the new pictures show more on two sides.
+    """
+    scale = min(width / cameras.width, height / cameras.height)
+    old, new = (np.array(size) for size in ((cameras.width, cameras.height), (width, height)))
+    k = np.array(cameras.intrinsics, np.float64)
+    k[:, :2] *= scale
+    k[:, :2, 2] += (new - scale * old) / 2.0
+    return cameras.replace(intrinsics=k.astype(np.float32), width=width, height=height)
+
+
 def join_cameras(cameras: Cameras, more: Cameras) -> Cameras:
-    """Both, one after the other; the size is that of the first ones' pictures."""
+    """Concatenates two sets; the second set's pictures take the size of the first's."""
+    more = fit_cameras(more, cameras.width, cameras.height)
     return cameras.replace(
         intrinsics=np.concatenate([cameras.intrinsics, more.intrinsics]),
         w2c=np.concatenate([cameras.w2c, more.w2c]),
@@ -79,7 +100,7 @@ def join_cameras(cameras: Cameras, more: Cameras) -> Cameras:
 
 
 def match_cameras(cameras: Cameras, others: Cameras) -> list[int | None]:
-    """For each of `cameras` the first of `others` with the same pose and lens, or None."""
+    """Finds for each of `cameras` the first of `others` with the same pose and lens, or None."""
 
     def lens(c: Cameras) -> np.ndarray:
         scale = np.array([[c.width], [c.height], [1.0]])
@@ -99,7 +120,7 @@ def camera_centers(cameras: Cameras) -> np.ndarray:
 
 
 def optical_axes(cameras: Cameras) -> Array:
-    """[V, 3] unit directions the cameras look along."""
+    """[V, 3] unit directions along which the cameras look."""
     return cameras.w2c[..., 2, :3]
 
 
@@ -107,12 +128,12 @@ def project(intrinsics: Array, w2c: Array, points: Array) -> tuple[Array, Array]
     """Projects world points into one camera.
 
     Args:
-      intrinsics: [3, 3].
-      w2c: [3, 4].
-      points: [..., 3].
+      intrinsics: [3, 3] K, see `Cameras`.
+      w2c: [3, 4] world-to-camera.
+      points: [..., 3] in the world.
 
     Returns:
-      pixels [..., 2] (x, y; the centre of the first pixel is (0.5, 0.5)) and
+      Pixels [..., 2] (x, y; the centre of the first pixel is (0.5, 0.5)) and
       depth [...] along the optical axis.
     """
     camera = jnp.einsum("ij,...j->...i", w2c[:, :3], points, precision=HIGHEST) + w2c[:, 3]
@@ -128,7 +149,7 @@ def magnification(cameras: Cameras, depth: np.ndarray) -> np.ndarray:
 
     Args:
       cameras: V cameras.
-      depth: [V] of what is looked at; positive.
+      depth: [V] depth along the optical axis, positive.
 
     Returns:
       [V, 2] along the picture's x and y.
@@ -140,16 +161,16 @@ def magnification(cameras: Cameras, depth: np.ndarray) -> np.ndarray:
 
 
 def cube_interval(origins: Array, directions: Array, half_extent: float) -> tuple[Array, Array]:
-    """Where rays enter and leave the cube [-half_extent, half_extent]^3.
+    """Intersects rays with the cube [-half_extent, half_extent]^3.
 
     Args:
       origins: [..., 3].
       directions: [..., 3], none of them zero.
-      half_extent: half the side.
+      half_extent: half the side of the cube, positive.
 
     Returns:
-      near, far: [..., 1], 0 <= near < far; a ray that misses gets an interval of
-      length MISS_LENGTH.
+      near and far [..., 1] in units of `directions`, 0 <= near < far; a ray that misses the cube
+      gets an interval of length MISS_LENGTH.
     """
     safe = jnp.where(jnp.abs(directions) < 1e-9, 1e-9, directions)
     a, b = (-half_extent - origins) / safe, (half_extent - origins) / safe
@@ -168,7 +189,7 @@ def pixel_rays(
 
     Args:
       cameras: V cameras.
-      view_index: [...] int32 camera of each ray.
+      view_index: [...] int32 index of each ray's camera.
       pixels: [..., 2] positions (x, y) in pixels; a pixel's centre is index + 0.5.
       half_extent: half the side of the sampled cube, for near and far.
 
@@ -178,7 +199,7 @@ def pixel_rays(
     k, w2c = jnp.asarray(cameras.intrinsics)[view_index], jnp.asarray(cameras.w2c)[view_index]
     y = (pixels[..., 1] - k[..., 1, 2]) / k[..., 1, 1]
     x = (pixels[..., 0] - k[..., 0, 2] - k[..., 0, 1] * y) / k[..., 0, 0]
-    # Perspective rays start at the centre and fan out, orthographic ones start side by side.
+    # Perspective rays start at the camera centre; orthographic rays start on the image plane.
     perspective = k[..., 2, 2]
     camera_dirs = jnp.stack([perspective * x, perspective * y, jnp.ones_like(x)], -1)
     parallel = 1.0 - perspective
@@ -203,17 +224,27 @@ def pixel_rays(
 
 
 def image_rays(cameras: Cameras, view: int, half_extent: float = HALF_EXTENT) -> Rays:
-    """All rays of one picture, [height, width], through the pixel centres."""
-    x, y = np.meshgrid(np.arange(cameras.width) + 0.5, np.arange(cameras.height) + 0.5)
-    pixels = jnp.asarray(np.stack([x, y], -1), jnp.float32)
-    return pixel_rays(cameras, jnp.full(pixels.shape[:-1], view, jnp.int32), pixels, half_extent)
+    """Rays through all pixel centres of one picture.
+
+    Args:
+      cameras: V cameras.
+      view: index of the picture's camera.
+      half_extent: half the side of the sampled cube, for near and far.
+
+    Returns:
+      Rays of batch shape [height, width].
+    """
+    shape = (cameras.height, cameras.width)
+    # Computed by the program: numpy's grid would be a constant in every compiled program.
+    x, y = (jax.lax.broadcasted_iota(jnp.float32, shape, axis) + 0.5 for axis in (1, 0))
+    return pixel_rays(cameras, jnp.full(shape, view, jnp.int32), jnp.stack([x, y], -1), half_extent)
 
 
 def transform_cameras(cameras: Cameras, similarity: Similarity) -> Cameras:
-    """The same cameras in the frame that `similarity` maps to.
+    """Moves cameras to the frame to which `similarity` maps; their pictures do not change.
 
-    Pictures do not change: w2c' = [R Q^T | s t - R Q^T b] for x' = s Q x + b, up to the
-    common factor s in depth; an orthographic camera has 1 / s as many pixels per unit.
+    For x' = s Q x + b: w2c' = [R Q^T | s t - R Q^T b], which scales depth by s. The pixels per unit
+    of length of orthographic cameras are divided by s.
     """
     w2c = np.asarray(cameras.w2c, np.float64)
     turn = np.asarray(similarity.rotation, np.float64)
@@ -227,19 +258,20 @@ def transform_cameras(cameras: Cameras, similarity: Similarity) -> Cameras:
     return cameras.replace(intrinsics=intrinsics, w2c=moved.astype(np.float32))
 
 
-def transform_points(points: Array, similarity: Similarity) -> Array:
-    """[..., 3] points moved by the similarity."""
-    turned = jnp.einsum("ij,...j->...i", similarity.rotation, points, precision=HIGHEST)
-    return similarity.scale * turned + similarity.translation
+def transform_points(points: np.ndarray, similarity: Similarity) -> np.ndarray:
+    """Moves points [..., 3] by the similarity, in float64."""
+    turned = np.asarray(points, np.float64) @ np.asarray(similarity.rotation, np.float64).T
+    return np.float64(similarity.scale) * turned + np.asarray(similarity.translation, np.float64)
 
 
 def inverse_similarity(similarity: Similarity) -> Similarity:
-    """The similarity that undoes this one."""
-    scale = 1.0 / np.asarray(similarity.scale)
-    rotation = np.asarray(similarity.rotation).T
-    return Similarity(scale, rotation, -scale * (rotation @ np.asarray(similarity.translation)))
+    """Inverts a similarity, in float64."""
+    scale = 1.0 / np.float64(similarity.scale)
+    rotation = np.asarray(similarity.rotation, np.float64).T
+    translation = np.asarray(similarity.translation, np.float64)
+    return Similarity(scale, rotation, -scale * (rotation @ translation))
 
 
 def identity_similarity() -> Similarity:
-    """The similarity that moves nothing."""
+    """Similarity that maps every point to itself."""
     return Similarity(np.float32(1), np.eye(3, dtype=np.float32), np.zeros(3, np.float32))

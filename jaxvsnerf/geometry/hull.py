@@ -1,4 +1,4 @@
-"""The visual hull: the part of space that every mask sees as object."""
+"""Visual hull: the volume whose projection lies inside every mask."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from jaxvsnerf.geometry.cameras import HALF_EXTENT, image_rays, project
 from jaxvsnerf.types import Array, Cameras
 
 
-def grid_centers(resolution: int, half_extent: float) -> np.ndarray:
-    """[G, G, G, 3] float32 centres of the cells of the cube, indexed x, y, z."""
+def grid_centers(resolution: int, half_extent: float) -> Array:
+    """[G, G, G, 3] float32 cell centres of the cube [-half_extent, half_extent]^3, by x, y, z."""
     axis = ((np.arange(resolution) + 0.5) / resolution * 2.0 - 1.0) * half_extent
     axis = axis.astype(np.float32)
-    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)
+    # By jnp: jit programs compute the lattice; numpy's would be a constant of 12 G^3 bytes.
+    return jnp.stack(jnp.meshgrid(axis, axis, axis, indexing="ij"), -1)
 
 
 def dilate_masks(masks: np.ndarray, pixels: int) -> np.ndarray:
-    """[V, height, width] masks grown by a square of `pixels` in every direction.
+    """Dilates masks [V, height, width] by `pixels` in every direction (square window).
 
-    The maximum over the window, so soft masks stay soft.
+    Takes the maximum over the window, so that soft masks stay soft.
     """
     if pixels <= 0:
         return np.asarray(masks)
@@ -36,19 +37,20 @@ def dilate_masks(masks: np.ndarray, pixels: int) -> np.ndarray:
 def visual_hull(
     points: Array, cameras: Cameras, masks: Array, num_outside: int = 0, extend: bool = False
 ) -> Array:
-    """Which points project into the masks.
+    """Tests which points lie inside the visual hull.
 
     Args:
-      points: [..., 3].
+      points: [..., 3] in the cameras' frame.
       cameras: V cameras.
       masks: [V, height, width], above 0.5 is object.
-      num_outside: how many masks may disagree; generated silhouettes do not match.
-      extend: continue every picture by its border pixels instead, so that the hull is
-        bounded; an object that the border cuts goes on beyond it.
+      num_outside: number of masks that may exclude a point of the hull; generated silhouettes
+        do not match.
+      extend: whether pictures continue beyond their border with the border pixels' values, which
+        bounds the hull; an object cut by the border then continues beyond the border.
 
     Returns:
-      [...] bool; a point outside a picture (unless `extend`), or behind its camera, is
-      not carved by it.
+      [...] bool. A view does not carve points behind its camera, nor (unless `extend`) points
+      outside its picture.
     """
 
     def carve(count, view):
@@ -69,16 +71,16 @@ def visual_hull(
 
 
 def hull_points(cameras: Cameras, masks: np.ndarray, resolution: int = 96) -> np.ndarray:
-    """Where each pixel's ray meets the visual hull.
+    """First intersection of each pixel's ray with the visual hull.
 
     Args:
-      cameras: V cameras.
+      cameras: V cameras, in the object's cube.
       masks: [V, height, width], above 0.5 is object.
-      resolution: cells of the hull along each axis of the object's cube.
+      resolution: hull cells along each axis of the sampled cube.
 
     Returns:
-      [V, height, width, 3] float32 points. A ray that misses the hull has its point on the
-      plane through the origin that faces the camera.
+      [V, height, width, 3] float32 points; for rays that miss the hull, points on the plane
+      through the origin that faces the camera.
     """
     cells = grid_centers(resolution, HALF_EXTENT)
     occupied = visual_hull(cells, cameras, masks, extend=True)
@@ -87,16 +89,16 @@ def hull_points(cameras: Cameras, masks: np.ndarray, resolution: int = 96) -> np
 
 @jax.jit
 def first_hits(occupied: Array, cameras: Cameras, view: Array) -> tuple[Array, Array]:
-    """Where the rays of one view meet occupied cells first.
+    """First point in an occupied cell on each ray of one view.
 
     Args:
       occupied: [G, G, G] bool, cells of the sampled cube.
-      cameras: V cameras.
-      view: which of them.
+      cameras: V cameras, in the object's cube.
+      view: index of the view.
 
     Returns:
-      points [height, width, 3], on the plane through the origin that faces the camera where a
-      ray misses, and hit [height, width] bool.
+      Points [height, width, 3], for rays that miss on the plane through the origin that faces the
+      camera; and hit [height, width] bool.
     """
     rays, resolution = image_rays(cameras, view), len(occupied)
     steps = 2 * resolution
@@ -107,7 +109,9 @@ def first_hits(occupied: Array, cameras: Cameras, view: Array) -> tuple[Array, A
         places = rays.origins + t * rays.directions
         cell = jnp.floor((places / (2.0 * HALF_EXTENT) + 0.5) * resolution).astype(jnp.int32)
         x, y, z = jnp.moveaxis(cell.clip(0, resolution - 1), -1, 0)
-        hit = occupied[x, y, z] & ~found
+        # Sample points of a ray that misses the cube lie outside all cells.
+        inside = ((cell >= 0) & (cell < resolution)).all(-1)
+        hit = occupied[x, y, z] & inside & ~found
         return jnp.where(hit[..., None], places, points), found | hit
 
     start = facing_plane(cameras, view), jnp.zeros(rays.view_index.shape, bool)
@@ -115,8 +119,8 @@ def first_hits(occupied: Array, cameras: Cameras, view: Array) -> tuple[Array, A
 
 
 def facing_plane(cameras: Cameras, view: int) -> Array:
-    """[height, width, 3] where a picture's rays meet the plane through the origin facing it."""
+    """[height, width, 3] hits of a view's rays on the plane through the origin that faces it."""
     rays = image_rays(cameras, view)
-    # Depth along the axis grows by 1 per unit of t.
+    # Depth along the optical axis grows by 1 per unit of t.
     depth = -jnp.sum(rays.origins * jnp.asarray(cameras.w2c)[view, 2, :3], -1, keepdims=True)
     return rays.origins + depth * rays.directions

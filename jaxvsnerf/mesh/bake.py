@@ -1,4 +1,4 @@
-"""Colours of a surface's points to a texture."""
+"""Bakes the colours of a surface into a texture or into vertex colours."""
 
 from __future__ import annotations
 
@@ -7,40 +7,28 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from jaxvsnerf.errors import InputError
 from jaxvsnerf.mesh.extract import Mesh
 from jaxvsnerf.mesh.raster import Fragments, rasterize
 from jaxvsnerf.mesh.unwrap import unwrap
 
 # (Fragments on the mesh's faces) -> [N, 3] rgb in [0, 1].
 PaintFn = Callable[[Fragments], np.ndarray]
-SMALLEST, LARGEST = 16, 8192
-
-
-def check_texture_size(size: int) -> None:
-    """Raises ValueError where a texture's side is neither 0 (none) nor in range."""
-    if size and not SMALLEST <= size <= LARGEST:
-        raise InputError(
-            f"texture: expected 0 for vertex colours, or {SMALLEST} to {LARGEST} texels a side, "
-            f"got {size}"
-        )
 
 
 def bake_texture(mesh: Mesh, paint: PaintFn, size: int) -> Mesh:
-    """Unwraps a mesh and fills a texture with the colours of its points.
+    """Unwraps a mesh into a UV atlas and bakes the surface's colours into a texture.
 
     Args:
-      mesh: any; an older texture is replaced.
-      paint: colours at points of the mesh as it is given; asked about every texel whose
-        centre lies on the surface.
+      mesh: mesh to paint; an existing texture is replaced.
+      paint: colours at points of `mesh`, called for all texels whose centre lies in a chart.
       size: side of the texture in texels.
 
     Returns:
-      The mesh with its vertices doubled along the cuts, `uv`, and a `texture` whose texels
-      beside the charts repeat the nearest one, so that no filter finds another colour.
+      The mesh with vertices duplicated along the seams, `uv`, and `texture`. Texels outside the
+      charts repeat the nearest chart texel, so that filtering does not bleed.
 
     Raises:
-      ImportError: xatlas is missing.
+      MissingExtra: xatlas is missing.
     """
     charts = unwrap(mesh.vertices, mesh.faces, size)
     texels = rasterize(charts.uv[charts.faces].astype(np.float64) * size, size, size)
@@ -62,11 +50,17 @@ def bake_texture(mesh: Mesh, paint: PaintFn, size: int) -> Mesh:
 
 
 def paint_vertices(mesh: Mesh, paint: PaintFn) -> Mesh:
-    """The mesh with the colours of its vertices in place of those it has.
+    """Replaces the vertex colours of a mesh.
 
     Args:
-      mesh: every vertex is a corner of some face.
+      mesh: a mesh each of whose vertices belongs to a face.
       paint: colours at points of the mesh.
+
+    Returns:
+      The mesh with new `colors`.
+
+    Raises:
+      ValueError: a vertex belongs to no face.
     """
     used, corner = np.unique(mesh.faces, return_index=True)
     if len(used) != len(mesh.vertices):

@@ -1,4 +1,4 @@
-"""Fewer triangles for the same surface."""
+"""Decimates a closed surface to a face budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxvsnerf.mesh.components import solid_parts
 from jaxvsnerf.mesh.repair import close_surface
 from jaxvsnerf.system.extras import require
 
-# How readily an edge goes in the first rounds: above 5 more faces end up folded.
+# Growth of the error threshold per round of edge collapses: above 5, more faces fold.
 _AGGRESSION = 5.0
 _ATTEMPTS = 8
 
@@ -17,23 +17,23 @@ _ATTEMPTS = 8
 def decimate(
     vertices: np.ndarray, faces: np.ndarray, max_faces: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Collapses edges in the order of the quadric error until the budget is met.
+    """Collapses edges in order of the quadric error until the face budget is met.
 
-    Choice: quadrics, since they keep what is curved and thin out what is flat. They fold a
-    few faces onto others, which is repaired (`close_surface`).
+    Choice: quadric errors keep faces in curved regions and remove faces from flat regions. A few
+    faces fold onto others; `close_surface` repairs the folds.
 
     Args:
       vertices: [N, 3].
       faces: [M, 3] of a closed surface, counter-clockwise seen from outside.
-      max_faces: most faces to leave.
+      max_faces: largest number of faces to keep.
 
     Returns:
-      vertices [N', 3] float32, faces [M', 3] int32 of a closed surface, M' <= max_faces, and
-      how many holes were filled. A surface within the budget is returned as it is.
+      Vertices [N', 3] float32 and faces [M', 3] int32 of a closed surface, M' <= max_faces, and
+      the number of holes that were filled. A surface within the budget is returned unchanged.
 
     Raises:
-      ValueError: so few faces cannot close it.
-      ImportError: fast-simplification is missing.
+      InputError: the surface cannot be closed with so few faces.
+      MissingExtra: fast-simplification is missing.
 
     Source: Garland and Heckbert, Surface Simplification Using Quadric Error Metrics (1997).
     """
@@ -56,6 +56,6 @@ def decimate(
             return *reduced, filled
         target -= max(len(reduced[1]) - max_faces, 1)
     raise InputError(
-        f"faces: expected enough of them for this surface, {max_faces} cannot close it; "
-        f"it has {len(faces)}"
+        f"faces: expected enough faces for this surface, {max_faces} faces cannot close the "
+        f"surface, which has {len(faces)}"
     )

@@ -1,4 +1,4 @@
-"""A density on a lattice to a closed surface."""
+"""Extracts a closed surface from a density on a lattice, by marching cubes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from jaxvsnerf.mesh.lattice import lattice_spacing
 from jaxvsnerf.mesh.level import auto_level
 from jaxvsnerf.system.extras import require
 
-# Standard deviation of the smoothing, in cells: a wall one cell thick just survives it.
+# Standard deviation of the smoothing, in cells: a wall one cell thick just survives.
 SMOOTH_CELLS = 0.75
-# Empty points around what is dense, as far as that smoothing reaches.
+# Empty points padded around the density: the reach of the smoothing.
 _ROOM = 4
 
 
 class Mesh(NamedTuple):
-    """A triangle mesh, with a colour per vertex or a texture or neither.
+    """A triangle mesh with vertex colours, a texture, both or neither.
 
     Attributes:
       vertices: [N, 3] float32, world frame (z up).
       faces: [M, 3] int32, counter-clockwise seen from outside.
       normals: [N, 3] float32, unit length, outward.
       colors: [N, 3] float32 in [0, 1], sRGB as in pictures, or None.
-      uv: [N, 2] float32 places in the texture, (0, 0) its upper left corner, or None.
+      uv: [N, 2] float32 texture coordinates, (0, 0) at the upper left corner, or None.
       texture: [S, S, 3] float32 in [0, 1], sRGB, or None.
     """
 
@@ -42,14 +42,14 @@ class Mesh(NamedTuple):
 
 
 class Extraction(NamedTuple):
-    """What `extract_mesh` found.
+    """Result of `extract_mesh`.
 
     Attributes:
-      mesh: closed, without colours; of one part or several, see `solid_parts`.
-      level: the density at which it was drawn.
-      floaters: bodies beside it that were left out.
-      hollow: volume inside it that was filled, see `hidden_hollows`.
-      holes: what fewer faces had torn and was closed again.
+      mesh: closed, without colours, of one or more components, see `solid_parts`.
+      level: density of the surface.
+      floaters: number of floaters that were dropped.
+      hollow: volume of the hollows that were filled, see `hidden_hollows`.
+      holes: number of holes that decimation tore and that were filled again.
     """
 
     mesh: Mesh
@@ -68,28 +68,28 @@ def extract_mesh(
     max_faces: int | None = None,
     viewpoints: np.ndarray | None = None,
 ) -> Extraction:
-    """Marching cubes without floaters, with fewer faces where a budget says so.
+    """Runs marching cubes, drops floaters, fills hidden hollows and decimates.
 
-    Beyond the cube the density counts as 0, so a body that reaches the border is closed
-    there by a cap that lies up to one cell outside.
+    The density counts as 0 outside the cube, so a body that reaches the border is closed
+    by a cap up to one cell outside the cube.
 
     Args:
       density: [G, G, G] values at `mesh_points(G, half_extent)`, indexed x, y, z.
-      half_extent: half the side of the cube.
-      level: density of the surface, or "auto" (`level.auto_level`).
+      half_extent: half the side of the cube, positive.
+      level: density of the surface, positive, or "auto" (`level.auto_level`).
       occupied: [G, G, G] bool; where False the density counts as 0. None keeps all.
-      max_faces: most faces, see `decimate`; None keeps all.
-      viewpoints: [V, 3] camera centres; hollows that none of them looks into are filled. None
-        fills none that has an opening.
+      max_faces: largest number of faces, see `decimate`; None keeps all.
+      viewpoints: [V, 3] camera centres; hollows that no camera looks into are filled. None
+        fills no hollow that has an opening.
 
     Returns:
-      The mesh in world coordinates and how it came about.
+      The mesh in world coordinates, and how it was made.
 
     Raises:
-      ValueError: shapes, a density that is not finite, a level that is no positive
-        number, or one that gives no surface; then the message says which would. Or
-        `max_faces` cannot close the surface.
-      ImportError: scikit-image, trimesh or fast-simplification is missing.
+      ValueError: wrong shapes, or a density that is not finite.
+      InputError: a level that is no positive number or gives no surface (the message names one
+        that does), or `max_faces` is too small to close the surface.
+      MissingExtra: scikit-image, trimesh or fast-simplification is missing.
     """
     density = _checked(density, occupied)
     spacing = lattice_spacing(len(density), half_extent)
@@ -123,11 +123,11 @@ def _checked(density: np.ndarray, occupied: np.ndarray | None) -> np.ndarray:
 
 
 def _checked_level(density: np.ndarray, level: float | str) -> float:
-    """The level as a number that some lattice point exceeds."""
+    """Resolves "auto" and checks that some lattice point exceeds the level."""
     lowest, highest = float(density.min()), float(density.max())
     if highest <= 0:
         raise InputError(
-            f"no surface at any level: the density ranges from {lowest:.4g} to {highest:.4g}, "
+            f"no surface at any level: the density ranges from {lowest:.4g} to {highest:.4g}; "
             "nothing was reconstructed inside the cube"
         )
     if level == "auto":
@@ -137,15 +137,15 @@ def _checked_level(density: np.ndarray, level: float | str) -> float:
     if level >= highest:
         raise InputError(
             f"no surface at level {level:.4g}: the density ranges from {lowest:.4g} to "
-            f"{highest:.4g}; level={auto_level(density):.4g} gives one, or level='auto'"
+            f"{highest:.4g}; level={auto_level(density):.4g} gives a surface, or level='auto'"
         )
     return float(level)
 
 
 def _filled_block(density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The block of a lattice that holds all that is not 0, and the indices [3] of its first point.
+    """Crops a lattice to its nonzero values; returns the block and the indices [3] of its start.
 
-    These are even, so that a lattice of every second point is the same in a block.
+    The indices are even, so that the block has the same every-second-point lattice as the whole.
     """
     ends = []
     for axis in range(3):
@@ -155,19 +155,19 @@ def _filled_block(density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _march(density: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices in index units of the lattice, and faces.
+    """Runs marching cubes; returns vertices in index units of the lattice, and faces.
 
-    Choice: drawn in the opacity 1 - 2^(-density / level), where the level is one half,
-    and not in the density itself: a body far denser than the level would otherwise reach
-    nearly to its first empty neighbour, most of a cell too far. Opacity jumps within a
-    cell, which draws terraces; smoothed over SMOOTH_CELLS the surface lies between cells.
+    Choice: the surface is at 1/2 of the opacity 1 - 2^(-density / level), not at `level` of the
+    density: a body far denser than the level would otherwise extend nearly to its first empty
+    neighbour, most of a cell too far. Opacity jumps within a cell, which causes terraces;
+    smoothing by SMOOTH_CELLS places the surface between cells.
     """
     measure = require("skimage.measure")
     opacity = -np.expm1(-np.float32(np.log(2.0) / level) * np.maximum(density, 0.0))
     opacity = gaussian_filter(np.pad(opacity, _ROOM), SMOOTH_CELLS)
     if opacity.max() <= 0.5:
         raise InputError(
-            f"no surface at level {level:.4g}: what is denser is thinner than a lattice cell; "
+            f"no surface at level {level:.4g}: denser parts are thinner than a lattice cell; "
             "take a lower level or a finer lattice"
         )
     vertices, faces, _, _ = measure.marching_cubes(opacity, 0.5)
@@ -175,9 +175,9 @@ def _march(density: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """[N, 3] unit normals, the faces' weighted by their angle at the vertex."""
+    """[N, 3] unit vertex normals: face normals weighted by the face's angle at the vertex."""
     trimesh = require("trimesh")
     normals = np.array(trimesh.Trimesh(vertices, faces, process=False).vertex_normals, np.float32)
     lengths = np.linalg.norm(normals, axis=-1, keepdims=True)
-    # A vertex of nothing but degenerate triangles has no normal; glTF wants unit length.
+    # A vertex with only degenerate triangles has no normal; glTF requires unit length.
     return np.where(lengths > 0.5, normals / np.maximum(lengths, 0.5), np.float32([0, 0, 1]))

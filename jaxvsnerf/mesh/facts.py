@@ -1,4 +1,4 @@
-"""What a mesh is worth to who takes it on: closed or not, how large, how many faces."""
+"""Mesh quality facts: watertightness, size, faces."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from jaxvsnerf.system.extras import require
 
 
 def mesh_facts(mesh: Mesh) -> dict[str, Any]:
-    """Facts of a surface before it is cut into charts, as JSON holds them.
+    """Collects quality facts of a surface before UV unwrapping, as plain JSON values.
 
     Args:
-      mesh: in the frame that it is written in.
+      mesh: in the frame in which it is written to files.
 
     Returns:
-      vertices, faces; watertight (every edge between two faces, all wound alike), euler
-      (for each closed part 2, less twice its handles), area, volume, and bounds [2][3].
+      vertices, faces; watertight (every edge joins two faces, consistent winding), euler
+      (2 minus twice the handles, summed over closed components), area, volume, bounds [2][3].
 
     Raises:
-      ImportError: trimesh is missing.
+      MissingExtra: trimesh is missing.
     """
     trimesh = require("trimesh")
     body = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)

@@ -1,14 +1,14 @@
-"""A mesh as a binary glTF 2.0 file, which browsers, engines and Blender open.
+"""Writes a mesh as a binary glTF 2.0 file, which browsers, engines and Blender open.
 
-Choice: written here and not by trimesh, whose export stores vertex colours in 8 linear
-bits (dark colours in visible steps) and names no unlit material, so that viewers light
-what is lit already. On the way out:
+Choice: not written by trimesh, whose export stores vertex colours in 8 linear bits (dark
+colours in visible steps) and no unlit material, so that viewers light the colours twice.
+Conversions:
 
 * z up becomes glTF's y up: (x, y, z) -> (x, z, -y), a rotation. Lengths are metres.
-* A texture stays sRGB, which is what baseColorTexture means; vertex colours become linear,
-  which is what COLOR_0 means (glTF 2.0, 3.9.2).
-* The material is unlit (KHR_materials_unlit): the colours already hold the light that
-  the pictures were taken in. Viewers without that extension fall back to a matte one.
+* A texture stays sRGB, as baseColorTexture requires; vertex colours become linear, as COLOR_0
+  requires (glTF 2.0, 3.9.2).
+* The material is unlit (KHR_materials_unlit): the colours already contain the light of the
+  pictures. Viewers without that extension fall back to a matte material.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _MATERIAL = {
 
 
 def write_glb(path: str | Path, mesh: Mesh) -> None:
-    """Writes a .glb file, whole or not at all.
+    """Writes a .glb file atomically.
 
     Args:
-      path: the file.
-      mesh: in world coordinates, z up; its texture is embedded as a PNG, otherwise its
-        vertex colours are.
+      path: file to write.
+      mesh: in world coordinates, z up; the texture is embedded as a PNG, or the vertex colours
+        are written if there is no texture.
 
     Raises:
       ValueError: no face.
@@ -51,18 +51,18 @@ def write_glb(path: str | Path, mesh: Mesh) -> None:
 
 
 def srgb_to_linear(colors: np.ndarray) -> np.ndarray:
-    """Linear light of sRGB values, both in [0, 1]. Source: IEC 61966-2-1."""
+    """Converts sRGB to linear colours, both in [0, 1]. Source: IEC 61966-2-1."""
     colors = np.asarray(colors, np.float32)
     return np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
 
 
 def y_up(vectors: np.ndarray) -> np.ndarray:
-    """[..., 3] z-up vectors in glTF's frame: x stays, z goes up, y comes towards the back."""
+    """Rotates z-up vectors [..., 3] into glTF's y-up frame: (x, y, z) -> (x, z, -y)."""
     return np.stack([vectors[..., 0], vectors[..., 2], -vectors[..., 1]], axis=-1)
 
 
 def encode_glb(mesh: Mesh) -> bytes:
-    """The bytes of the file: a header, a JSON chunk and a binary chunk.
+    """Encodes a .glb file: a header, a JSON chunk and a binary chunk.
 
     Raises:
       ValueError: no face.
@@ -85,7 +85,7 @@ def encode_glb(mesh: Mesh) -> bytes:
 
 
 def png_bytes(image: np.ndarray) -> bytes:
-    """A picture [H, W, 3] in [0, 1] as the bytes of a PNG file."""
+    """Encodes a picture [H, W, 3] in [0, 1] as PNG."""
     file = io.BytesIO()
     to_pillow(image).save(file, "PNG")
     return file.getvalue()
@@ -94,7 +94,7 @@ def png_bytes(image: np.ndarray) -> bytes:
 def _document(
     attributes: dict[str, np.ndarray], faces: np.ndarray, picture: bytes
 ) -> tuple[dict[str, Any], bytes]:
-    """The JSON part and the buffer it describes; elements are 4 bytes wide, the PNG is last."""
+    """Builds the JSON document and its buffer: 4-byte elements, then the PNG if there is one."""
     views, accessors, body = [], [], b""
     arrays = [*attributes.values(), faces.reshape(-1)]
     for array in arrays:
@@ -139,7 +139,7 @@ def _document(
 
 
 def _texture(view: int) -> dict[str, Any]:
-    """What a PNG in a buffer view adds to the document; the material then shows it."""
+    """Document entries that make a PNG in a buffer view the material's texture."""
     shown = _MATERIAL["pbrMetallicRoughness"] | {"baseColorTexture": {"index": 0}}
     wrap = {"wrapS": _CLAMP_TO_EDGE, "wrapT": _CLAMP_TO_EDGE}
     return {

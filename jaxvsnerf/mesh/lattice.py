@@ -1,7 +1,7 @@
-"""The lattice of points a mesh is made from, and callables asked about it in chunks.
+"""Point lattice for mesh extraction, and chunked evaluation of callables.
 
-Its outermost points lie on the cube's border: G points along an axis, G - 1 cells. That
-is unlike the cell centres of `geometry.hull.grid_centers`.
+The outermost points lie on the cube's border: G points along an axis, G - 1 cells, unlike the
+cell centres of `geometry.hull.grid_centers`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ CHUNK = 65536
 
 
 def lattice_spacing(resolution: int, half_extent: float) -> float:
-    """Distance between neighbours on the lattice."""
+    """Distance between neighbouring lattice points.
+
+    Args:
+      resolution: G, points along an axis, at least 2.
+      half_extent: half the side of the cube, positive.
+
+    Raises:
+      ValueError: G under 2, or half_extent not positive.
+    """
     if resolution < 2 or not half_extent > 0:
         raise ValueError(
             f"a lattice needs at least 2 points a side and half_extent > 0, got "
@@ -24,7 +32,7 @@ def lattice_spacing(resolution: int, half_extent: float) -> float:
 
 
 def mesh_points(resolution: int, half_extent: float) -> np.ndarray:
-    """The points at which `extract_mesh` expects densities.
+    """Lattice points at which `extract_mesh` expects densities.
 
     Args:
       resolution: G, points along an axis.
@@ -42,7 +50,7 @@ def mesh_points(resolution: int, half_extent: float) -> np.ndarray:
 
 
 def _points_at(index: np.ndarray, resolution: int, half_extent: float) -> np.ndarray:
-    """[N, 3] lattice points by flat index."""
+    """[N, 3] lattice points at flat indices [N]."""
     spacing = lattice_spacing(resolution, half_extent)
     xyz = np.stack(np.unravel_index(index, (resolution,) * 3), axis=-1)
     return (xyz * spacing - half_extent).astype(np.float32)
@@ -56,22 +64,23 @@ def sample_density(
     occupied: np.ndarray | None = None,
     chunk: int = CHUNK,
 ) -> np.ndarray:
-    """Asks a field for its density on the lattice, chunk by chunk.
+    """Samples a field's density on the lattice, chunk by chunk.
 
     Args:
       density_fn: [chunk, 3] float32 points -> [chunk] densities; always called with the
-        same shape, so that it is compiled once.
-      resolution: G.
-      half_extent: half the side of the cube.
-      occupied: [G, G, G] bool, lattice points worth asking about (a dilated density grid
-        or visual hull); the rest is 0. None asks about all.
+        same shape, so that the function compiles once.
+      resolution: G, points along an axis, at least 2.
+      half_extent: half the side of the cube, positive.
+      occupied: [G, G, G] bool, lattice points to sample (a dilated density grid or visual
+        hull); the density elsewhere is 0. None samples all points.
       chunk: points per call.
 
     Returns:
       [G, G, G] float32.
 
     Raises:
-      ValueError: `occupied` is of another shape, or `density_fn` returned one.
+      ValueError: `occupied` or a result of `density_fn` has a wrong shape, or see
+        `lattice_spacing`.
     """
     lattice_spacing(resolution, half_extent)
     density = np.zeros(resolution**3, np.float32)
@@ -95,19 +104,19 @@ def in_chunks(
     chunk: int,
     trailing: tuple[int, ...],
 ) -> np.ndarray:
-    """Calls `function` on slices of constant length and joins what it returns.
+    """Calls `function` on slices of constant length and concatenates the results.
 
     Args:
       function: arrays [chunk, ...] -> [chunk, *trailing].
-      arrays: each [N, ...]; the last slice is filled up with its last row.
+      arrays: each [N, ...]; the last slice is padded by repeating its last row.
       chunk: length of every slice.
-      trailing: shape of one answer.
+      trailing: shape of one result row.
 
     Returns:
       [N, *trailing] float32.
 
     Raises:
-      ValueError: the function returned another shape.
+      ValueError: a result of `function` has a wrong shape.
     """
     total = len(arrays[0])
     answer = np.zeros((total, *trailing), np.float32)
@@ -122,6 +131,6 @@ def in_chunks(
 
 
 def _filled(rows: np.ndarray, length: int) -> np.ndarray:
-    """`rows` with the last one repeated up to `length`."""
+    """Pads `rows` to `length` by repeating the last row."""
     missing = length - len(rows)
     return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows

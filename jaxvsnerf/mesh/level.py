@@ -1,4 +1,4 @@
-"""The density at which a field's surface is drawn."""
+"""Chooses the density level at which a field's surface is extracted."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import numpy as np
 
 from jaxvsnerf.errors import InputError
 
-# A level is looked for among the densities that swallow half of the light within these
-# lengths, in sides of the object's cube: a haze, and a skin half a hundredth thick.
+# Range of the search: densities that absorb half of the light within these lengths, in sides of
+# the object's cube. The first is a haze, the second a skin 0.005 thick.
 HAZE_LENGTH, SKIN_LENGTH = 0.1, 0.005
 _CANDIDATES = 33
 _WINDOW = 4
-# Share of the volume by which a level may be less steady than the steadiest one.
+# Tolerance on the relative change of volume, above that of the steadiest level.
 _TOLERANCE = 0.05
 
 
 def auto_level(density: np.ndarray) -> float:
-    """The density threshold whose solid changes least when the threshold moves.
+    """Finds the density level at which the enclosed volume changes least with the level.
 
-    Choice: a trained field holds a haze, a solid, and a band between them; any level
-    inside the band encloses nearly the same volume. Among 33 levels in geometric steps
-    this finds the one around which that volume is steadiest, and from there goes up while
-    it stays nearly as steady: light is stopped behind the foot of a density's slope, so
-    that low levels draw a swollen body. Bounds come from what light does, not from the
-    lattice, so the level hardly changes with the resolution. A field too thin for these
-    bounds is searched between 1/20 and 1/2 of its maximum.
+    Choice: a trained field has a haze, a solid and a band of densities between them; any level
+    inside the band encloses nearly the same volume. Among 33 levels in geometric steps, the
+    search takes the one of steadiest volume, then goes up while the volume is nearly as steady:
+    light stops behind the foot of the density's slope, so low levels give a swollen body. The
+    bounds are absorption lengths, not lattice cells, so the level hardly depends on the
+    resolution. For a field too thin for these bounds, levels are between 1/20 and 1/2 of the
+    maximum.
 
     Args:
       density: [...] per side of the cube, finite, some of it positive.
@@ -33,7 +33,7 @@ def auto_level(density: np.ndarray) -> float:
       A level between 0 and the maximum.
 
     Raises:
-      ValueError: no positive density.
+      InputError: no positive density.
     """
     highest = float(np.max(density, initial=0.0))
     if not highest > 0:
@@ -51,7 +51,7 @@ def auto_level(density: np.ndarray) -> float:
 
 
 def _count_above(density: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """How many densities exceed each of the ascending levels, at least 1 each."""
+    """Number of densities above each of the ascending levels, at least 1."""
     values = density[density > levels[0]]
     below = np.histogram(values, bins=[*levels, np.inf])[0]
     return np.maximum(np.cumsum(below[::-1])[::-1], 1)

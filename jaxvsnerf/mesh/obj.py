@@ -1,4 +1,4 @@
-"""A mesh as a Wavefront .obj file with its material and texture beside it."""
+"""Writes a mesh as a Wavefront .obj file with a material and a texture file."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from jaxvsnerf.mesh.extract import Mesh
 from jaxvsnerf.mesh.glb import png_bytes, y_up
 from jaxvsnerf.system.files import replacing
 
-# illum 0: the colour as it is, without lights.
+# illum 0: constant colour, without lighting.
 _MATERIAL = "newmtl radiance\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 0\nmap_Kd {picture}\n"
 
 
 def write_obj(path: str | Path, mesh: Mesh) -> None:
-    """Writes name.obj and, of a mesh with a texture, name.mtl and name.png.
+    """Writes name.obj and, for a mesh with a texture, name.mtl and name.png.
 
-    None of them is replaced unless all could be written; the .obj is the last. Vertices that
-    only the texture's cuts double are one, so the surface stays closed. Without a texture the
-    colours stand behind the vertices, which Blender and MeshLab read.
+    No file is replaced unless all could be written; the .obj is replaced last. Vertices that the
+    UV seams duplicate are merged, so the surface stays closed. Without a texture, vertex colours
+    follow the vertex positions, as Blender and MeshLab read them.
 
-    Choice: y up like glTF, since Blender, three.js and Unity expect it of an .obj.
+    Choice: y up like glTF, because Blender, three.js and Unity expect y up in .obj files.
 
     Args:
-      path: the file.
+      path: .obj file to write.
       mesh: in world coordinates, z up.
 
     Raises:
@@ -47,7 +47,7 @@ def write_obj(path: str | Path, mesh: Mesh) -> None:
 
 
 def _obj_text(mesh: Mesh) -> str:
-    """Vertices, normals, places in the texture, and faces of them."""
+    """Lines of vertices, normals, texture coordinates and faces."""
     _, first, number = np.unique(mesh.vertices, axis=0, return_index=True, return_inverse=True)
     corners = number.reshape(-1)[mesh.faces] + 1
     rows = y_up(mesh.vertices[first])
@@ -57,14 +57,14 @@ def _obj_text(mesh: Mesh) -> str:
     if mesh.texture is None:
         face = np.stack([corners, corners], -1)
         return "".join([*parts, _rows("f", face.reshape(-1, 6), "%d//%d")])
-    # Its (0, 0) is the lower left corner.
+    # In .obj files (0, 0) is the texture's lower left corner.
     parts.append(_rows("vt", np.stack([mesh.uv[:, 0], 1.0 - mesh.uv[:, 1]], -1)))
     face = np.stack([corners, mesh.faces + 1, corners], -1)
     return "".join([*parts, _rows("f", face.reshape(-1, 9), "%d/%d/%d")])
 
 
 def _rows(kind: str, values: np.ndarray, one: str = "%.6f") -> str:
-    """A line per row: its kind, then its values, by `one` as many at a time as it names."""
+    """Formats one line per row: `kind`, then the values by the repeated format `one`."""
     count = values.shape[1] // one.count("%")
     file = io.StringIO()
     np.savetxt(file, values, f"{kind} " + " ".join([one] * count))

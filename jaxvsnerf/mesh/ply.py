@@ -1,4 +1,4 @@
-"""A mesh as a binary .ply file with normals and vertex colours."""
+"""Writes a mesh as a binary .ply file with normals and vertex colours."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from jaxvsnerf.system.png import to_uint8
 
 
 def write_ply(path: str | Path, mesh: Mesh) -> None:
-    """Writes a .ply file, whole or not at all: z up, colours sRGB in 8 bits.
+    """Writes a .ply file atomically: z up, 8-bit sRGB colours.
 
     Args:
-      path: the file.
-      mesh: in world coordinates, z up, with vertex colours; PLY knows no texture that
+      path: file to write.
+      mesh: in world coordinates, z up, with vertex colours; PLY has no texture format that
         readers agree on.
 
     Raises:
       ValueError: no face, or no colours.
-      ImportError: trimesh is missing.
+      MissingExtra: trimesh is missing.
     """
     if not len(mesh.faces) or mesh.colors is None:
         raise ValueError("expected a mesh with at least one face and vertex colours")

@@ -1,4 +1,4 @@
-"""Colours of a surface's points from pictures that show it."""
+"""Projects the colours of pictures onto a surface."""
 
 from __future__ import annotations
 
@@ -16,39 +16,52 @@ from jaxvsnerf.mesh.extract import Mesh
 from jaxvsnerf.mesh.raster import Fragments, rasterize
 from jaxvsnerf.types import Cameras
 
-# Points at a time: what is looked up for them stays in a core's cache.
+# Points per block, whose lookups fit a core's cache.
 _BLOCK = 16384
-# Cosine of the steepest look that counts.
+# Cosine between viewing direction and normal below which a picture does not count.
 _GRAZING = 0.15
-# What the vertices' colours weigh beside a picture that looks straight at the surface.
+# Weight of the vertex colours, relative to a picture that looks along the normal.
 _OWN_WEIGHT = 0.02
-# The depth of a pixel is the least of its neighbourhood of this side.
+# Side in pixels of the window whose smallest depth is a pixel's depth.
 _NEIGHBOURHOOD = 3
 
 
-def paint_from_pictures(
-    mesh: Mesh, rgb: np.ndarray, acc: np.ndarray, cameras: Cameras, background: np.ndarray
-) -> PaintFn:
-    """The colours that pictures of the field show on a surface near the field's own.
+class Pictures(NamedTuple):
+    """V pictures of one size.
 
-    Choice: pictures, and not what the field says at the surface's points: a density is a
-    slope and not a wall, light stops before and behind the surface drawn in it, and the
-    colour at one depth is not the one that is seen. A point's colour is the mean over the
-    pictures that see it, by the cosine of their look; the share of the background in a pixel
-    is taken off. Where none sees it the vertices' colours stay.
-
-    Args:
-      mesh: with colours, in the cameras' frame.
+    Attributes:
       rgb: [V, H, W, 3] in [0, 1].
       acc: [V, H, W] opacity in [0, 1].
       cameras: V cameras of H x W pixels.
-      background: [3].
+    """
+
+    rgb: np.ndarray
+    acc: np.ndarray
+    cameras: Cameras
+
+
+def paint_from_pictures(
+    mesh: Mesh, pictures: Sequence[Pictures], background: np.ndarray
+) -> PaintFn:
+    """Returns a function that colours points of a mesh from renderings of the field.
+
+    Choice: renderings, not the field's colours at the surface points: a density is a slope, not a
+    wall, so light stops before and behind the extracted surface, and the colour at one depth is
+    not the visible colour. A point's colour is the mean over the pictures that see the point,
+    weighted by the cosine between viewing direction and normal, without the background's share.
+    Points that no picture sees keep the vertex colours.
+
+    Args:
+      mesh: with vertex colours, in the cameras' frame.
+      pictures: sets of pictures; the sets may differ in size.
+      background: [3] in [0, 1].
 
     Returns:
-      A function of points on the mesh.
+      Function from N points on the mesh to [N, 3] colours in [0, 1].
     """
     views = [
         _View.of(mesh, rgb[view], acc[view], cameras, view, np.asarray(background, np.float32))
+        for rgb, acc, cameras in pictures
         for view in range(len(rgb))
     ]
 
@@ -65,7 +78,16 @@ def paint_from_pictures(
 
 
 def interpolate(values: np.ndarray, mesh: Mesh, at: Fragments) -> np.ndarray:
-    """[N, C] float32 values of vertices [V, C] at points on faces."""
+    """Interpolates vertex values at points on faces, by barycentric weights.
+
+    Args:
+      values: [V, C] values of the mesh's V vertices.
+      mesh: the mesh.
+      at: N points on faces.
+
+    Returns:
+      [N, C] float32.
+    """
     weights = at.weights.astype(np.float32)
     corners = mesh.faces[at.faces]
     return sum(weights[:, k, None] * values[corners[:, k]] for k in range(3))
@@ -76,10 +98,10 @@ class _View(NamedTuple):
 
     Attributes:
       picture: [H, W, 4] colour times opacity, without the background's share, and opacity.
-      depth: [H, W] of the mesh, see `_depth`.
-      intrinsics: [3, 3]; its last entry is 0 where rays are parallel, otherwise 1.
-      w2c: [3, 4].
-      center: [3] of the camera.
+      depth: [H, W] depth of the mesh, see `_depth`.
+      intrinsics: [3, 3] K, see `Cameras`; K[2, 2] is 0 for parallel rays, otherwise 1.
+      w2c: [3, 4] world-to-camera, OpenCV axes.
+      center: [3] camera centre.
     """
 
     picture: np.ndarray
@@ -98,20 +120,20 @@ class _View(NamedTuple):
         return empty._replace(depth=_depth(empty, mesh))
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pixels [N, 2], depth [N] along the optical axis, and the width [N] of a pixel there."""
+        """Pixels [N, 2], depth [N] along the optical axis, and width [N] of a pixel there."""
         k, camera = self.intrinsics, points @ self.w2c[:, :3].T + self.w2c[:, 3]
         divisor = np.maximum(k[2, 2] * camera[:, 2] + (1.0 - k[2, 2]), 1e-6)
         pixels = camera[:, :2] @ k[:2, :2].T / divisor[:, None] + k[:2, 2]
         return pixels, camera[:, 2], divisor / k[0, 0]
 
     def looks(self, points: np.ndarray) -> np.ndarray:
-        """[N, 3] from points towards the camera; parallel rays share one direction."""
+        """[N, 3] vectors from points to the camera; for parallel rays, one common direction."""
         parallel = np.float32(1.0) - self.intrinsics[2, 2]
         return (1.0 - parallel) * (self.center - points) - parallel * self.w2c[2, :3]
 
 
 def _depth(view: _View, mesh: Mesh) -> np.ndarray:
-    """[H, W] depth of the nearest surface around each pixel, inf without any."""
+    """[H, W] smallest depth of the mesh around each pixel, inf if there is none."""
     height, width = view.picture.shape[:2]
     pixels, depth, _ = view.project(mesh.vertices)
     seen = rasterize(pixels[mesh.faces], height, width)
@@ -121,7 +143,7 @@ def _depth(view: _View, mesh: Mesh) -> np.ndarray:
 
 
 def _mean_color(mesh: Mesh, views: Sequence[_View], at: Fragments) -> np.ndarray:
-    """[N, 3] colours at points on the mesh."""
+    """[N, 3] weighted mean of the pictures' colours at points on the mesh."""
     points = interpolate(mesh.vertices, mesh, at)
     normals = interpolate(mesh.normals, mesh, at)
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
@@ -135,7 +157,7 @@ def _mean_color(mesh: Mesh, views: Sequence[_View], at: Fragments) -> np.ndarray
 
 
 def _seen(view: _View, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which points a picture sees; for each its colour times its weight, and its weight."""
+    """Indices of the M points that a picture sees, and [M, 4] weighted colours and weights."""
     looks = view.looks(points)
     cosine = np.einsum("ij,ij->i", looks, normals) / np.linalg.norm(looks, axis=-1)
     index = np.flatnonzero(cosine > _GRAZING)
@@ -145,14 +167,14 @@ def _seen(view: _View, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndar
     x, y = pixels.astype(np.int64).T
     inside = (pixels.min(-1) >= 0) & (x < width) & (y < height)
     nearest = view.depth[np.where(inside, y, 0), np.where(inside, x, 0)]
-    # A slope's depth differs that much from one side of the neighbourhood to the other.
+    # Depth difference, in pixel widths, across the window on a tilted surface.
     reach = 0.5 * (_NEIGHBOURHOOD + 1) * np.sqrt(1.0 - cosine**2) / cosine
     chosen = inside & (depth < nearest + pixel * (1.0 + reach))
     return index[chosen], cosine[chosen, None] * _bilinear(view.picture, pixels[chosen])
 
 
 def _bilinear(picture: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """[N, C] of a picture [H, W, C] between pixel centres."""
+    """[N, C] values of a picture [H, W, C] at `pixels` [N, 2], by bilinear interpolation."""
     height, width = picture.shape[:2]
     x = np.clip(pixels[:, 0] - 0.5, 0, width - 1)
     y = np.clip(pixels[:, 1] - 0.5, 0, height - 1)

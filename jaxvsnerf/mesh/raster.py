@@ -1,4 +1,4 @@
-"""Triangles in a picture's plane to the pixels whose centres they cover."""
+"""Rasterizes triangles in the image plane into the pixels whose centres they cover."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Candidates looked at together: bounds memory.
+# Candidate pixels tested at a time: bounds memory.
 _TOGETHER = 2**21
 
 
 class Fragments(NamedTuple):
-    """N pairs of a pixel and a triangle that covers its centre.
+    """N pairs of a pixel and a triangle that covers the pixel's centre.
 
     Attributes:
       pixels: [N] int64, row * width + column.
-      faces: [N] int64.
+      faces: [N] int64 indices of triangles.
       weights: [N, 3] float64 barycentric weights of the triangle's corners.
     """
 
@@ -25,16 +25,16 @@ class Fragments(NamedTuple):
 
 
 def rasterize(corners: np.ndarray, height: int, width: int) -> Fragments:
-    """Every pixel centre inside every triangle; nothing hides anything.
+    """Rasterizes triangles without a depth test: all pixel centres inside each triangle.
 
     Args:
       corners: [M, 3, 2] positions (x, y) in pixels; the centre of the first pixel is
-        (0.5, 0.5). Either winding; those that are not finite or have no area are left out.
-      height: rows of the picture.
-      width: its columns.
+        (0.5, 0.5). Either winding; triangles that are not finite or have no area are skipped.
+      height: picture height in pixels.
+      width: picture width in pixels.
 
     Returns:
-      Fragments, ordered by triangle. A centre on an edge belongs to both its triangles.
+      Fragments, ordered by triangle. A centre on an edge belongs to both adjacent triangles.
     """
     corners = np.asarray(corners, np.float64)
     ids = np.flatnonzero(np.isfinite(corners).all((1, 2)))
@@ -52,7 +52,7 @@ def rasterize(corners: np.ndarray, height: int, width: int) -> Fragments:
 
 
 def _parts(ids: np.ndarray, first: np.ndarray, counts: np.ndarray, total: np.ndarray):
-    """The triangles in groups of about _TOGETHER candidates."""
+    """Splits triangles into groups of about _TOGETHER candidate pixels."""
     groups = np.cumsum(total) // _TOGETHER
     cuts = np.flatnonzero(np.diff(groups)) + 1
     parts = [np.split(array, cuts) for array in (ids, first, counts, total)]
@@ -67,7 +67,7 @@ def _covered(
     total: np.ndarray,
     width: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels, triangles and weights of some triangles' bounding boxes."""
+    """Tests all pixels in the triangles' bounding boxes; returns pixels, triangles, weights."""
     owner = np.repeat(np.arange(len(ids)), total)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(total) - total, total)
     columns = counts[owner, 0]

@@ -1,4 +1,4 @@
-"""Any triangles to one closed surface: every edge between exactly two faces."""
+"""Repairs triangles into a closed surface, in which every edge joins exactly two faces."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-# How far vertices that lay on one another move towards their own faces' other corners.
+# Share of the way to the centre of their own faces that split vertices move.
 _APART = 0.05
 
 
 def close_surface(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Fills holes, after taking out what no closed surface can contain.
+    """Removes non-manifold faces and fills holes.
 
-    Faces that repeat a corner or lie on one another go, and all faces at an edge that more
-    than two share; parts that touch in a vertex alone are separated there. Each hole that
-    is then left is filled by a fan around its border's mean.
+    Removes faces that repeat a corner, duplicate faces, and all faces at an edge of more than two
+    faces. Splits vertices in which parts touch without sharing an edge. Fills each remaining hole
+    by a triangle fan around the mean of its border.
 
     Args:
       vertices: [N, 3].
       faces: [M, 3] of consistent winding.
 
     Returns:
-      vertices [N', 3] float32, faces [M', 3] int32, and how many holes were filled. Without
-      anything to repair the faces stay as they are.
+      Vertices [N', 3] float32, faces [M', 3] int32, and the number of holes that were filled. The
+      faces of a closed surface are returned unchanged.
     """
     vertices, faces = np.asarray(vertices, np.float32), np.asarray(faces, np.int64)
     faces = _sound(faces)
@@ -39,7 +39,7 @@ def close_surface(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _sound(faces: np.ndarray) -> np.ndarray:
-    """The faces without those that no closed surface can contain."""
+    """Drops degenerate and duplicate faces, and faces at an edge of more than two faces."""
     ordered = np.sort(faces, axis=1)
     distinct = (ordered[:, 0] != ordered[:, 1]) & (ordered[:, 1] != ordered[:, 2])
     _, which, count = np.unique(ordered, axis=0, return_inverse=True, return_counts=True)
@@ -54,14 +54,14 @@ def _sound(faces: np.ndarray) -> np.ndarray:
 
 
 def _edges(faces: np.ndarray) -> np.ndarray:
-    """[3 M, 2] ascending, corner 0-1 of all faces, then 1-2, then 2-0."""
+    """[3 M, 2] edges as ascending vertex pairs: corners 0-1 of all faces, then 1-2, then 2-0."""
     return np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
 
 
 def _separated(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A vertex of its own for each fan of faces that hang together by edges."""
+    """Splits vertices so that each fan of edge-connected faces has its own vertex."""
     count = len(faces)
-    # Corner k of face f is number k * M + f, and edge number k * M + f leaves it.
+    # Corner k of face f has number k * M + f; the edge that starts there has the same number.
     start = np.arange(3 * count)
     end = np.roll(start.reshape(3, count), -1, axis=0).reshape(-1)
     corner = faces.T.reshape(-1)
@@ -69,7 +69,7 @@ def _separated(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.
     order = np.lexsort(edges.T)
     same = (edges[order[1:]] == edges[order[:-1]]).all(1)
     one, other = order[:-1][same], order[1:][same]
-    # Two faces of one winding run along their common edge in opposite directions.
+    # Two faces of consistent winding traverse their common edge in opposite directions.
     opposite = corner[start[one]] == corner[end[other]]
     far = np.where(opposite, end[other], start[other]), np.where(opposite, start[other], end[other])
     links = np.concatenate([start[one], end[one]]), np.concatenate(far)
@@ -83,7 +83,7 @@ def _separated(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.
     moved = vertices[source].copy()
     shared = np.bincount(source, minlength=len(vertices))[source] > 1
     touching = shared[separated].any(1)
-    # Else a reader that joins equal vertices would undo it.
+    # Move split vertices apart: a reader that merges equal vertices would undo the split.
     for k in range(3):
         corners = separated[touching]
         here = corners[:, k]
@@ -93,7 +93,7 @@ def _separated(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _borders(faces: np.ndarray) -> list[np.ndarray]:
-    """The loops of edges that have one face only, in the direction of that face."""
+    """Border loops: edges of only one face, in the direction of that face."""
     directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     _, which, count = np.unique(
         np.sort(directed, axis=1), axis=0, return_inverse=True, return_counts=True

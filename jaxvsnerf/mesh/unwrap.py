@@ -1,4 +1,4 @@
-"""A surface cut into charts and laid out flat, so that a picture can cover it."""
+"""Unwraps a surface into the charts of a UV atlas."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 
 from jaxvsnerf.system.extras import require
 
-# Of the whole area, at most in one chart. The time to find charts grows with the square of
-# their size: 20,000 faces take 0.6 s so, and 1.5 s without a limit, for 404 charts and 369.
+# Largest share of the whole area in one chart. Charting time grows with the square of the chart
+# size: 20,000 faces take 0.6 s (404 charts), or 1.5 s without a limit (369 charts).
 _CHART_SHARE = 0.01
 
 
 class Charts(NamedTuple):
-    """A mesh whose vertices are doubled along the cuts.
+    """A mesh whose vertices are duplicated along the seams.
 
     Attributes:
-      source: [N] int64, the vertex that each of the N new ones was.
-      faces: [M, 3] int32 of new vertices, in the order of the old faces.
-      uv: [N, 2] float32 in [0, 1], glTF's: (0, 0) is the upper left corner of the picture.
+      source: [N] int64, index of the old vertex of each of N new vertices.
+      faces: [M, 3] int32 indices of new vertices, in the order of the old faces.
+      uv: [N, 2] float32 in [0, 1], as in glTF: (0, 0) is the upper left corner of the texture.
     """
 
     source: np.ndarray
@@ -28,25 +28,25 @@ class Charts(NamedTuple):
 
 
 def unwrap(vertices: np.ndarray, faces: np.ndarray, size: int) -> Charts:
-    """Charts of little distortion that do not overlap, packed into a square.
+    """Packs charts of low distortion into a square without overlap.
 
     Args:
       vertices: [N, 3].
       faces: [M, 3].
-      size: side of the texture in texels; sets the room between charts.
+      size: side of the texture in texels; sets the padding between charts.
 
     Returns:
-      Charts.
+      The charts.
 
     Raises:
-      ImportError: xatlas is missing.
+      MissingExtra: xatlas is missing.
     """
     xatlas = require("xatlas")
     atlas, charting, packing = xatlas.Atlas(), xatlas.ChartOptions(), xatlas.PackOptions()
     atlas.add_mesh(np.asarray(vertices, np.float32), np.asarray(faces, np.uint32))
     charting.max_chart_area = _CHART_SHARE * _area(vertices, faces)
     packing.resolution = size
-    # Four texels of 1024: so much is left of a chart's own colours in its third mipmap.
+    # Four texels at 1024: charts then keep their own colours down to the third mipmap.
     packing.padding = max(size // 256, 1)
     atlas.generate(charting, packing)
     source, corners, uv = atlas[0]

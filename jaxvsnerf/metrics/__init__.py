@@ -1,1 +1,1 @@
-"""Scores of pictures against the truth: psnr, ssim, and tables of them."""
+"""Scores of pictures and surfaces against the truth, and of views against each other."""

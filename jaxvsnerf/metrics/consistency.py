@@ -1,4 +1,4 @@
-"""How well posed pictures agree with each other: no truth, no training."""
+"""Consistency of posed pictures with each other, without truth and without training."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ from jaxvsnerf.geometry.cameras import HALF_EXTENT, optical_axes, project
 from jaxvsnerf.geometry.hull import first_hits, grid_centers, visual_hull
 from jaxvsnerf.types import Array, Cameras
 
-# Pictures are compared at this height and the hull has so many cells along an axis: finer
-# takes longer and orders sets alike.
+# Height in pixels at which pictures are compared, and hull cells along an axis: finer takes
+# longer and ranks sets of views the same.
 SIZE = 64
 CELLS = 64
 NEIGHBOURS = 2
-# Two cells: how far from a neighbour's surface a point may lie and still be seen there.
+# Depth tolerance of the visibility test, two cells: how far a point may lie from the surface
+# that a neighbour sees.
 DEPTH_TOLERANCE = 2 * (2 * HALF_EXTENT) / CELLS
-# Opacity from which a pixel's colour is the object's alone.
+# Opacity from which a pixel's colour counts as free of background.
 SOLID = 0.9
-# Share of the object's pixels that count as unlike from the start, so that a handful of
-# lucky pixels prove nothing.
+# Pseudo-count of pixels at chance level, as a share of the object's pixels, so that a handful
+# of lucky pixels proves nothing.
 PRIOR = 0.02
-# Colours of an object that vary less than this are all alike.
+# Lower bound of the colour contrast, for objects of one colour.
 MIN_CONTRAST = 0.02
 
 
 class Consistency(NamedTuple):
-    """How well V pictures agree; every number at most 1, which is perfect.
+    """Agreement of V pictures; scores are at most 1, which is perfect.
 
     Attributes:
       score: `silhouettes` times `colors`, at least 0.
-      silhouettes: mean IoU of each mask with what the common hull shows there.
-      colors: 1 - error / what two pixels of the object picked at random differ by; 0 is no
+      silhouettes: mean IoU of each mask with the visual hull's silhouette.
+      colors: 1 - colour error / mean difference of two random pixels of the object; 0 is no
         better than chance.
-      view_silhouettes: [V] the IoU of each view.
-      view_colors: [V] as `colors`, of the pixels of each view.
-      covered: [V, SIZE, width] share of the neighbours that see the same surface.
-      errors: [V, SIZE, width] mean absolute difference to them where covered, else 0.
-      hull: [V, SIZE, width] bool, what the common hull shows.
+      view_silhouettes: [V] IoU of each view.
+      view_colors: [V] `colors` of each view's pixels.
+      covered: [V, SIZE, width] share of neighbours that see the pixel's surface point.
+      errors: [V, SIZE, width] mean absolute colour difference to these neighbours, else 0.
+      hull: [V, SIZE, width] bool, silhouette of the visual hull.
     """
 
     score: float
@@ -59,14 +60,14 @@ class Consistency(NamedTuple):
 def consistency(images: np.ndarray, masks: np.ndarray, cameras: Cameras) -> Consistency:
     """Scores posed pictures against each other.
 
-    Silhouettes: the visual hull that all masks share, looked at from each camera, against the
-    mask there. Colours: each pixel's point on that hull, in the two neighbouring views (by the
-    angle between optical axes) that see it too; the mean absolute difference, over that of
-    random pairs of pixels of the object.
+    Silhouettes: IoU of each mask with the silhouette of the visual hull of all masks. Colours:
+    each pixel's point on the hull is projected into the two neighbouring views (by the angle
+    between optical axes); the mean absolute difference where both see the point is divided by
+    that of random pairs of pixels of the object.
 
-    A rotation of the world, and the scale of an orthographic set, change nothing. An object
-    outside the sampled cube is not seen. Of one colour it has no `colors` to go by, and of
-    views far apart little of it is covered.
+    Scores do not depend on a rotation of the world, nor on the scale of an orthographic set.
+    Objects outside the sampled cube are not seen. `colors` says little about an object of one
+    colour, or about views so far apart that they share little surface.
 
     Args:
       images: [V, height, width, 3] in [0, 1], V >= 2.
@@ -74,7 +75,7 @@ def consistency(images: np.ndarray, masks: np.ndarray, cameras: Cameras) -> Cons
       cameras: V cameras, in the object's cube.
 
     Returns:
-      The scores, the same for the same input.
+      The scores; deterministic.
 
     Raises:
       ValueError: fewer than two views, or shapes that do not fit.
@@ -111,14 +112,14 @@ def consistency(images: np.ndarray, masks: np.ndarray, cameras: Cameras) -> Cons
 
 
 def surface_coverage(masks: np.ndarray, cameras: Cameras) -> np.ndarray:
-    """Which of the hull's surface cells each view sees.
+    """Visibility of the hull's surface cells in each view.
 
     Args:
       masks: [V, height, width] opacity, see `reduced`.
       cameras: V cameras, in the object's cube.
 
     Returns:
-      [V, N] bool of the hull's N outermost cells; one unseen cell where there is no hull.
+      [V, N] bool for the hull's N surface cells; one unseen cell if the hull is empty.
     """
     occupied, visible = jax.device_get(_visible(jnp.asarray(masks), cameras))
     surface = occupied & ~binary_erosion(occupied)
@@ -127,8 +128,8 @@ def surface_coverage(masks: np.ndarray, cameras: Cameras) -> np.ndarray:
 
 @jax.jit
 def _visible(masks: Array, cameras: Cameras) -> tuple[Array, Array]:
-    """[G, G, G] the hull and [V, G, G, G] which cells lie on what a view sees of it."""
-    cells = jnp.asarray(grid_centers(CELLS, HALF_EXTENT))
+    """[G, G, G] occupancy of the hull and [V, G, G, G] cells on the surface that a view sees."""
+    cells = grid_centers(CELLS, HALF_EXTENT)
     occupied = visual_hull(cells, cameras, masks, extend=True)
 
     def one(view: Array) -> Array:
@@ -146,7 +147,16 @@ def _visible(masks: Array, cameras: Cameras) -> tuple[Array, Array]:
 def reduced(
     images: np.ndarray, masks: np.ndarray, cameras: Cameras
 ) -> tuple[np.ndarray, np.ndarray, Cameras]:
-    """Pictures, masks and cameras at a height of SIZE pixels, which is how they are scored."""
+    """Resizes pictures, masks and cameras to a height of SIZE pixels, at which they are scored.
+
+    Args:
+      images: [V, height, width, 3] in [0, 1].
+      masks: [V, height, width] opacity.
+      cameras: V cameras.
+
+    Returns:
+      Pictures [V, SIZE, new width, 3], masks [V, SIZE, new width] (float32) and cameras.
+    """
     height, width = masks.shape[1:]
     if height == SIZE:
         return np.asarray(images, np.float32), np.asarray(masks, np.float32), cameras
@@ -163,9 +173,9 @@ def reduced(
 
 
 def color_contrast(images: np.ndarray, masks: np.ndarray) -> float:
-    """Mean absolute difference of two pixels of the object, over all pairs.
+    """Mean absolute colour difference over all pairs of pixels of the object.
 
-    Of N sorted numbers the mean over pairs is 2 / N^2 times the sum of (2 k - N + 1) x_k.
+    For N sorted numbers x_k the mean over pairs is 2 / N^2 times the sum of (2 k - N + 1) x_k.
     """
     pixels = np.sort(images[masks > SOLID].astype(np.float64), axis=0)
     if not len(pixels):
@@ -177,13 +187,13 @@ def color_contrast(images: np.ndarray, masks: np.ndarray) -> float:
 
 
 class Matches(NamedTuple):
-    """What pixels of V views have in K neighbouring views.
+    """Pixels of V views, matched in K neighbouring views.
 
     Attributes:
-      neighbours: [V, K] which views.
-      shown: [V, K, height, width, 3] colour of the neighbour where it sees a pixel's point.
-      seen: [V, K, height, width] bool, whether it does.
-      hull: [V, height, width] bool, what the common hull shows.
+      neighbours: [V, K] indices of the neighbouring views.
+      shown: [V, K, height, width, 3] neighbour's colour at the projection of a pixel's point.
+      seen: [V, K, height, width] bool, whether the neighbour sees the point.
+      hull: [V, height, width] bool, silhouette of the visual hull.
     """
 
     neighbours: Array
@@ -196,17 +206,20 @@ class Matches(NamedTuple):
 def match_views(
     images: Array, masks: Array, cameras: Cameras, kept: Array, count: int = NEIGHBOURS
 ) -> Matches:
-    """The pixels of each view in its neighbours, by the hull that views share.
+    """Matches the pixels of each view in its neighbours, by depth on the common visual hull.
 
     Args:
       images: [V, height, width, 3], see `reduced`.
       masks: [V, height, width] opacity.
       cameras: V cameras, in the object's cube.
-      kept: [V] bool, the views that carve the hull and may be neighbours.
-      count: K, neighbours of a view, by the angle between optical axes.
+      kept: [V] bool, views that carve the hull and may be neighbours.
+      count: K, neighbours per view, nearest by the angle between optical axes.
+
+    Returns:
+      The matches.
     """
     num_views = len(images)
-    cells = jnp.asarray(grid_centers(CELLS, HALF_EXTENT))
+    cells = grid_centers(CELLS, HALF_EXTENT)
     carving = jnp.where(kept[:, None, None], masks, 1.0)
     occupied = visual_hull(cells, cameras, carving, extend=True)
     points, hull = jax.lax.map(partial(first_hits, occupied, cameras), jnp.arange(num_views))
@@ -236,7 +249,7 @@ def match_views(
 
 @jax.jit
 def _compare(images: Array, masks: Array, cameras: Cameras) -> tuple[Array, Array, Array]:
-    """[V, H, W] sums of differences to neighbours, how many of these see it, and the hull."""
+    """[V, H, W] sums of differences to neighbours, neighbours that see the point, and the hull."""
     found = match_views(images, masks, cameras, jnp.ones(len(images), bool))
     errors = jnp.abs(found.shown - images[:, None]).mean(-1)
     return jnp.where(found.seen, errors, 0.0).sum(1), found.seen.sum(1), found.hull

@@ -1,4 +1,4 @@
-"""Where a view claims something else than all views together."""
+"""Maps of where a view contradicts the consensus of all views."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata
 
-# Generated outlines are off by about a pixel everywhere: differences are averaged over this share
-# of a picture's height, a pixel of 256.
+# Standard deviation of the blur, as a share of the picture's height (1 px at 256): generated
+# outlines are off by about a pixel everywhere.
 SIGMA = 1 / 256
 
 
 def disagreement(pictures: np.ndarray, consensus: np.ndarray) -> np.ndarray:
-    """How far pictures are from what all views together show there.
+    """Difference between the input views and the model's rendering of the same cameras.
 
     Args:
-      pictures: [V, height, width, 3] the views as they came, in [0, 1].
-      consensus: [V, height, width, 3] what the model renders at their cameras.
+      pictures: [V, height, width, 3] input views before preparation, in [0, 1].
+      consensus: [V, height, width, 3] the model's renderings at the views' cameras.
 
     Returns:
       [V, height, width] float32 root mean square over the channels, blurred by `SIGMA`.
@@ -24,8 +24,8 @@ def disagreement(pictures: np.ndarray, consensus: np.ndarray) -> np.ndarray:
     Raises:
       ValueError: shapes differ.
 
-    Choice: the picture, not the rendering of the view's own branch, which holds part of what the
-    view claims alone: see docs/method.md for how well each finds simulated damage.
+    Choice: compares the picture, not the rendering of the view's own branch, which holds only
+    part of the view's own claims; docs/method.md says how well each finds simulated damage.
     """
     pictures, consensus = np.asarray(pictures, np.float32), np.asarray(consensus, np.float32)
     if pictures.shape != consensus.shape:
@@ -38,20 +38,20 @@ def disagreement(pictures: np.ndarray, consensus: np.ndarray) -> np.ndarray:
 
 
 def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float | None:
-    """Area under the ROC curve: how often a positive scores above a negative, ties half.
+    """Area under the ROC curve: probability that a positive outscores a negative, ties half.
 
     Args:
       scores: any shape.
       positive: bool of the same shape.
 
     Returns:
-      A number in [0, 1]; None where all are positive or none is.
+      A number in [0, 1]; None if all are positive or none is.
     """
     scores, positive = np.ravel(scores), np.ravel(positive)
     count = int(positive.sum())
     others = len(positive) - count
     if not count or not others:
         return None
-    # Mann and Whitney: from the sum of the positives' ranks.
+    # Mann-Whitney U statistic, from the sum of the positives' ranks.
     ranks = rankdata(scores)[positive].sum()
     return float((ranks - count * (count + 1) / 2) / (count * others))

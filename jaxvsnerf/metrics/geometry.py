@@ -1,4 +1,4 @@
-"""Scores of a surface against the true one, after SyncDreamer's protocol."""
+"""Scores a surface against the true surface, by SyncDreamer's protocol."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from jaxvsnerf.system.extras import require
 from jaxvsnerf.types import Cameras, Surface
 
 PIP_LINE = "pip install 'jaxvsnerf[geometry]'"
-VOXEL = 0.01  # side of the cells that keep one visible point each
+VOXEL = 0.01  # side of the cells in which visible points are merged
 RESOLUTION = 64
-EXTENT = 1.0  # the volume that is compared reaches from -1 to 1
+EXTENT = 1.0  # volumes are compared in [-1, 1]^3
 
 
 def check_geometry_extra() -> None:
-    """Raises ImportError where what these scores need is missing; it says the pip line."""
+    """Checks that the packages of these scores are installed.
+
+    Raises:
+      MissingExtra: a package is missing; the message holds the pip line.
+    """
     for module in ("trimesh", "embreex", "igl"):
         require(module, "scores of the geometry", PIP_LINE)
 
 
 def chamfer_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean of the two mean distances from a point to the nearest of the other set.
+    """Chamfer distance: mean of the two mean distances to the nearest point of the other set.
 
     Args:
       first: [N, 3] points, at least one.
@@ -38,17 +42,18 @@ def chamfer_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def visible_points(surface: Surface, cameras: Cameras) -> np.ndarray:
-    """What cameras see of a surface: where the rays of their pixels meet it first.
+    """Surface points that the cameras see: the first hits of all pixels' rays.
 
     Args:
       surface: in the cameras' frame.
       cameras: pinhole cameras.
 
     Returns:
-      [N, 3] points, one for each cell of side VOXEL that has any: their mean.
+      [N, 3] points, the mean of the hits in each cell of side VOXEL.
 
     Raises:
-      ValueError: no camera sees it.
+      InputError: no ray meets the surface.
+      MissingExtra: trimesh or embreex is missing.
     """
     trimesh = require("trimesh", "scores of the geometry", PIP_LINE)
     require("embreex", "scores of the geometry", PIP_LINE)
@@ -66,7 +71,7 @@ def visible_points(surface: Surface, cameras: Cameras) -> np.ndarray:
 
 
 def _thinned(points: np.ndarray) -> np.ndarray:
-    """The mean of the points in each cell of side VOXEL."""
+    """[N, 3] mean of the points in each occupied cell of side VOXEL."""
     cells = np.floor(points / VOXEL).astype(np.int64)
     _, where, count = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
     sums = np.stack([np.bincount(where.reshape(-1), axis) for axis in points.T], -1)
@@ -76,11 +81,11 @@ def _thinned(points: np.ndarray) -> np.ndarray:
 def volume_iou(first: Surface, second: Surface) -> float:
     """Intersection over union of two volumes, at the centres of 64^3 cells of [-1, 1]^3.
 
-    Choice: a point is inside where the surface winds around it more than half, so that
-    small holes do no harm.
+    Choice: a point is inside if the surface's winding number exceeds 1/2, so that small holes do
+    no harm.
 
     Returns:
-      0 to 1; 0 where both are empty.
+      0 to 1; 0 if both are empty.
     """
     igl = require("igl", "scores of the geometry", PIP_LINE)
     axis = (np.arange(RESOLUTION) + 0.5) * (2 * EXTENT / RESOLUTION) - EXTENT
@@ -95,18 +100,20 @@ def volume_iou(first: Surface, second: Surface) -> float:
 
 
 def score_geometry(surface: Surface, truth: Surface, cameras: Cameras) -> dict[str, float]:
-    """Chamfer distance of what the cameras see, and volume IoU.
+    """Scores a surface by Chamfer distance of the visible points and by volume IoU.
 
     Args:
-      surface: to score.
-      truth: the true one; both in the cameras' frame, within [-1, 1]^3.
-      cameras: SyncDreamer's protocol takes its 16 views at 256x256.
+      surface: surface to score, in the cameras' frame, within [-1, 1]^3.
+      truth: true surface, in the same frame and range.
+      cameras: cameras that choose the visible points; SyncDreamer's protocol uses its 16 views
+        at 256x256.
 
     Returns:
       {"chamfer", "iou"}.
 
     Raises:
-      ImportError: an optional package is missing; ValueError: nothing is seen.
+      MissingExtra: an optional package is missing.
+      InputError: no camera sees one of the surfaces.
 
     Source: SyncDreamer (arXiv:2309.03453), `eval_mesh.py`.
     """

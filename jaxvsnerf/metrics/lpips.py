@@ -1,6 +1,6 @@
-"""LPIPS: how far two pictures lie apart in the features of a classifier.
+"""LPIPS: perceptual distance of two pictures in the features of a classifier.
 
-A pure function of pictures and weights; the weights come from a file, see `load_lpips`.
+A pure function of pictures and weights; `load_lpips` reads the weights from a file.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from jaxvsnerf.types import Array
 
 MIN_SIDE = 32
 EPS = 1e-10
-# Mean and spread of the pictures that the classifiers saw, for values in [-1, 1].
+# Mean and standard deviation of the classifiers' training pictures, for values in [-1, 1].
 SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
 SCALE = np.array([0.458, 0.448, 0.450], np.float32)
 MAKE_WEIGHTS = "python -m jaxvsnerf.lpips_weights --network=alex --out=alex.npz makes one"
 
 
 class Conv(NamedTuple):
-    """A convolution and a ReLU. `number` is torchvision's."""
+    """A convolution and a ReLU; `number` is torchvision's layer number."""
 
     number: int
     kernel: int
@@ -38,7 +38,7 @@ class Conv(NamedTuple):
 
 
 class Fire(NamedTuple):
-    """SqueezeNet's module: 1x1 to `squeezed` channels, then 1x1 and 3x3 side by side."""
+    """SqueezeNet's Fire module: 1x1 to `squeezed` channels, then 1x1 and 3x3 in parallel."""
 
     number: int
     squeezed: int
@@ -46,13 +46,13 @@ class Fire(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """The largest of each window, two pixels apart; `ceil` keeps a window that juts out."""
+    """Max pooling of stride 2; `ceil` keeps a last window that reaches beyond the border."""
 
     size: int
     ceil: bool = False
 
 
-# The layers of each network in blocks; features are taken at the end of each block.
+# Layers of each network, in blocks; features are taken at the end of each block.
 NETWORKS: dict[str, tuple[tuple[Conv | Fire | Pool, ...], ...]] = {
     "alex": (
         (Conv(0, 11, 64, stride=4, padding=2),),
@@ -82,17 +82,17 @@ NETWORKS: dict[str, tuple[tuple[Conv | Fire | Pool, ...], ...]] = {
 
 @dataclass(frozen=True)
 class Lpips:
-    """A network's name and its weights by name, see `weight_shapes`."""
+    """Name of a network and its weights by name, see `weight_shapes`."""
 
     network: str
     weights: Mapping[str, np.ndarray]
 
 
 def weight_shapes(network: str) -> dict[str, tuple[int, ...]]:
-    """The weights of a network: torchvision's names and layouts, and LPIPS's heads.
+    """Names and shapes of a network's weights, in torchvision's layout, with LPIPS's heads.
 
     features.N.weight [out, in, h, w] and features.N.bias [out]; a Fire module has squeeze,
-    expand1x1 and expand3x3 after its number; linK.weight [1, channels, 1, 1].
+    expand1x1 and expand3x3 after its number; heads are linK.weight [1, channels, 1, 1].
     """
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -118,16 +118,17 @@ def weight_shapes(network: str) -> dict[str, tuple[int, ...]]:
 
 
 def load_lpips(path: str | Path) -> Lpips:
-    """Weights from an .npz file of the arrays that `weight_shapes` names.
+    """Reads weights from an .npz file of the arrays that `weight_shapes` names.
 
     Raises:
-      FileNotFoundError: no file there; ValueError: not the weights of a known network.
+      MissingFile: no such file.
+      InputError: the file holds no weights of a known network.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingFile(f"no LPIPS weights at {path}; {MAKE_WEIGHTS}")
     try:
-        with np.load(path) as file:  # arrays alone, no objects
+        with np.load(path) as file:  # allow_pickle is False: arrays only
             weights = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
@@ -144,7 +145,7 @@ def load_lpips(path: str | Path) -> Lpips:
 
 
 def lpips(image: Array, truth: Array, model: Lpips) -> Array:
-    """LPIPS (version 0.1) of each picture: 0 where they are equal, larger the less alike.
+    """LPIPS (version 0.1) of each pair of pictures: 0 if equal, larger if less similar.
 
     Args:
       image: [..., H, W, 3] in [0, 1], at least 32 pixels a side.
@@ -155,7 +156,8 @@ def lpips(image: Array, truth: Array, model: Lpips) -> Array:
       [...] float32, the mean over all positions; differentiable in the pictures.
 
     Raises:
-      ValueError: the shapes differ or are not [..., H, W, 3], or a side is too short.
+      ValueError: the shapes differ or are not [..., H, W, 3].
+      InputError: a side is shorter than 32 pixels.
 
     Source: Zhang et al. 2018 (arXiv:1801.03924) equation 1.
     """
@@ -172,7 +174,14 @@ def lpips(image: Array, truth: Array, model: Lpips) -> Array:
 
 
 def check_sides(shape: tuple[int, ...]) -> None:
-    """Raises ValueError where pictures [..., H, W, 3] are too small for the networks."""
+    """Refuses pictures that are too small for the networks.
+
+    Args:
+      shape: [..., H, W, 3], the shape of the pictures.
+
+    Raises:
+      InputError: a side is shorter than 32 pixels.
+    """
     if min(shape[-3:-1]) < MIN_SIDE:
         raise InputError(
             f"LPIPS needs at least {MIN_SIDE} pixels a side, got pictures {shape[-2]} x "
@@ -181,7 +190,7 @@ def check_sides(shape: tuple[int, ...]) -> None:
 
 
 def _features(images: Array, model: Lpips) -> Iterator[Array]:
-    """The features [N, h, w, C] at the end of each block."""
+    """Yields the features [N, h, w, C] at the end of each block."""
     hidden = (2.0 * images - 1.0 - SHIFT) / SCALE
     for block in NETWORKS[model.network]:
         for layer in block:
@@ -190,7 +199,7 @@ def _features(images: Array, model: Lpips) -> Iterator[Array]:
 
 
 def _unit(features: Array) -> Array:
-    """Features of length 1 at every position; what is 0 stays 0, with finite gradients."""
+    """Normalises features to length 1 at every position; zeros stay 0, with finite gradients."""
     squares = jnp.sum(jnp.square(features), -1, keepdims=True)
     length = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
     return features / (length + EPS)
@@ -212,7 +221,7 @@ def _apply(hidden: Array, layer: Conv | Fire | Pool, weights: Mapping[str, np.nd
 def _convolve(
     hidden: Array, weights: Mapping[str, np.ndarray], name: str, stride: int, padding: int
 ) -> Array:
-    """ReLU of a convolution of [N, H, W, C]."""
+    """Convolution of [N, H, W, C] and ReLU."""
     outputs = jax.lax.conv_general_dilated(
         hidden,
         weights[f"features.{name}.weight"],
@@ -225,10 +234,10 @@ def _convolve(
 
 
 def _pool(hidden: Array, layer: Pool) -> Array:
-    def jutting(side: int) -> int:
-        """Pixels missing under the last window."""
+    def ceil_padding(side: int) -> int:
+        """Padding in pixels that ceil-mode pooling needs at the end of an axis."""
         return (layer.size - side) % 2 if layer.ceil else 0
 
-    padding = [(0, 0), *((0, jutting(side)) for side in hidden.shape[1:3]), (0, 0)]
+    padding = [(0, 0), *((0, ceil_padding(side)) for side in hidden.shape[1:3]), (0, 0)]
     window, strides = (1, layer.size, layer.size, 1), (1, 2, 2, 1)
     return jax.lax.reduce_window(hidden, -jnp.inf, jax.lax.max, window, strides, padding)

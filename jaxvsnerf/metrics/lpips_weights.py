@@ -1,33 +1,57 @@
-"""Weights of LPIPS from the packages lpips and torchvision."""
+"""Converts LPIPS weights from the packages lpips and torchvision."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.metrics.lpips import weight_shapes
+from jaxvsnerf.system import cli
+from jaxvsnerf.system.extras import require
+from jaxvsnerf.system.files import replacing
+from jaxvsnerf.system.paths import new_files
 
 PIP_LINE = "pip install lpips torchvision"
-# Names of the package lpips -> ours: slices of the classifier, and the heads.
+# Names in the package lpips -> names here, for slices of the classifier and for the heads.
 RENAMED = (
     (re.compile(r"net\.slice\d+\.(\d+\..+)"), r"features.\1"),
     (re.compile(r"lin(\d+)\.model\.\d+\.weight"), r"lin\1.weight"),
 )
 
 
+def write_weights(network: str, out: str, say: Callable[[str], None] = cli.say) -> None:
+    """Writes the LPIPS weights that the package lpips brings to a file.
+
+    Args:
+      network: a name of NETWORKS.
+      out: the file, .npz.
+      say: called with the line that names the file.
+
+    Raises:
+      InputError: the file exists already or ends otherwise, or lpips has other weights.
+      MissingExtra: lpips or torchvision is not installed.
+    """
+    [path] = new_files(out, ".npz")
+    lpips = require("lpips", "the weights of LPIPS", PIP_LINE)
+    state = lpips.LPIPS(net=network, version="0.1", verbose=False).state_dict()
+    with replacing(path) as temporary:
+        np.savez(temporary, **convert(network, state))
+    say(f"{network}: {path}")
+
+
 def convert(network: str, state: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The weights of a network from the state of `lpips.LPIPS`.
+    """Converts the state of `lpips.LPIPS` to the weights that `weight_shapes` names.
 
     Args:
       network: a name of NETWORKS.
       state: name -> tensor on the CPU.
 
     Raises:
-      ValueError: they are not those of the network.
+      InputError: the state does not hold the network's weights.
     """
     weights = {}
     for name, tensor in state.items():

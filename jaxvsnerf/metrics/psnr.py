@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio: a pure function of two batches of pictures."""
+"""Peak signal-to-noise ratio of two batches of pictures."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def psnr(image: Array, truth: Array) -> Array:
       truth: the same shape.
 
     Returns:
-      [...] float32, inf where the two are identical.
+      [...] float32, inf for identical pictures.
 
     Raises:
       ValueError: the shapes differ or are not [..., H, W, 3].
 
-    Source: -10 log10(mean squared error), the peak being 1.
+    Source: -10 log10(mean squared error), for a peak of 1.
     """
     image, truth = jnp.asarray(image, jnp.float32), jnp.asarray(truth, jnp.float32)
     check_pair(image, truth)

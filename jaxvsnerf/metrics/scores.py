@@ -1,13 +1,13 @@
-"""Tables of scores: of a set of views, of a run's stages, as JSON and CSV.
+"""Scores of views and of a run's stages, written as JSON and CSV.
 
-Scores of one model are a plain dict, the same everywhere:
+Scores of one model are a plain dict:
 
     {"views": [names], "psnr": {"mean": float, "per_view": [floats]}, "ssim": {...}, ...,
-     "lpips": null where there were no weights for it}
+     "lpips": null if there were no LPIPS weights}
 
-and `metrics.json` is that dict for the final model with two more keys, "stages" (name ->
-scores) and "inputs" (scores of the input pictures themselves, or null). Every key whose
-value holds "per_view" is a metric, so a new one needs no change here but in `METRICS`.
+`metrics.json` is that dict for the final model with two more keys, "stages" (name -> scores)
+and "inputs" (scores of the input pictures themselves, or null). Every key whose value holds
+"per_view" is a metric, so a new metric needs no change here except in `METRICS`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from jaxvsnerf.system.files import write_text
 
 METRICS = ("psnr", "ssim", "ssim_crop5", "lpips")
 # Choice: JSON has no infinity, and one view that equals the truth must not make the mean
-# useless; 8-bit pictures that differ in one level of one pixel are below this.
+# useless; 8-bit pictures that differ by one level in one pixel score less than this.
 PSNR_CAP = 150.0
 
 Scores = dict[str, Any]
@@ -53,10 +53,10 @@ def score_views(
     names: Sequence[str],
     perceptual: Lpips | None = None,
 ) -> Scores:
-    """Scores views against the truth, one at a time.
+    """Scores views against the truth, one pair at a time.
 
-    Only one pair is on the device at once; views may differ in size (each new size is
-    compiled once).
+    Only one pair is on the device at a time. Views may differ in size; each new size compiles
+    once.
 
     Args:
       images: V pictures [H, W, 3] in [0, 1], or one array [V, H, W, 3].
@@ -88,7 +88,7 @@ def score_views(
 def _score_one(
     image: np.ndarray, truth: np.ndarray, name: str, perceptual: Lpips | None
 ) -> tuple[float, ...]:
-    """The metrics in their order, without the last where there are no weights for it."""
+    """Values of `METRICS` in order; without LPIPS if `perceptual` is None."""
     if {np.asarray(image).dtype.kind, np.asarray(truth).dtype.kind} - {"f"}:
         raise ValueError(
             f"view {name}: expected float pictures in [0, 1], got {np.asarray(image).dtype} and "
@@ -99,8 +99,8 @@ def _score_one(
         if perceptual is not None:
             network, weights = perceptual.network, dict(perceptual.weights)
             values.append(float(_perceived(image, truth, network, weights)))
-    except ValueError as error:
-        raise ValueError(f"view {name}: {error}") from error
+    except ValueError as error:  # an InputError stays an InputError
+        raise type(error)(f"view {name}: {error}") from error
     values[0] = min(values[0], PSNR_CAP)
     if not all(math.isfinite(value) for value in values):
         raise ValueError(
@@ -110,10 +110,10 @@ def _score_one(
 
 
 def gather_metrics(stages: Mapping[str, Scores], inputs: Scores | None = None) -> Scores:
-    """The content of `metrics.json`.
+    """Builds the content of `metrics.json`.
 
     Args:
-      stages: scores per stage in the order they were trained; the last is the final model.
+      stages: scores per stage in training order; the last stage is the final model.
       inputs: scores of the input pictures, or None where their truth is unknown.
 
     Returns:
@@ -128,14 +128,14 @@ def gather_metrics(stages: Mapping[str, Scores], inputs: Scores | None = None) -
 
 
 def metric_names(scores: Scores) -> list[str]:
-    """The metrics that a scores dict holds, in its order."""
+    """Names of the metrics in a scores dict, in the dict's order."""
     return [
         key for key, value in scores.items() if isinstance(value, Mapping) and "per_view" in value
     ]
 
 
 def models(metrics: Scores) -> dict[str, Scores]:
-    """Every scored model of `metrics.json` by name: inputs, each stage, final."""
+    """Scores of every model in `metrics.json` by name: inputs, each stage, final."""
     named = {} if metrics.get("inputs") is None else {"inputs": metrics["inputs"]}
     named.update(metrics.get("stages") or {})
     final = {key: metrics[key] for key in ("views", *metric_names(metrics))}
@@ -143,7 +143,7 @@ def models(metrics: Scores) -> dict[str, Scores]:
 
 
 def write_metrics_json(path: str | Path, metrics: Scores) -> None:
-    """Writes `metrics.json`, whole or not at all.
+    """Writes `metrics.json` atomically.
 
     Raises:
       ValueError: a number is NaN or infinite, which JSON cannot hold.
@@ -152,10 +152,10 @@ def write_metrics_json(path: str | Path, metrics: Scores) -> None:
 
 
 def write_metrics_csv(path: str | Path, metrics: Scores) -> None:
-    """Writes one row per model and view, columns model, view and the metrics.
+    """Writes a CSV with one row per model and view; columns are model, view and the metrics.
 
     Args:
-      path: the file.
+      path: CSV file to write.
       metrics: content of `metrics.json`.
     """
     columns = metric_names(metrics)
@@ -163,7 +163,7 @@ def write_metrics_csv(path: str | Path, metrics: Scores) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["model", "view", *columns])
     for model, scores in models(metrics).items():
-        # A metric that only the final model was given leaves the others' cells empty.
+        # A metric that only the final model has leaves the other models' cells empty.
         table = [(scores.get(column) or {}).get("per_view", ()) for column in columns]
         for i, view in enumerate(scores["views"]):
             writer.writerow([model, view, *(f"{c[i]:.6f}" if i < len(c) else "" for c in table)])

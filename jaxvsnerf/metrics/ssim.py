@@ -1,14 +1,14 @@
 """Structural similarity as torchmetrics computes it, accurate in float32.
 
-The usual form takes variances as E[x^2] - E[x]^2, which on a white background subtracts
+The usual form computes variances as E[x^2] - E[x]^2, which on a white background subtracts
 two numbers near 1 and is off by 1.4e-4 in float32. Here moments are centred before they
-are squared, one axis after the other, by the law of total covariance:
+are squared, one axis at a time, by the law of total covariance:
 
     rows:     m = E_x[p],   c = E_x[(p - m)(q - n)]
     columns:  M = E_y[m],   C = E_y[c + (m - M)(n - N)]
 
-which equals the covariance under the separable 11 x 11 window. Only shifts, products and
-sums: no convolution or matrix product whose precision a GPU or TPU could lower.
+C equals the covariance under the separable 11 x 11 window. The code uses only shifts, products
+and sums: no convolution or matrix product whose precision a GPU or TPU could lower.
 """
 
 from __future__ import annotations
@@ -34,17 +34,18 @@ def ssim(
     Args:
       image: [..., H, W, 3].
       truth: the same shape.
-      crop: border of the SSIM map, in pixels, left out of the mean: 5 is what
-        torchmetrics did up to 1.4.0, 0 what later versions do.
-      data_range: span of the values, a number or an array [...]; None takes each pair's
-        own, max(image.max() - image.min(), truth.max() - truth.min()).
+      crop: border of the SSIM map, in pixels, left out of the mean: 5 in torchmetrics up to
+        1.4.0, 0 in later versions.
+      data_range: span of the values, a number or an array [...]; None uses that of each pair,
+        max(image.max() - image.min(), truth.max() - truth.min()).
 
     Returns:
       [...] float32 in [-1, 1].
 
     Raises:
-      ValueError: shapes differ or are not [..., H, W, 3], a side is under 6 pixels (the
-        border is mirrored 5 pixels deep), or `crop` leaves nothing.
+      ValueError: shapes differ or are not [..., H, W, 3].
+      InputError: a side is under 6 pixels (the border is mirrored 5 pixels deep), `crop` is
+        negative, or `crop` leaves no pixel.
 
     Source: Wang et al. 2004, eq. 13; torchmetrics StructuralSimilarityIndexMeasure.
     """
@@ -63,9 +64,9 @@ def ssim(
 
 
 def _pair_range(image: Array, truth: Array) -> Array:
-    """[...] the larger span of the two pictures.
+    """[...] larger span of values of the two pictures.
 
-    Choice: 1 where both are flat, for which torchmetrics divides 0 by 0.
+    Choice: 1 if both pictures are flat, where torchmetrics divides 0 by 0.
     """
     axes = (-3, -2, -1)
     span = jnp.maximum(jnp.ptp(image, axis=axes), jnp.ptp(truth, axis=axes))
@@ -97,7 +98,7 @@ def _local_moments(first: Array, second: Array) -> tuple[Array, Array, Array]:
 def _reduce_axis(
     first: Array, second: Array, covariance: Array, *, axis: int
 ) -> tuple[Array, Array, Array]:
-    """One axis of the law of total covariance (module docstring)."""
+    """Applies the law of total covariance (module docstring) along one axis."""
     weights = _window()
     taps_1, taps_2 = _shifted(first, axis), _shifted(second, axis)
     mean_1 = sum(w * tap for w, tap in zip(weights, taps_1, strict=True))
@@ -118,7 +119,7 @@ def _window() -> list[float]:
 
 
 def _shifted(image: Array, axis: int) -> list[Array]:
-    """The picture moved by -5 .. 5 pixels along `axis`, mirrored at the border."""
+    """Shifts the picture by -5 .. 5 pixels along `axis`, mirrored at the border."""
     widths = [(0, 0)] * image.ndim
     widths[axis] = (RADIUS, RADIUS)
     padded = jnp.pad(image, widths, mode="reflect")

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: no script, and colours that the page's style sheet sets."""
+"""Draws line charts as inline SVG, without scripts; the page's style sheet sets the colours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 WIDTH, HEIGHT = 520, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 24, 40
 MAX_POINTS = 400
-# Of a document of its own.
+# Style of a stand-alone SVG document.
 _PLAIN = (
     "polyline{stroke-width:2}.grid,.span{stroke:#7d859055}"
     ".tick{fill:#7d8590;font-size:12px}.title{fill:#7d8590;font-size:15px;font-weight:600}"
@@ -21,7 +21,7 @@ COLORS = ("#2f81d7", "#e0662b", "#1f9d72", "#b58108", "#cf5a8c", "#8072d8")
 
 
 class Series(NamedTuple):
-    """One line: a name for the legend, N positions and N values."""
+    """A line of a chart: a name for the legend, N positions and N values."""
 
     name: str
     x: Sequence[float]
@@ -29,14 +29,14 @@ class Series(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """One chart.
+    """A line chart.
 
     Attributes:
-      title: what is drawn, with its unit.
-      series: its lines.
-      x_label: what the horizontal axis counts.
+      title: quantity and unit.
+      series: lines of the chart.
+      x_label: label of the horizontal axis.
       log: whether the vertical axis is logarithmic; values <= 0 are then left out.
-      spans: (name, start, end) of stretches to tell apart, such as stages.
+      spans: (name, start, end) of labelled sections of the horizontal axis, such as stages.
     """
 
     title: str
@@ -49,18 +49,18 @@ class Chart(NamedTuple):
 def line_chart(chart: Chart) -> str:
     """Draws a chart.
 
-    Lines carry the classes s1 to s6, in turn, and take `--s1` ... from the page; text and grid
-    have the classes tick, grid, span. Long lines are thinned to the means of stretches;
-    values that are not finite are left out.
+    Lines have the CSS classes s1 to s6 in turn, coloured by the page's `--s1` ...; text and grid
+    have the classes tick, grid, span. Long lines are averaged down to MAX_POINTS points; values
+    that are not finite are left out.
 
     Args:
-      chart: what to draw.
+      chart: the chart.
 
     Returns:
       An <svg> element, all text escaped.
 
     Raises:
-      ValueError: a line whose positions and values differ in number.
+      ValueError: the counts of a line's positions and values differ.
     """
     lines = [_clean(line, chart.log) for line in chart.series]
     xs = [x for line in lines for x in line[0]] + [e for span in chart.spans for e in span[1:]]
@@ -85,13 +85,13 @@ def line_chart(chart: Chart) -> str:
 
 
 def chart_document(charts: Sequence[Chart], columns: int = 2) -> str:
-    """Charts with titles and legends as an SVG file that stands alone.
+    """Draws charts with titles and legends as a stand-alone SVG document.
 
-    Its colours are legible on white and on black.
+    Colours are legible on white and on black.
 
     Args:
-      charts: what to draw, row by row.
-      columns: charts in a row.
+      charts: the charts, row by row.
+      columns: charts per row.
 
     Returns:
       An SVG document, all text escaped.
@@ -115,7 +115,7 @@ def chart_document(charts: Sequence[Chart], columns: int = 2) -> str:
 
 
 def _with_legend(chart: Chart) -> str:
-    """The chart below its title and the names of its lines."""
+    """Draws a chart below its title and legend."""
     parts, x = [f'<text class="title" x="{_LEFT}" y="17">{escape(chart.title)}</text>'], _LEFT
     for i, line in enumerate(chart.series):
         parts.append(f'<text class="s{i % 6 + 1}" x="{x}" y="38">{escape(line.name)}</text>')
@@ -125,7 +125,13 @@ def _with_legend(chart: Chart) -> str:
 
 
 def linear_ticks(low: float, high: float, count: int) -> list[float]:
-    """About `count` round numbers (1, 2 or 5 times a power of ten) that enclose the range."""
+    """Round numbers (multiples of 1, 2 or 5 times a power of ten) that enclose a range.
+
+    Args:
+      low: lower end of the range.
+      high: upper end, above `low`.
+      count: approximate number of ticks.
+    """
     raw = (high - low) / max(count - 1, 1)
     power = 10.0 ** math.floor(math.log10(raw))
     step = power * min((1, 2, 5, 10), key=lambda factor: abs(math.log(factor * power / raw)))
@@ -134,7 +140,7 @@ def linear_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten inside the range; with 2 and 5 between, or evenly, where it is short."""
+    """Powers of ten inside a range; short ranges also get 2 and 5, or evenly spaced ticks."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     factors = (1, 2, 5) if high / low < 500 else (1,)
     stride = math.ceil((last - first) / 8)
@@ -146,7 +152,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def _clean(line: Series, log: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Drawable points of a line, thinned to at most MAX_POINTS."""
+    """Drawable points of a line, averaged down to at most MAX_POINTS."""
     x, y = np.asarray(line.x, np.float64), np.asarray(line.y, np.float64)
     if x.shape != y.shape or x.ndim != 1:
         raise ValueError(f"line {line.name!r}: expected N positions and N values, got "
@@ -161,7 +167,7 @@ def _clean(line: Series, log: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bounds(values: Sequence[float]) -> tuple[float, float]:
-    """Least and greatest, pulled apart where they are equal."""
+    """Minimum and maximum, widened if equal."""
     if not len(values):
         return 1.0, 10.0
     low, high = float(min(values)), float(max(values))
@@ -182,7 +188,7 @@ def _vertical(ys: Sequence[float], log: bool) -> tuple[list[float], float, float
 
 
 def _scale(low: float, high: float, start: float, end: float, log: bool):
-    """A function from values to pixels."""
+    """Returns a function from values to pixels."""
     low, high = (math.log(low), math.log(high)) if log else (low, high)
 
     def to_pixel(value: float) -> float:
@@ -204,7 +210,7 @@ def _grid(x_ticks, y_ticks, to_x, to_y) -> list[str]:
 
 
 def _spans(spans, to_x) -> list[str]:
-    """Dividers between stretches, and their names where there is room for them."""
+    """Dividers between spans, and names of the spans that have room for their name."""
     parts, free = [], 0.0
     for i, (name, start, end) in enumerate(spans):
         if i:

@@ -1,4 +1,4 @@
-"""Pictures and files as data URIs, small enough for one page."""
+"""Encodes pictures and files as data URIs within a page's size budget."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from PIL import features
 from jaxvsnerf.pictures.images import on_white, resize
 from jaxvsnerf.system.png import to_pillow
 
-# Longest sides tried, in pixels, until all pictures fit the page's budget.
+# Longest sides in pixels, tried in order until all pictures fit the page's budget.
 SIDES = (256, 192, 128, 96, 64)
 
 
 def data_uri(kind: str, data: bytes) -> str:
-    """`data:` URI of a media type and bytes."""
+    """Encodes bytes as a `data:` URI of the media type `kind`."""
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def thumbnail(image: np.ndarray, side: int) -> str:
-    """A picture as a data URI, WebP where Pillow has it, else PNG.
+    """Encodes a picture as a data URI, in WebP if Pillow supports it, else in PNG.
 
     Args:
-      image: [H, W, 3], [H, W, 4] or [H, W], float in [0, 1]; alpha is laid over white.
-      side: longest side allowed, in pixels; smaller pictures keep their size.
+      image: [H, W, 3], [H, W, 4] or [H, W], float in [0, 1]; alpha is composited over white.
+      side: largest longer side in pixels; smaller pictures keep their size.
 
     Returns:
       The URI.
@@ -47,15 +47,15 @@ def thumbnail(image: np.ndarray, side: int) -> str:
 
 
 def thumbnails(images: Sequence[np.ndarray | None], budget: int) -> list[str | None]:
-    """All pictures as data URIs of one size, the largest of SIDES that fits.
+    """Encodes pictures as data URIs at the largest of SIDES that fits the budget.
 
     Args:
-      images: pictures as for `thumbnail`; None stays None.
-      budget: characters that all URIs together should not exceed; pictures of the
-        smallest size are returned even if they do.
+      images: N pictures as for `thumbnail`; None stays None.
+      budget: largest number of characters of all URIs together; exceeded only if even the
+        smallest size does not fit.
 
     Returns:
-      As many URIs.
+      N URIs.
     """
     with ThreadPoolExecutor() as pool:
         for side in SIDES:
@@ -71,7 +71,15 @@ def _thumbnail_or_none(image: np.ndarray | None, side: int) -> str | None:
 
 
 def file_uri(kind: str, path: str | Path, limit: int) -> str | None:
-    """A file as a data URI of that media type, or None where it has more than `limit` bytes.
+    """Encodes a file as a data URI.
+
+    Args:
+      kind: media type.
+      path: the file.
+      limit: largest size in bytes.
+
+    Returns:
+      The URI, or None if the file is larger than `limit`.
 
     Raises:
       FileNotFoundError: no such file.

@@ -1,4 +1,4 @@
-"""A page and a picture about a set of posed pictures, before any training."""
+"""Writes a page and a picture that inspect a set of posed pictures before training."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from jaxvsnerf.system.png import write_png
 
 BUDGET = 6_000_000
 TILE = 128
-# Mask and hull against each other: both, the mask alone, the hull alone.
+# Colours of pixels in both mask and hull, in the mask alone, in the hull alone.
 _BOTH, _MASK_ALONE, _HULL_ALONE = (0.62, 0.65, 0.7), (0.88, 0.4, 0.17), (0.18, 0.51, 0.84)
 TITLES = ("picture", "silhouette", "against its neighbours")
 NOTE = (
-    "Silhouette: what the mask and the common hull share is grey, what the mask shows alone is "
-    "orange (no object can be there: some other view sees background), what the hull shows alone "
-    "is blue. Against its neighbours: the surface that the two neighbouring views see as well, "
-    "dark where they agree in colour, yellow from a quarter of the colour range on."
+    "Silhouette: pixels in both the mask and the visual hull are grey, pixels in the mask alone "
+    "orange (no object can be there: some other view sees background), pixels in the hull alone "
+    "blue. Against its neighbours: the surface that the two neighbouring views see as well, "
+    "dark where colours agree, yellow from a difference of a quarter of the colour range on."
 )
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What the page shows.
+    """Content of an inspection page.
 
     Attributes:
       title: heading.
       facts: label -> short text.
-      verdict: (heading, text) of each thing to say.
-      names: V names.
+      verdict: (heading, text) of each statement of the verdict.
+      names: V names of the views.
       images: [V, H, W, 3] in [0, 1].
-      masks: [V, h, w] opacity, as scored.
-      hull: [V, h, w] bool, what the common hull shows.
-      covered: [V, h, w] share of the neighbours that see it.
-      errors: [V, h, w] difference to them.
-      captions: three short texts a view, as TITLES.
-      lines: the cameras, see `camera_lines`.
-      findings: what a diagnosis tried, each with name, score and advice; best first.
-      as_given: the name of the finding that changes nothing.
+      masks: [V, h, w] opacity at the size at which views are scored.
+      hull: [V, h, w] bool, silhouette of the visual hull.
+      covered: [V, h, w] share of the neighbours that see a pixel's surface point.
+      errors: [V, h, w] colour difference to these neighbours.
+      captions: three short texts per view, in the order of TITLES.
+      lines: line drawing of the cameras, see `camera_lines`.
+      findings: findings of a diagnosis, each with name, score and advice; best first.
+      as_given: name of the finding for the cameras as given.
     """
 
     title: str
@@ -64,7 +64,13 @@ class Inspection:
 
 
 def write_inspection(page: str | Path, picture: str | Path, shown: Inspection) -> None:
-    """Writes the page (one self-contained file) and the picture, whole or not at all."""
+    """Writes the page (one self-contained file) and the picture, each atomically.
+
+    Args:
+      page: HTML file to write.
+      picture: PNG file to write.
+      shown: content of both.
+    """
     pictures = _pictures(shown)
     uris = thumbnails([one for row in pictures for one in row], BUDGET)
     columns = len(TITLES)
@@ -92,7 +98,7 @@ def write_inspection(page: str | Path, picture: str | Path, shown: Inspection) -
 
 
 def silhouette_picture(mask: np.ndarray, hull: np.ndarray) -> np.ndarray:
-    """[h, w, 3] of mask and hull against each other, see NOTE."""
+    """Compares a mask [h, w] with the hull's silhouette [h, w] in a picture, see NOTE."""
     mask, hull = mask > 0.5, np.asarray(hull, bool)
     shown = np.ones((*mask.shape, 3), np.float32)
     shown[mask & hull], shown[mask & ~hull], shown[hull & ~mask] = _BOTH, _MASK_ALONE, _HULL_ALONE
@@ -100,7 +106,7 @@ def silhouette_picture(mask: np.ndarray, hull: np.ndarray) -> np.ndarray:
 
 
 def _pictures(shown: Inspection) -> list[list[np.ndarray]]:
-    """The three pictures of each view."""
+    """Three pictures per view, in the order of TITLES."""
     parts = zip(shown.images, shown.masks, shown.hull, shown.covered, shown.errors, strict=True)
     return [
         [
@@ -113,12 +119,12 @@ def _pictures(shown: Inspection) -> list[list[np.ndarray]]:
 
 
 def _larger(image: np.ndarray) -> np.ndarray:
-    """Whole pixels made larger, so that they stay pixels on the page."""
+    """Magnifies a picture by 3 without interpolation, so that pixels stay visible."""
     return image.repeat(3, axis=0).repeat(3, axis=1)
 
 
 def _sheet(pictures: Sequence[Sequence[np.ndarray]], lines: Sequence[Line]) -> np.ndarray:
-    """The drawings above the views, a column a view, at most eight in a row."""
+    """Camera drawings above the views: one column per view, at most eight per row."""
     height, width = pictures[0][0].shape[:2]
     tile = max(1, round(TILE * width / height)), TILE
     columns = [np.concatenate([resize(one, *tile) for one in row], 0) for row in pictures]

@@ -1,4 +1,4 @@
-"""The page's section on what was done to each input view before training."""
+"""Report section on the preprocessing of each input view."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from jaxvsnerf.page.report import Section
 def preparation_section(
     record: Mapping[str, Mapping[str, Any]], names: Sequence[str]
 ) -> list[Section]:
-    """A row a view: noise found, weight given, gains and offsets.
+    """Builds a table with the noise, weight, gains and offsets of each view.
 
     Args:
-      record: what `prepare_views` says that it did, see there.
-      names: of the V views.
+      record: preprocessing record, see `prepare_views`.
+      names: V names of the views.
 
     Returns:
-      The section; none where nothing was changed in any view.
+      The section in a list; an empty list if no view was changed.
     """
     columns: dict[str, list[str]] = {}
     if (step := record.get("denoise")) and any(step["changed"]):

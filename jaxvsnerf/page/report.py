@@ -1,11 +1,11 @@
-"""One self-contained page about one run: `report.html`, nothing fetched.
+"""Writes `report.html`, a self-contained page about one run that fetches nothing.
 
-The mesh turns in a viewer that is part of the page, and two pictures of a view lie under one
-slider; without scripts the page shows all the rest.
+The page embeds a 3D viewer for the mesh and a slider over two pictures of a view; everything
+else also works without scripts.
 
-A report is plain data. Each kind of content is a field that may be left empty, and what
-is empty is not shown. To show another picture per view add a `Column`, of other views a
-`Comparison`; another curve, a `Chart`; anything else, a `Section` with its own HTML.
+A report is plain data. Each kind of content is a field of `Report`; empty fields are not shown.
+To show another picture per view add a `Column`; other views, a `Comparison`; another curve, a
+`Chart`; anything else, a `Section` with its own HTML.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from jaxvsnerf.system.measure import duration
 PICTURE_BUDGET = 7_000_000
 VIDEO_LIMIT = 8_000_000
 MODEL_LIMIT = 16_000_000
-# Rows of the comparison: more are thinned evenly, and the page says so.
+# Rows of a comparison: of more rows an even subset is shown, and the page says so.
 MAX_ROWS = 24
 MAX_INPUTS = 32
 METRIC_TITLES = {
@@ -44,13 +44,13 @@ METRIC_TITLES = {
 
 @dataclass(frozen=True)
 class Column:
-    """One picture per view: input, a stage's rendering, truth, depth ...
+    """A column of a comparison, one picture per view: input, rendering, truth, depth ...
 
     Attributes:
       title: heading.
-      images: a picture [H, W, 3], [H, W, 4] or [H, W] in [0, 1] per view, or None where
-        that view has none.
-      captions: a short text per view (its PSNR, say), or empty.
+      images: a picture [H, W, 3], [H, W, 4] or [H, W] in [0, 1] per view, or None for a view
+        without this picture.
+      captions: a short text per view (such as its PSNR), or empty.
     """
 
     title: str
@@ -60,15 +60,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Views side by side: a row a view, and two of its pictures under a slider.
+    """Pictures of views side by side, one row per view, and a slider over two of the pictures.
 
     Attributes:
       title: heading.
       names: V names of the rows.
-      columns: V pictures each.
+      columns: columns of V pictures each.
       note: a sentence below the heading, or ''.
-      pair: titles of the columns left and right of the slider at first, or () for the
-        first two.
+      pair: titles of the columns initially left and right of the slider, or () for the first
+        two.
     """
 
     title: str
@@ -80,11 +80,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Section:
-    """Content of another kind.
+    """Further content, given as HTML.
 
     Attributes:
       title: heading.
-      html: trusted HTML: inserted as it is, so escape names from outside.
+      html: trusted HTML, inserted unescaped: escape names from outside.
     """
 
     title: str
@@ -93,23 +93,23 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything the page shows.
+    """Content of the page.
 
     Attributes:
       title: heading, such as the object's name.
       facts: label -> short text, shown large under the heading.
-      inputs: input pictures in order, and `input_names` below them.
-      input_names: as many names.
+      inputs: N input pictures in order.
+      input_names: N names, shown below the pictures.
       comparisons: views side by side.
       charts: training curves.
-      metrics: content of `metrics.json`, or None where there is no truth.
+      metrics: content of `metrics.json`, or None without truth.
       settings: the resolved configuration, nested mappings.
       timing: phase -> seconds.
-      video: turntable .mp4, embedded under 8 MB, else linked.
-      model: mesh .glb for the viewer, embedded under 16 MB, else linked; it needs no
-        decoder (Draco, meshopt, Basis), which viewers fetch.
-      files: name of a file beside the page -> what it is.
-      sections: further content, after the comparison.
+      video: turntable .mp4, embedded up to 8 MB, else linked.
+      model: mesh .glb for the viewer, embedded up to 16 MB, else linked; must need no decoder
+        (Draco, meshopt, Basis), which viewers would fetch.
+      files: name of a file beside the page -> description.
+      sections: further content, after the comparisons.
     """
 
     title: str
@@ -128,25 +128,25 @@ class Report:
 
 
 def write_report(path: str | Path, report: Report) -> None:
-    """Writes the page, whole or not at all; arguments and errors as `render_report`."""
+    """Writes the page atomically; arguments and errors as for `render_report`."""
     write_text(path, render_report(report, Path(path).parent))
 
 
 def render_report(report: Report, folder: str | Path = ".") -> str:
-    """The page as one string.
+    """Renders the page as one string.
 
     Args:
-      report: what to show.
-      folder: where the page will lie, for the link to a video too large to embed.
+      report: content of the page.
+      folder: folder of the page, for links to a video or model too large to embed.
 
     Returns:
       HTML with every picture, chart and style inside.
 
     Raises:
-      ValueError: numbers of pictures, captions and names that do not match, or a pair that
-        names no column.
-      FileNotFoundError: `video` or `model` names no file.
-      ImportError: jinja2 is missing.
+      ValueError: counts of pictures, captions and names do not match, or a pair names no
+        column.
+      FileNotFoundError: `video` or `model` does not exist.
+      MissingExtra: jinja2 is missing.
     """
     _check_counts(report)
     shown = [_spread(len(one.names), MAX_ROWS) for one in report.comparisons]
@@ -185,15 +185,15 @@ def render_report(report: Report, folder: str | Path = ".") -> str:
 
 
 def score_table(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Means of every model, and what each adds to the input pictures.
+    """Mean scores of every model, and their gains over the input pictures.
 
     Args:
       metrics: content of `metrics.json`, or None.
 
     Returns:
       {"titles", "rows": [(model, [(value, gain over the inputs or None)])],
-      "views": [(model, view, [value])]}, or None without metrics; a value is None where
-      that model was not scored so.
+      "views": [(model, view, [value])]}, or None without metrics; a value is None if the model
+      lacks that metric.
     """
     if metrics is None:
         return None
@@ -202,7 +202,7 @@ def score_table(metrics: Mapping[str, Any] | None) -> dict[str, Any] | None:
     rows, views = [], []
     for model, scores in named.items():
         means = [scores[name]["mean"] if scores.get(name) else None for name in names]
-        # A gain over the inputs is one on the same views.
+        # Gains over the inputs are defined only on the same views.
         known = base if model != "inputs" and base.get("views") == scores["views"] else {}
         gains = [
             mean - known[name]["mean"] if mean is not None and known.get(name) else None
@@ -220,7 +220,7 @@ def _embedded(kind: str, path: str | Path | None, limit: int) -> str | None:
 
 
 def _relative(path: str | Path | None, folder: str | Path) -> str | None:
-    """The path as seen from a page in `folder`, with forward slashes."""
+    """Path relative to `folder`, with forward slashes."""
     return None if path is None else Path(os.path.relpath(path, folder)).as_posix()
 
 
@@ -254,13 +254,13 @@ def _caption(column: Column, view: int) -> str:
 
 
 def _spread(count: int, limit: int) -> list[int]:
-    """At most `limit` of `count` indices, evenly spread, the first among them."""
+    """At most `limit` of `count` indices, evenly spread, including the first."""
     if count <= limit:
         return list(range(count))
     return [i * count // limit for i in range(limit)]
 
 
 def _timing_rows(timing: Mapping[str, float]) -> list[tuple[str, str, float]]:
-    """(phase, duration, percent of the whole)."""
+    """Rows (phase, duration, percent of the total)."""
     total = sum(timing.values()) or 1.0
     return [(name, duration(s), 100.0 * s / total) for name, s in timing.items()]

@@ -1,4 +1,4 @@
-"""What the pages share: one look, one way to load a template."""
+"""Loads the jinja templates of the pages."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from jaxvsnerf.system.measure import duration
 
 
 def page_template(name: str):
-    """A jinja template of this folder; those of pages extend page.html.jinja.
+    """Loads a jinja template of this folder; page templates extend page.html.jinja.
 
     Args:
-      name: file name.
+      name: file name of the template.
 
     Raises:
-      ImportError: jinja2 is missing.
+      MissingExtra: jinja2 is missing.
     """
     jinja2 = require("jinja2")
     folder = resources.files("jaxvsnerf.page")

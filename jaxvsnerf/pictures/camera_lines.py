@@ -1,4 +1,4 @@
-"""Cameras round the object's cube as line drawings: one list of lines, SVG or pixels."""
+"""Draws cameras round the object's cube as lines, in SVG or in pixels."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from jaxvsnerf.geometry.cameras import camera_centers
 from jaxvsnerf.types import Cameras
 
 SIZE = 420
-# Azimuth and elevation that a drawing is looked at from.
+# Azimuth and elevation of the viewpoint of a drawing, in degrees.
 ABOVE = (0.0, 90.0)
 ASKEW = (-60.0, 22.0)
-# Length of a camera's pyramid, of the drawn radius, and space that is left round all.
+# Length of a camera's pyramid as a share of the drawn radius, and the margin factor.
 _PYRAMID, _MARGIN = 0.16, 1.12
 _COLORS = {"cube": "#7d8590", "camera": "#2f81d7", "first": "#e0662b", "x": "#cf3a3a"}
 _COLORS |= {"y": "#1f9d72", "z": "#2f81d7"}
@@ -38,12 +38,12 @@ class Line(NamedTuple):
 
 
 def camera_lines(cameras: Cameras, names: Sequence[str], hull: np.ndarray | None) -> list[Line]:
-    """What is drawn: the cube, the hull's box, the axes, and a pyramid per camera.
+    """Lines of the cube, the hull's bounding box, the axes, and a pyramid per camera.
 
     Args:
-      cameras: V cameras in the object's cube; an orthographic one is drawn as a box.
-      names: their V names.
-      hull: [2, 3] corners of the hull's box, or None.
+      cameras: V cameras in the object's cube; orthographic cameras are drawn as boxes.
+      names: V names of the cameras.
+      hull: [2, 3] corners of the hull's bounding box, or None.
 
     Returns:
       The lines.
@@ -71,7 +71,7 @@ def _box(corners: np.ndarray, kind: str) -> list[Line]:
 
 
 def _pyramid(cameras: Cameras, view: int, length: float, name: str) -> list[Line]:
-    """Edges of what a camera sees up to a depth; its name at its centre."""
+    """Edges of a camera's view frustum up to depth `length`, and its name at its centre."""
     k, w2c = np.asarray(cameras.intrinsics)[view], np.asarray(cameras.w2c, np.float64)[view]
     frame = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * [cameras.width, cameras.height]
     slopes = (frame - k[:2, 2]) / k[[0, 1], [0, 1]]
@@ -92,14 +92,14 @@ def _pyramid(cameras: Cameras, view: int, length: float, name: str) -> list[Line
 
 
 def flatten(lines: Sequence[Line], looked_from: tuple[float, float]) -> list[np.ndarray]:
-    """[N, 2] points of each line in a square of SIZE pixels, without perspective.
+    """Projects lines orthographically into a square of SIZE pixels.
 
     Args:
-      lines: what to draw.
-      looked_from: (azimuth, elevation) in degrees.
+      lines: L lines.
+      looked_from: (azimuth, elevation) of the viewpoint in degrees.
 
     Returns:
-      As many arrays.
+      L arrays [N, 2] of points (x, y) in pixels.
     """
     azimuth, elevation = np.deg2rad(looked_from)
     ca, sa, ce, se = np.cos(azimuth), np.sin(azimuth), np.cos(elevation), np.sin(elevation)
@@ -110,7 +110,13 @@ def flatten(lines: Sequence[Line], looked_from: tuple[float, float]) -> list[np.
 
 
 def cameras_svg(lines: Sequence[Line], looked_from: tuple[float, float], title: str) -> str:
-    """An <svg> element; text escaped, colours legible on white and black."""
+    """Draws lines as an <svg> element with colours legible on white and black.
+
+    Args:
+      lines: lines to draw.
+      looked_from: (azimuth, elevation) of the viewpoint in degrees.
+      title: accessible label; the title and all labels are escaped.
+    """
     parts = []
     for line, points in zip(lines, flatten(lines, looked_from), strict=True):
         color = _COLORS[line.kind]
@@ -130,7 +136,7 @@ def cameras_svg(lines: Sequence[Line], looked_from: tuple[float, float], title: 
 
 
 def cameras_picture(lines: Sequence[Line], looked_from: tuple[float, float]) -> np.ndarray:
-    """[SIZE, SIZE, 3] float32 in [0, 1], on white."""
+    """Draws lines into a picture [SIZE, SIZE, 3] float32 in [0, 1], on white."""
     image = Image.new("RGB", (SIZE, SIZE), "white")
     draw = ImageDraw.Draw(image)
     for line, points in zip(lines, flatten(lines, looked_from), strict=True):

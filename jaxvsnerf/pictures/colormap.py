@@ -1,11 +1,11 @@
-"""Numbers as colours: viridis, perceptually even and readable without colour vision."""
+"""Colour map viridis: perceptually uniform and readable without colour vision."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Sixteen even steps of matplotlib's viridis (CC0), sRGB; linear between them, which stays
-# within 0.03 of the full table.
+# Sixteen even steps of matplotlib's viridis (CC0), sRGB; linear interpolation between the steps
+# stays within 0.03 of the full table.
 _VIRIDIS = (
     "440154 481a6c 472f7d 414487 39568c 31688e 2a788e 23888e "
     "1f988b 22a884 35b779 54c568 7ad151 a5db36 d2e21b fde725"
@@ -13,7 +13,7 @@ _VIRIDIS = (
 
 
 def viridis(values: np.ndarray) -> np.ndarray:
-    """Colours of numbers in [0, 1], dark violet at 0, yellow at 1.
+    """Maps numbers in [0, 1] to colours, dark violet at 0, yellow at 1.
 
     Args:
       values: [...], clipped to [0, 1].

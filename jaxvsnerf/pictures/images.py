@@ -1,4 +1,4 @@
-"""Pictures: to 8 bits, to PNG, side by side, and depth and opacity made visible."""
+"""Composes pictures side by side; shows depth, opacity and differences as colours."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from PIL import Image
 from jaxvsnerf.pictures.colormap import viridis
 from jaxvsnerf.system.png import to_pillow
 
-# White pixels between pictures side by side.
+# Width in pixels of the white gap between pictures side by side.
 GUTTER = 4
-# The difference of colours that is shown brightest.
+# Colour difference that is shown brightest.
 DIFFERENCE_SHOWN = 0.25
 
 
 def on_white(image: np.ndarray) -> np.ndarray:
-    """[H, W, 3] of a grey, RGB or RGBA picture: grey repeated, alpha laid over white."""
+    """Converts a grey, RGB or RGBA picture to [H, W, 3], compositing alpha over white."""
     image = np.asarray(image, np.float32)
     if image.ndim == 2:
         return np.repeat(image[..., None], 3, axis=-1)
@@ -35,8 +35,8 @@ def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
       height: new height in pixels.
 
     Returns:
-      [height, width, 3] or [height, width] float32; the picture itself where its size
-      is that already.
+      [height, width, 3] or [height, width] float32; the picture itself if it has that size
+      already.
     """
     if np.asarray(image).shape[:2] == (height, width):
         return np.asarray(image, np.float32)
@@ -45,17 +45,17 @@ def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def side_by_side(images: Sequence[np.ndarray], gutter: int = GUTTER) -> np.ndarray:
-    """Pictures in a row with white gutters, each brought to the tallest one's height.
+    """Puts pictures in a row with white gutters, resized to the height of the tallest.
 
     Args:
       images: at least one picture [H, W, 3], [H, W, 4] or [H, W], float in [0, 1].
-      gutter: pixels between neighbours.
+      gutter: width in pixels of the gap between neighbours.
 
     Returns:
       [H, sum of widths and gutters, 3] float32.
 
     Raises:
-      ValueError: no picture, or one of another shape.
+      ValueError: no picture, or a picture of a wrong shape.
     """
     if not len(images):
         raise ValueError("expected at least one picture, got none")
@@ -69,12 +69,12 @@ def side_by_side(images: Sequence[np.ndarray], gutter: int = GUTTER) -> np.ndarr
 
 
 def split_row(row: np.ndarray, width: int, gutter: int = GUTTER) -> list[np.ndarray]:
-    """The pictures of a row that `side_by_side` made of pictures of one size.
+    """Splits a row that `side_by_side` made of pictures of one size.
 
     Args:
       row: [H, W, C].
-      width: of each picture, in pixels.
-      gutter: pixels between neighbours.
+      width: width of each picture in pixels.
+      gutter: width in pixels of the gap between neighbours.
 
     Returns:
       Pictures [H, width, C], from left to right.
@@ -83,15 +83,16 @@ def split_row(row: np.ndarray, width: int, gutter: int = GUTTER) -> list[np.ndar
 
 
 def depth_range(distance: np.ndarray, opacity: np.ndarray) -> tuple[float, float]:
-    """Near and far of what is seen, without the outermost hundredth at either end.
+    """Range of visible distances: their 1st and 99th percentile.
+
+    Computed over all views of a column, the range gives the views a common scale.
 
     Args:
       distance: [...] along the rays.
-      opacity: [...] in [0, 1]; distances under 0.5 of it are not counted.
+      opacity: [...] in [0, 1]; distances of opacity under 0.5 do not count.
 
     Returns:
-      near < far; (0, 1) where nothing is seen. Taken over all views of one column, it
-      gives them one scale.
+      near < far; (0, 1) if nothing is visible.
     """
     seen = np.asarray(distance, np.float64)[np.asarray(opacity) >= 0.5]
     if not seen.size:
@@ -106,15 +107,15 @@ def depth_picture(
     near: float | None = None,
     far: float | None = None,
 ) -> np.ndarray:
-    """Depth as colour: near yellow, far dark violet, white where nothing is.
+    """Shows depth as colour: near is yellow, far dark violet, empty pixels white.
 
     Choice: near is bright, so that outlines, which are far, stand out from the white.
 
     Args:
-      distance: [H, W].
+      distance: [H, W] along the rays.
       opacity: [H, W] in [0, 1], blends towards white.
-      near: distance shown brightest; None takes it from the picture (`depth_range`).
-      far: distance shown darkest, likewise.
+      near: distance shown brightest; None uses `depth_range` of the picture.
+      far: distance shown darkest; None uses `depth_range` of the picture.
 
     Returns:
       [H, W, 3] float32 in [0, 1].
@@ -135,10 +136,10 @@ def depth_picture(
 
 
 def difference_picture(difference: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Differences as colour: none dark violet, DIFFERENCE_SHOWN and more yellow.
+    """Shows differences as colour: 0 is dark violet, DIFFERENCE_SHOWN and more yellow.
 
     Args:
-      difference: [H, W] of colours in [0, 1], at least 0.
+      difference: [H, W] differences of colours in [0, 1], at least 0.
       opacity: [H, W] in [0, 1], blends towards white.
 
     Returns:
@@ -149,5 +150,5 @@ def difference_picture(difference: np.ndarray, opacity: np.ndarray) -> np.ndarra
 
 
 def opacity_picture(opacity: np.ndarray) -> np.ndarray:
-    """[H, W] opacity -> [H, W, 3] float32, white where opaque and black where empty."""
+    """Shows opacity [H, W] as a picture [H, W, 3] float32: opaque is white, empty black."""
     return on_white(np.clip(np.asarray(opacity, np.float32), 0.0, 1.0))

@@ -1,4 +1,4 @@
-"""Frames to an MP4 file that browsers and players show in the right colours."""
+"""Writes MP4 files that browsers and players show in the right colours."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxvsnerf.errors import StorageError
 from jaxvsnerf.system.extras import require
 from jaxvsnerf.system.files import replacing
 from jaxvsnerf.system.png import to_uint8
 
-# Without these tags players guess the matrix by the picture's size, and colours shift.
+# Without these tags players guess the colour matrix from the picture's size, and colours shift.
 _COLOUR = (
     "scale=out_color_matrix=bt709:out_range=tv,"
     "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
@@ -23,22 +24,22 @@ _COLOUR = (
 def write_mp4(
     path: str | Path, frames: Iterable[np.ndarray], fps: float = 24.0, quality: int = 16
 ) -> None:
-    """Writes an H.264 video (yuv420p, index in front), whole or not at all.
+    """Writes an H.264 video (yuv420p, index in front) atomically.
 
     Frames are taken one by one, so a generator keeps memory small. Odd sizes, which
-    yuv420p has not, gain a column or row that repeats the border.
+    yuv420p does not allow, gain a column or row that repeats the border.
 
     Args:
       path: the file, ending in .mp4.
       frames: N >= 1 pictures [H, W, 3], float in [0, 1], or an array [N, H, W, 3].
-      fps: frames per second.
-      quality: x264's constant rate factor: 0 lossless, 16 hardly told from it, 51 worst.
+      fps: frames per second, positive.
+      quality: x264's constant rate factor: 0 is lossless, 16 nearly lossless, 51 worst.
 
     Raises:
       ValueError: no frame, frames that differ in shape or are not [H, W, 3], fps not
         positive, or a suffix other than .mp4.
-      ImportError: imageio-ffmpeg is missing.
-      OSError: ffmpeg failed; the message ends with what it said.
+      MissingExtra: imageio-ffmpeg is missing.
+      StorageError: ffmpeg failed; the message ends with ffmpeg's own.
     """
     path = Path(path)
     if path.suffix.lower() != ".mp4" or not fps > 0:
@@ -62,8 +63,8 @@ def _arguments(width: int, height: int, fps: float, quality: int) -> list[str]:
 def _feed(command: list[str], first: np.ndarray, rest: Iterator[np.ndarray]) -> None:
     """Runs ffmpeg on the frames.
 
-    Choice: started here and not by imageio_ffmpeg.write_frames, which runs Python code in
-    a forked child (preexec_fn); in JAX's multithreaded process that can deadlock.
+    Choice: not imageio_ffmpeg.write_frames, which runs Python code in a forked child
+    (preexec_fn); in JAX's multithreaded process that can deadlock.
     """
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -75,7 +76,7 @@ def _feed(command: list[str], first: np.ndarray, rest: Iterator[np.ndarray]) -> 
                 process.stdin.write(frame.tobytes())
             process.stdin.close()
         except BrokenPipeError:
-            pass  # ffmpeg ended early; its own words follow
+            pass  # ffmpeg ended early; its message is raised below
         except BaseException:
             process.kill()
             raise
@@ -84,13 +85,13 @@ def _feed(command: list[str], first: np.ndarray, rest: Iterator[np.ndarray]) -> 
         if process.returncode:
             said.seek(0)
             words = said.read().decode(errors="replace").strip()[-500:]
-            raise OSError(
+            raise StorageError(
                 f"no video written, ffmpeg failed with status {process.returncode}: {words}"
             )
 
 
 def _even_frames(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The frames as [H, W, 3] uint8 with even sides."""
+    """Yields frames as [H, W, 3] uint8, padded to even sides."""
     shape = None
     for frame in frames:
         frame = np.asarray(frame)

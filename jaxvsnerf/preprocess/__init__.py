@@ -1,1 +1,1 @@
-"""Input pictures made better before training: noise, drifting colours, views that fit no other."""
+"""Repairs input pictures before training: noise, colour drift, outlier views."""

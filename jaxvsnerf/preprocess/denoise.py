@@ -1,4 +1,4 @@
-"""Noise in the pictures: how much there is, and non-local means against it."""
+"""Estimates white noise in pictures and removes the noise by non-local means."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from scipy.ndimage import binary_erosion, convolve, uniform_filter
 
 from jaxvsnerf.system.extras import require
 
-# Noise below this in the median view, in the range of colours, is left alone.
+# Noise below this in the median view is not removed (standard deviation, colours in [0, 1]).
 LEAST_NOISE = 0.02
-# Immerkaer (1996), "Fast noise variance estimation": blind to what is linear; of white noise of
-# deviation 1 it makes 6.
+# Source: Immerkaer (1996), "Fast noise variance estimation". The kernel responds to no linear
+# gradient; division by 6 keeps the standard deviation of white noise.
 MASK = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6.0
-# Its deviation is taken in windows of this side (at half the size, of the second), so far inside
-# the silhouette, and of these windows of the share that is the smoothest.
+# Side of the windows in which the response is measured and their distance from the silhouette,
+# in pixels (at full size, at half size), and the quantile that picks the smoothest windows.
 WINDOWS, MARGINS, SMOOTHEST = (9, 5), (2, 1), 0.1
-# At half the size white noise is half as strong, and texture is not: up to this share it is noise.
+# Halving the size halves white noise but not texture: up to this ratio (half size over full size)
+# the response counts as noise.
 HALF = 0.75
-# Non-local means: sides of patches and of half the window searched; strength over the noise.
+# Non-local means: patch side and search radius in pixels, filter strength in noise deviations.
 PATCH, DISTANCE, STRENGTH = 5, 6, 0.8
 
 
 def noise_level(image: np.ndarray, mask: np.ndarray) -> float:
-    """Standard deviation of white noise on the object, in the range of colours.
+    """Standard deviation of white noise on the object, for colours in [0, 1].
 
-    From where the picture is smoothest, and only what is weaker at half the size, so that texture
+    Measured where the picture is smoothest, and only if weaker at half the size, so that texture
     is not taken for noise.
 
     Args:
@@ -32,7 +33,7 @@ def noise_level(image: np.ndarray, mask: np.ndarray) -> float:
       mask: [height, width] opacity.
 
     Returns:
-      At least 0; 0 where too little of the object is seen, or what there is may be texture.
+      At least 0; 0 if the object is too small to measure or the response may be texture.
     """
     level = _roughness(image, mask, WINDOWS[0], MARGINS[0])
     height, width = (side // 2 for side in mask.shape)
@@ -44,30 +45,30 @@ def noise_level(image: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _roughness(image: np.ndarray, mask: np.ndarray, window: int, margin: int) -> float:
-    """Deviation of the smoothest windows of the object, as white noise would have it."""
+    """Standard deviation of the noise kernel's response in the object's smoothest windows."""
     inside = binary_erosion(mask > 0.9, iterations=margin)
     whole = uniform_filter(inside.astype(np.float64), window) > 0.999
     if not whole.any():
         return 0.0
     response = convolve(image.astype(np.float64), MASK[..., None], mode="nearest")
     power = uniform_filter(response**2, (window, window, 0)).mean(-1)
-    # Running sums leave flat colours slightly below 0.
+    # Rounding in running sums leaves flat colours slightly below 0.
     return float(np.sqrt(max(np.quantile(power[whole], SMOOTHEST), 0.0)))
 
 
 def remove_noise(image: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
-    """The picture without white noise of a known deviation.
+    """Removes white noise of a known standard deviation.
 
     Args:
       image: [height, width, 3] in [0, 1].
       mask: [height, width] opacity.
-      sigma: of the noise.
+      sigma: standard deviation of the noise, positive.
 
     Returns:
-      [height, width, 3] float32; the background stays as it is, to the last bit.
+      [height, width, 3] float32; the background is unchanged, bit for bit.
 
     Raises:
-      ImportError: scikit-image is missing.
+      MissingExtra: scikit-image is missing.
 
     Source: Buades, Coll and Morel (2005), by scikit-image.
     """

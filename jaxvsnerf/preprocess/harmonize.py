@@ -1,4 +1,4 @@
-"""One gain and one offset a view and channel, so that neighbouring views show the same colours."""
+"""Fits a gain and an offset per view and channel, so that neighbouring views agree in colour."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from jaxvsnerf.metrics.consistency import match_views
 from jaxvsnerf.types import Cameras
 
 NEIGHBOURS = 4
-# Choice: how far colours drift, as standard deviations of gain and offset: what holds a view back
-# that shares little with others, and keeps all views together from drifting.
+# Choice: standard deviations of the prior on gain and offset. The prior holds views that share
+# little surface with others, and keeps all views from drifting together.
 PRIOR_GAIN, PRIOR_OFFSET = 0.1, 0.02
-# Pixels of a picture scored at 64 rows that tell one thing: details that two views draw in
-# different places are off in patches.
+# Pixels (at a height of 64) that count as one independent observation: details that two views
+# draw in different places cause errors in whole patches.
 PATCH = 100.0
-# How firmly mean gain and offset stay at 1 and 0, over what holds each view.
+# Strength of the prior on the mean gain and offset over all views, relative to each view's prior.
 STILL = 1e4
-# Huber's constant, and rounds of reweighting.
+# Huber's constant, and iterations of reweighted least squares.
 HUBER, ROUNDS = 1.345, 10
-# Colours that no view would change by more than this, in the mean, stay as they are: real
-# views, and views with medium damage, lie below.
+# Colours stay unchanged if no view's mean change exceeds this: real views, and views with medium
+# simulated damage, lie below.
 LEAST_CHANGE = 0.03
 
 
 def solve_colors(
     images: np.ndarray, masks: np.ndarray, cameras: Cameras, kept: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gains and offsets under which views show the same colours where they see the same surface.
+    """Fits gains and offsets that make views agree where they see the same surface.
 
-    Minimises over all pairs of neighbours Huber's loss of the differences, and how far gains lie
-    from 1 and offsets from 0, in standard deviations. Light that is baked into the object is the
-    same in all views and changes nothing.
+    Minimises the Huber loss of colour differences over all pairs of neighbours, plus the squared
+    distances of gains from 1 and of offsets from 0, in standard deviations. Light baked into the
+    object is the same in all views and has no effect.
 
     Args:
       images: [V, height, width, 3], see `metrics.consistency.reduced`.
       masks: [V, height, width] opacity.
       cameras: V cameras, in the object's cube.
-      kept: [V] bool, the views that count; the others keep their colours.
+      kept: [V] bool, views that take part; the others get gain 1 and offset 0.
 
     Returns:
-      gains [V, 3] and offsets [V, 3]: the colour is to be gain * colour + offset.
+      gains [V, 3] and offsets [V, 3]; the harmonised colour is gain * colour + offset.
     """
     found = jax.device_get(match_views(images, masks, cameras, jnp.asarray(kept), NEIGHBOURS))
     seen = found.seen & kept[:, None, None, None]
@@ -54,14 +54,17 @@ def solve_colors(
 def fit_colors(
     own: np.ndarray, shown: np.ndarray, view: np.ndarray, other: np.ndarray, num_views: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`solve_colors` of N pairs of pixels that see the same.
+    """Fits gains and offsets to N pairs of pixels that show the same surface point.
 
     Args:
-      own: [N, 3] colours.
-      shown: [N, 3] colours of the same places in another view.
-      view: [N] which views `own` are of.
-      other: [N] which views `shown` are of.
+      own: [N, 3] colours in one view.
+      shown: [N, 3] colours of the same points in another view.
+      view: [N] index of the view of each colour in `own`.
+      other: [N] index of the view of each colour in `shown`.
       num_views: V.
+
+    Returns:
+      gains [V, 3] and offsets [V, 3].
     """
     gains, offsets = np.ones((num_views, 3)), np.zeros((num_views, 3))
     for _ in range(ROUNDS if len(own) else 0):
@@ -86,15 +89,15 @@ def _solve(
     scale: float,
     num_views: int,
 ) -> np.ndarray:
-    """[2, V] changes of gain and offset of one channel, by weighted least squares."""
+    """[2, V] gain - 1 and offset of one channel, by weighted least squares."""
     parts = [own, np.ones_like(own), -shown, -np.ones_like(shown)]
     places = [view, view + num_views, other, other + num_views]
     prior = np.array([PRIOR_GAIN**-2, PRIOR_OFFSET**-2])
-    # The means are held: colours of all views that shrink together agree better too.
+    # The means are held: otherwise all views would darken together, which lowers the loss too.
     together = STILL * np.kron(np.diag(prior), np.ones((num_views, num_views)))
     matrix = together + np.diag(np.repeat(prior, num_views))
     right, gap = np.zeros(2 * num_views), own - shown
-    # Every pair is met from both of its sides.
+    # Halved: each pair of pixels occurs twice, once from either view.
     trust = weights / (2.0 * PATCH * scale**2)
     for one, row in zip(parts, places, strict=True):
         np.add.at(right, row, -trust * one * gap)
@@ -110,7 +113,18 @@ def apply_colors(
     gains: np.ndarray,
     offsets: np.ndarray,
 ) -> np.ndarray:
-    """Pictures [V, height, width, 3] with other colours of the object, whose background stays."""
+    """Applies gains and offsets to the object's colours; keeps the background.
+
+    Args:
+      images: [V, height, width, 3] in [0, 1], on the background.
+      masks: [V, height, width] opacity in [0, 1].
+      background: [3] in [0, 1].
+      gains: [V, 3].
+      offsets: [V, 3].
+
+    Returns:
+      [V, height, width, 3] float32 in [0, 1].
+    """
     opacity = masks[..., None]
     behind = background * (1.0 - opacity)
     gains, offsets = gains[:, None, None], offsets[:, None, None]

@@ -1,4 +1,4 @@
-"""Views that agree with no other: another object's, mirrored, moved, badly bent."""
+"""Finds outlier views: views of another object, mirrored, moved or badly bent views."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from jaxvsnerf.geometry.hull import grid_centers
 from jaxvsnerf.metrics.consistency import CELLS, PRIOR, SOLID, color_contrast, match_views, reduced
 from jaxvsnerf.types import Array, Cameras
 
-# Neighbours that a view's colours are held against. The second best of them counts: a good view
-# may stand beside a bad one, and two bad ones may agree with each other.
+# Neighbours that a view's colours are compared with, and the rank of the agreement that counts.
+# The second best: a good view may have a bad neighbour, and two bad views may agree.
 NEIGHBOURS, AGREEING = 4, 2
-# With fewer views nothing says which is wrong; of more at most this share is.
+# Fewer views do not tell which of them is wrong; at most this share of the views is removed.
 LEAST_VIEWS, MOST_WRONG = 6, 0.25
-# Choice: a view is wrong whose silhouette is by this share more at fault than the median view's
-# (right sets, real and badly damaged ones among them, stay below .045), or whose colours agree
+# Choice: a view is an outlier if its silhouette fault exceeds the median view's by this much
+# (correct sets, including real and badly damaged sets, stay below .045), or if its colours agree
 # with its neighbours' no better than chance.
 FAULT, CHANCE = 0.025, 0.0
-# Either way it must also stand out: so many deviations (by the median) from the other views.
+# An outlier must also lie this many robust standard deviations from the other views.
 DEVIATIONS, COLOR_DEVIATIONS = 5.0, 3.0
 
 
 class Agreement(NamedTuple):
-    """How each of V views fits those that are kept.
+    """Agreement of each of V views with the kept views.
 
     Attributes:
-      faults: [V] share of the object that its mask takes from the other masks, alone or together
-        with few others, in the mean over these; plus the share of its own mask that more than a
-        few others do not show. Of views that agree both are nearly 0.
-      colors: [V] 1 - error / what two pixels of the object picked at random differ by, against
-        the second best of its neighbours, whatever the colour cast between the two.
+      faults: [V] silhouette fault, nearly 0 for views that agree: the mean share of the other
+        masks that this view, alone or with a few others, carves away, plus the share of its own
+        mask that more than a few others carve away.
+      colors: [V] 1 - colour error / mean difference of two random pixels of the object, against
+        the second best neighbour, after removing the colour cast between the two views.
     """
 
     faults: np.ndarray
@@ -42,7 +42,7 @@ class Agreement(NamedTuple):
 
 
 def find_outliers(images: np.ndarray, masks: np.ndarray, cameras: Cameras) -> np.ndarray:
-    """Which views agree with no other, found one after the other, the worst first.
+    """Finds views that agree with no other, one at a time, the worst first.
 
     Args:
       images: [V, height, width, 3] in [0, 1].
@@ -50,7 +50,7 @@ def find_outliers(images: np.ndarray, masks: np.ndarray, cameras: Cameras) -> np
       cameras: V cameras, in the object's cube.
 
     Returns:
-      [V] bool; all False with fewer than LEAST_VIEWS views.
+      [V] bool, True for outliers; all False with fewer than LEAST_VIEWS views.
     """
     count = len(masks)
     kept = np.ones(count, bool)
@@ -59,7 +59,7 @@ def find_outliers(images: np.ndarray, masks: np.ndarray, cameras: Cameras) -> np
     images, masks, cameras = reduced(images, masks, cameras)
     while (~kept).sum() < int(MOST_WRONG * count):
         found = view_agreement(images, masks, cameras, kept)
-        # Silhouettes first: colours are compared where the hull says the surface is.
+        # Silhouettes first: colours are compared on the surface of the visual hull.
         usual = np.median(found.faults[kept])
         wrong = _stand_out(found.faults, usual + FAULT, DEVIATIONS, kept)
         if not wrong.any():
@@ -75,7 +75,7 @@ def _stand_out(values: np.ndarray, least: float, deviations: float, kept: np.nda
     worst = np.where(kept, values, -np.inf).argmax()
     others = values[kept & (np.arange(len(values)) != worst)]
     median = np.median(others)
-    # 1.4826: of a normal distribution that is its deviation.
+    # 1.4826 times the median absolute deviation is a normal distribution's standard deviation.
     far = deviations * 1.4826 * np.median(np.abs(others - median))
     found = np.zeros(len(values), bool)
     found[worst] = values[worst] > max(least, median + far)
@@ -85,13 +85,16 @@ def _stand_out(values: np.ndarray, least: float, deviations: float, kept: np.nda
 def view_agreement(
     images: np.ndarray, masks: np.ndarray, cameras: Cameras, kept: np.ndarray
 ) -> Agreement:
-    """Each view against those that are kept.
+    """Measures how well each view agrees with the kept views.
 
     Args:
       images: [V, height, width, 3], see `reduced`.
       masks: [V, height, width] opacity.
       cameras: V cameras, in the object's cube.
-      kept: [V] bool, the views that count as evidence.
+      kept: [V] bool, views that count as evidence.
+
+    Returns:
+      The agreement of all V views.
     """
     return Agreement(
         _silhouette_faults(masks, cameras, kept), _colors(images, masks, cameras, kept)
@@ -99,11 +102,11 @@ def view_agreement(
 
 
 def _silhouette_faults(masks: np.ndarray, cameras: Cameras, kept: np.ndarray) -> np.ndarray:
-    """`faults` of an Agreement.
+    """[V] `Agreement.faults`.
 
-    A pixel of a mask whose ray meets no cell that all views show is at odds with the others. Of
-    the cells on its ray those count that the fewest views leave out: if they are few, they are to
-    blame in equal shares, else the mask itself is.
+    A mask pixel contradicts the other views if every cell on its ray is carved away. Only the
+    cells carved by the fewest views count: if few views carve them, these views share the blame
+    equally, else the pixel's own mask takes the blame.
     """
     few = int(MOST_WRONG * kept.sum())
     carved, pixels = (np.asarray(one) for one in _carve(masks, cameras))
@@ -131,8 +134,8 @@ def _silhouette_faults(masks: np.ndarray, cameras: Cameras, kept: np.ndarray) ->
 
 @jax.jit
 def _carve(masks: Array, cameras: Cameras) -> tuple[Array, Array]:
-    """[V, cells] which cells a view sees outside its mask, and the pixel of each."""
-    cells = jnp.asarray(grid_centers(CELLS, HALF_EXTENT)).reshape(-1, 3)
+    """[V, N] whether each view carves each of N cells, and the pixel that shows the cell."""
+    cells = grid_centers(CELLS, HALF_EXTENT).reshape(-1, 3)
 
     def one(view: tuple[Array, Array, Array]) -> tuple[Array, Array]:
         intrinsics, w2c, mask = view
@@ -148,11 +151,11 @@ def _carve(masks: Array, cameras: Cameras) -> tuple[Array, Array]:
 def _colors(
     images: np.ndarray, masks: np.ndarray, cameras: Cameras, kept: np.ndarray
 ) -> np.ndarray:
-    """`colors` of an Agreement."""
+    """[V] `Agreement.colors`."""
     found = jax.device_get(match_views(images, masks, cameras, jnp.asarray(kept), NEIGHBOURS))
     counts, seen = found.seen.sum((2, 3)), found.seen[..., None]
     gaps = np.where(seen, found.shown - images[:, None], 0.0)
-    # A colour cast is drift, and no other object: what is left beside it counts.
+    # A colour cast is generator drift and does not make a view an outlier: subtract the cast.
     cast = gaps.sum((2, 3), keepdims=True) / np.maximum(counts, 1)[..., None, None, None]
     sums = np.where(seen, np.abs(gaps - cast), 0.0).mean(-1).sum((2, 3))
     prior = PRIOR * (masks > SOLID).sum((1, 2))[:, None] + 1e-9

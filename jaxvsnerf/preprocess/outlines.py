@@ -1,4 +1,4 @@
-"""Lays the outline of a photo over that of the views' visual hull."""
+"""Aligns the outline of a photo with the outline of the views' visual hull."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, image_rays, 
 from jaxvsnerf.geometry.hull import grid_centers
 from jaxvsnerf.types import Array, Cameras, ViewSet
 
-# Cells of the hull along an axis, samples of a ray through it, pixels of the frame that outlines
-# are compared in, and how much more it shows than a view, so that no outline runs out of it.
+# Hull cells along an axis, samples per ray, side in pixels of the frame in which outlines are
+# compared, and the frame's extent relative to a view's, so that no outline leaves the frame.
 HULL_CELLS, HULL_SAMPLES, FRAME, WIDER = 96, 128, 160, 1.25
 
 
@@ -24,7 +24,7 @@ BLUR = 0.35
 
 
 class Placement(NamedTuple):
-    """How one outline lies over another: place in the photo = scale * place in the frame + shift.
+    """Map from frame to photo: position in the photo = scale * position in the frame + shift.
 
     Attributes:
       scale: pixels of the photo per pixel of the frame.
@@ -38,7 +38,10 @@ class Placement(NamedTuple):
 
 
 def soft_hull(views: ViewSet) -> Array:
-    """[G, G, G] the least mask of all views that count, at cells' centres; 0.5 is the surface."""
+    """[G, G, G] minimum over views of the mask at each cell's centre; the surface is at 0.5.
+
+    Views of weight 0 are left out.
+    """
     cameras = views.cameras
     distance = np.linalg.norm(camera_centers(cameras)[0])
     k = np.asarray(cameras.intrinsics)[0]
@@ -55,7 +58,7 @@ def _least_mask(points: Array, cameras: Cameras, masks: Array) -> Array:
         intrinsics, w2c, mask = view
         pixels, _ = project(intrinsics, w2c, points)
         at = [pixels[..., 1] - 0.5, pixels[..., 0] - 0.5]
-        # The border goes on beyond it, as in `visual_hull` that bounds the field.
+        # Masks continue beyond their border, as in the `visual_hull` that bounds the field.
         seen = jax.scipy.ndimage.map_coordinates(mask, at, order=1, mode="nearest")
         return jnp.minimum(least, seen), None
 
@@ -64,13 +67,13 @@ def _least_mask(points: Array, cameras: Cameras, masks: Array) -> Array:
 
 
 def outline(hull: Array, frame: Cameras) -> np.ndarray:
-    """[FRAME, FRAME] bool, where the hull is seen."""
+    """[FRAME, FRAME] bool silhouette of the soft hull in the frame's camera."""
     return np.asarray(_most_met(hull, frame)) > 0.5
 
 
 @jax.jit
 def _most_met(hull: Array, frame: Cameras) -> Array:
-    """The most of the soft hull that each pixel's ray meets."""
+    """[FRAME, FRAME] maximum of the soft hull along each pixel's ray."""
     rays = image_rays(frame, 0)
 
     def step(index, most):
@@ -83,15 +86,17 @@ def _most_met(hull: Array, frame: Cameras) -> Array:
 
 
 def place_roughly(mask: np.ndarray, seen: np.ndarray) -> Placement:
-    """The placement in closed form.
+    """Aligns outlines in closed form, by bounding box or by centroid.
+
+    Both align area and centre. The better overlap wins: a speck spoils a bounding box, a missing
+    part spoils a centroid.
 
     Args:
-      mask: [H, W] of the photo in [0, 1].
-      seen: [h, w] bool of the frame, not empty.
+      mask: [H, W] mask of the photo in [0, 1].
+      seen: [h, w] bool outline in the frame, not empty.
 
     Returns:
-      That which brings bounding boxes to one area and one middle, or outlines to one area and
-      one centroid: what overlaps more, since a speck moves a box and a missing part a centroid.
+      The placement of larger overlap.
     """
     placements = []
     for measure in (_box, _centroid):
@@ -103,9 +108,14 @@ def place_roughly(mask: np.ndarray, seen: np.ndarray) -> Placement:
 
 
 def place_outlines(mask: np.ndarray, seen: np.ndarray) -> Placement:
-    """The placement of most overlap, from `place_roughly` on; arguments alike.
+    """Finds the placement of largest overlap, starting from `place_roughly`.
 
-    An empty frame overlaps with nothing.
+    Args:
+      mask: [H, W] mask of the photo in [0, 1].
+      seen: [h, w] bool outline in the frame; an empty outline gives overlap 0.
+
+    Returns:
+      The placement.
     """
     if not seen.any():
         return Placement(1.0, np.zeros(2), 0.0)
@@ -113,7 +123,7 @@ def place_outlines(mask: np.ndarray, seen: np.ndarray) -> Placement:
     middle = np.array(seen.shape[::-1]) / 2.0
 
     def unpack(x: np.ndarray) -> tuple[float, np.ndarray]:
-        # Scaled about the frame's middle, so that the three numbers hardly depend on each other.
+        # Scaling about the frame's middle decouples scale from shift.
         scale = start.scale * np.exp(x[0])
         return scale, start.shift + start.scale * (middle + x[1:]) - scale * middle
 
@@ -132,12 +142,22 @@ def place_outlines(mask: np.ndarray, seen: np.ndarray) -> Placement:
 
 
 def overlap(mask: np.ndarray, seen: np.ndarray, scale: float, shift: np.ndarray) -> float:
-    """Intersection over union, in the frame, of a photo's mask [H, W] and an outline [h, w]."""
+    """Intersection over union, in the frame, of the placed mask and an outline.
+
+    Args:
+      mask: [H, W] mask of the photo in [0, 1].
+      seen: [h, w] bool outline in the frame.
+      scale: see `Placement`.
+      shift: [2], see `Placement`.
+
+    Returns:
+      0 to 1.
+    """
     y, x = np.mgrid[: seen.shape[0], : seen.shape[1]] + 0.5
     at = np.stack([scale * y + shift[1] - 0.5, scale * x + shift[0] - 0.5])
     photo = map_coordinates(np.asarray(mask, np.float32), at, order=1, mode="grid-constant")
     both = float(np.minimum(photo, seen).sum())
-    # All of the photo counts, also what lies outside the frame.
+    # The whole mask counts, including parts outside the frame.
     return both / (float(seen.sum()) + float(mask.sum()) / scale**2 - both)
 
 

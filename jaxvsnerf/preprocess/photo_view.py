@@ -1,8 +1,8 @@
-"""The photo itself as one more view: its picture, and the camera that it was taken with.
+"""Uses the input photo as an additional view: reads the photo and finds its camera.
 
-A generator is given the photo cut out, scaled and centred. From where it was taken is known, but
-neither how far it is zoomed nor where its middle lies: a scale and a shift within the picture,
-which are found by laying the photo's outline over that of the generated views' visual hull.
+A generator sees the photo cut out, scaled and centred. The photo's direction is known, but not
+its zoom and centre. Aligning the photo's outline with the outline of the generated views' visual
+hull gives both, as a scale and a shift within the picture.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from jaxvsnerf.preprocess.outlines import (
 )
 from jaxvsnerf.types import Cameras, Photo, ViewSet
 
-# The photo's longer side in pixels at most, four times that of most generated views.
+# Largest length of the photo's longer side in pixels: four times that of most generated views.
 MAX_SIDE = 1024
-# Background that is kept around the object, as a share of its longer side.
+# Margin of background around the object, as a share of the object's longer side.
 MARGIN = 0.1
+# Least accepted overlap, gain of another elevation that triggers a scan, and step of the scan.
 # Seven real strips overlap with their photos by 0.81 to 0.99 at 30 degrees, and by 0.02 to 0.25
 # less at 20 and 40 (experiments/photo_view).
 LEAST_OVERLAP, BETTER, STEP_DEG = 0.7, 0.01, 10.0
 SCANNED_DEG = (-30.0, 80.0)
-SAME_AXIS = 0.9998  # cosine of a degree
+SAME_AXIS = 0.9998  # cosine of 1 degree
 
 
 def load_photo(
@@ -45,21 +46,20 @@ def load_photo(
     Args:
       path: PNG or WebP with alpha, or an object on a background of one colour.
       views: the generated views in the object's cube, with masks and the input view's axis.
-      elevation_deg: how far above the horizon the photo was taken.
-      weight: of its rays, see `Photo`.
-      threshold: see `masks.mask_from_background`.
+      elevation_deg: elevation from which the photo was taken, within [-90, 90].
+      weight: weight of the photo's rays, positive, see `Photo`.
+      threshold: in (0, 1), see `masks.mask_from_background`.
 
     Returns:
-      The photo, cropped to the object and its longer side at most 1024 pixels.
+      The photo, cropped to the object, its longer side at most 1024 pixels.
 
     Raises:
-      FileNotFoundError: no such file.
-      ValueError: no picture of one whole object before a background, or one whose outline does
-        not fit to what the views show; views without masks or of an unknown input.
+      MissingFile: no such file.
+      InputError: no object to cut out, no fit to the views, or no masks or known input view.
     """
     if views.masks is None or views.input_axis is None:
         raise InputError(
-            "photo: expected views with masks, to find its camera by their outline, and with a "
+            "photo: expected views with masks, whose outlines give the photo's camera, and with a "
             "known input view; set data.mask or data.input_view"
         )
     image, mask = read_object(path, views.background, threshold)
@@ -72,7 +72,7 @@ def load_photo(
     frame, placement = fit(elevation_deg)
     best_deg, best = elevation_deg, placement.overlap
     near = [elevation_deg - STEP_DEG, elevation_deg + STEP_DEG]
-    # Without the input view the hull is widest where the photo would show most of it.
+    # Without the input view, the hull is least carved near the photo's direction.
     axes = np.asarray(optical_axes(views.cameras))
     telling = float(np.max(axes @ np.asarray(views.input_axis))) > SAME_AXIS
     if best < LEAST_OVERLAP or (
@@ -82,11 +82,12 @@ def load_photo(
         best, best_deg = max((fit(float(d))[1].overlap, float(d)) for d in scanned)
     if placement.overlap < LEAST_OVERLAP:
         raise InputError(
-            f"{path} does not fit to the views: seen from {elevation_deg:g} degrees above the "
-            f"horizon their outline overlaps with its by {placement.overlap:.2f}, at least "
-            f"{LEAST_OVERLAP} is expected; most, {best:.2f}, from {best_deg:g} degrees. Give its "
-            "elevation (data.input_elevation_deg), or the photo that the views were made from, or "
-            "train without it (without data.photo, --photo_view)"
+            f"{path} does not fit the views: at an elevation of {elevation_deg:g} degrees the "
+            f"outline of the photo overlaps the outline of the views by {placement.overlap:.2f}, "
+            f"expected at least {LEAST_OVERLAP}; the largest overlap, {best:.2f}, is at "
+            f"{best_deg:g} degrees. Give the photo's elevation (data.input_elevation_deg), give "
+            "the photo that the views were made from, or train without a photo view (without "
+            "data.photo, --photo_view)"
         )
     view = ViewSet(
         images=image[None],
@@ -100,19 +101,26 @@ def load_photo(
 
 
 def all_cameras(views: ViewSet, photo: Photo | None) -> Cameras:
-    """The cameras that a field has branches for: the views', and the photo's where it is one."""
+    """Cameras of all branches of a field: the views', then the photo's if there is a photo."""
     return join_cameras(views.cameras, photo.view.cameras) if photo else views.cameras
 
 
 def read_object(
     path: str | Path, background: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a photo that shows the object: picture [H, W, 3] on the background, mask [H, W].
+    """Reads a photo, cuts out the object and crops the picture to the object.
 
-    Args: as `load_photo`; background is [3] in [0, 1].
+    Args:
+      path: PNG or WebP with alpha, or an object on a background of one colour.
+      background: [3] in [0, 1], colour to put behind the object.
+      threshold: see `load_photo`.
+
+    Returns:
+      Picture [H, W, 3] on the background and mask [H, W], both float32 in [0, 1].
 
     Raises:
-      FileNotFoundError, ValueError: see `load_photo`.
+      MissingFile: no such file.
+      InputError: no readable picture, no background that can be removed, or no object.
     """
     picture = read_picture(path, upright=True)
     image, mask = picture.rgb, picture.alpha
@@ -131,18 +139,29 @@ def read_object(
         raise InputError(f"{path} shows no object: its mask is empty")
     room = int(MARGIN * max(np.ptp(rows) + 1, np.ptp(columns) + 1))
     part = tuple(slice(axis.min(), axis.max() + 1) for axis in (rows, columns))
-    # Photos are often cut out without any margin: it is made, not taken.
+    # Photos are often cut out without a margin: pad instead of widening the crop.
     mask = np.pad(mask[part], room)
     image = np.pad(image[part], ((room, room), (room, room), (0, 0)))
     image[mask == 0] = background
     return shrink_to(image, MAX_SIDE), shrink_to(mask, MAX_SIDE)
 
 
-def shrink_to(array: np.ndarray, side: int) -> np.ndarray:
-    """[H, W] or [H, W, C] float32, by area to a longer side of at most `side` pixels."""
-    height, width = array.shape[:2]
+def shrunk_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height in pixels after shrinking the longer side to at most `side`.
+
+    Args:
+      width: of the picture in pixels.
+      height: of the picture in pixels.
+      side: largest length of the longer side in pixels.
+    """
     scale = min(side / max(height, width), 1.0)
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    return max(round(width * scale), 1), max(round(height * scale), 1)
+
+
+def shrink_to(array: np.ndarray, side: int) -> np.ndarray:
+    """Box-filters [H, W] or [H, W, C] to float32 with a longer side of at most `side` pixels."""
+    height, width = array.shape[:2]
+    size = shrunk_size(width, height, side)
     planes = np.moveaxis(np.asarray(array, np.float32).reshape(height, width, -1), -1, 0)
     shrunk = [
         np.asarray(Image.fromarray(np.ascontiguousarray(one)).resize(size, Image.Resampling.BOX))
@@ -152,7 +171,7 @@ def shrink_to(array: np.ndarray, side: int) -> np.ndarray:
 
 
 def shrink_view(view: ViewSet, side: int) -> ViewSet:
-    """One view shrunk by `shrink_to`, its camera with it."""
+    """Shrinks the picture, mask and camera of one view, see `shrink_to`."""
     image, mask = shrink_to(view.images[0], side), shrink_to(view.masks[0], side)
     height, width = mask.shape
     scale = np.array([[width / view.cameras.width], [height / view.cameras.height], [1.0]])
@@ -162,10 +181,14 @@ def shrink_view(view: ViewSet, side: int) -> ViewSet:
 
 
 def frame_camera(views: ViewSet, elevation_deg: float) -> Cameras:
-    """The camera of the frame: the input view's azimuth, distance and lens, a wider picture.
+    """Camera of the frame: the input view's azimuth, distance and lens, in a wider picture.
+
+    Args:
+      views: the generated views, with `input_axis`.
+      elevation_deg: elevation of the camera, within [-90, 90].
 
     Raises:
-      ValueError: the input view looks straight down or up, which leaves the azimuth open.
+      InputError: the input view looks straight down or up, which leaves the azimuth undefined.
     """
     cameras, axis = views.cameras, np.asarray(views.input_axis, np.float64)
     if np.hypot(axis[0], axis[1]) < 1e-3:
@@ -180,7 +203,14 @@ def frame_camera(views: ViewSet, elevation_deg: float) -> Cameras:
 
 
 def placed_camera(frame: Cameras, placement: Placement, width: int, height: int) -> Cameras:
-    """The camera of the photo: the frame's, zoomed and shifted."""
+    """Camera of the photo: the frame's camera, zoomed and shifted.
+
+    Args:
+      frame: camera of the frame, see `frame_camera`.
+      placement: of the photo's outline in the frame.
+      width: of the photo in pixels.
+      height: of the photo in pixels.
+    """
     k = np.array(frame.intrinsics, np.float64)
     k[:, :2, :2] *= placement.scale
     k[:, :2, 2] = placement.scale * k[:, :2, 2] + placement.shift

@@ -1,4 +1,4 @@
-"""From input views to those that are trained on, and a record of what was done to each."""
+"""Prepares input views for training and records the changes of each view."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ from jaxvsnerf.preprocess.denoise import LEAST_NOISE, noise_level, remove_noise
 from jaxvsnerf.preprocess.harmonize import LEAST_CHANGE, apply_colors, solve_colors
 from jaxvsnerf.preprocess.outliers import find_outliers
 from jaxvsnerf.preprocess.spec import PreprocessSpec
-from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.files import read_json, write_text
 from jaxvsnerf.types import Dataset, ViewSet
 
 FILE = "preprocess.json"
-# Name of a step -> what it did, as JSON holds it.
+# Name of a step -> its findings and changes, as stored in JSON.
 Record = dict[str, dict[str, Any]]
 
 
 def prepare_views(views: ViewSet, spec: PreprocessSpec) -> tuple[ViewSet, Record]:
-    """The views to train on.
+    """Applies the chosen preprocessing steps to the input views.
 
     Args:
-      views: input views in the object's cube.
-      spec: what to do.
+      views: V input views in the object's cube; without masks, or with V < 2, no step runs.
+      spec: steps to run.
 
     Returns:
-      The views, their pictures the same to the last bit where nothing had to be done; and what
-      was done: of the steps asked for, `denoise` (`noise` [V], `changed` [V]), `outliers`
-      (`weights` [V]) and `harmonize` (`gains` [V][3], `offsets` [V][3], `changed`). Without masks
-      nothing is done.
+      The views to train on (pictures that needed no change are the same, bit for bit), and the
+      record of the steps that ran: `denoise` (`noise` [V], `changed` [V]), `outliers`
+      (`weights` [V]) and `harmonize` (`gains` [V][3], `offsets` [V][3], `changed`).
     """
     record: Record = {}
     if views.masks is None or len(views.images) < 2:
@@ -51,7 +50,7 @@ def prepare_views(views: ViewSet, spec: PreprocessSpec) -> tuple[ViewSet, Record
 def _denoised(views: ViewSet) -> tuple[ViewSet, dict[str, Any]]:
     with ThreadPoolExecutor() as pool:
         noise = list(pool.map(noise_level, views.images, views.masks))
-        # What made the views made all of them: a single one may have odd texture.
+        # One generator made all views, so the median decides: a single view may have odd texture.
         usual = float(np.median(noise))
         changed = [usual > LEAST_NOISE] * len(noise)
 
@@ -85,19 +84,27 @@ def _harmonized(views: ViewSet) -> tuple[ViewSet, dict[str, Any]]:
 
 
 def save_record(folder: Path, record: Record) -> None:
-    """Writes preprocess.json, where anything was asked for."""
+    """Writes preprocess.json, unless no step ran."""
     if record:
         write_text(folder / FILE, json.dumps(record) + "\n")
 
 
 def load_record(folder: Path) -> Record:
-    """What was done before a run; nothing where there is no such file."""
+    """Reads the preprocessing record of a run; empty if the run has no preprocess.json."""
     path = folder / FILE
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def record_facts(record: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]) -> dict[str, str]:
-    """What was done, in short texts."""
+    """Describes a preprocessing record in short texts, for a page.
+
+    Args:
+      record: see `prepare_views`.
+      names: V names of the views.
+
+    Returns:
+      Title -> text.
+    """
     facts = {}
     if step := record.get("denoise"):
         count, level = sum(step["changed"]), np.max(step["noise"])
@@ -113,5 +120,5 @@ def record_facts(record: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]
 
 
 def trained_views(dataset: Dataset) -> ViewSet:
-    """The input views as they are trained on."""
+    """Views to train on: the prepared views, or the inputs if no step changed them."""
     return dataset.inputs if dataset.prepared is None else dataset.prepared

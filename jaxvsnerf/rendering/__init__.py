@@ -1,1 +1,1 @@
-"""From a field and rays to pictures: sampling, compositing, whole images."""
+"""Volume rendering of a field: sampling along rays, compositing, whole images."""

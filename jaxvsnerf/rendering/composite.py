@@ -1,4 +1,4 @@
-"""Alpha compositing in log space: it consumes optical depth only."""
+"""Alpha compositing in log space, from optical depth."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from jaxvsnerf.types import Array, FieldOut, Rendering
 
 
 def alpha_weights(optical_depth: Array) -> Array:
-    """w_i = (1 - exp(-tau_i)) exp(-sum_{j<i} tau_j).
+    """Compositing weights, opacity times transmittance: (1 - exp(-tau_i)) exp(-sum_{j<i} tau_j).
 
     Args:
-      optical_depth: [..., S], not negative.
+      optical_depth: [..., S] tau, at least 0.
 
     Returns:
-      [..., S] weights whose sum is 1 - exp(-sum tau).
+      [..., S] weights, with sum 1 - exp(-sum_i tau_i).
 
     Source: paper, rendering equation; NeRF (arXiv:2003.08934) equation 3.
     """
@@ -25,16 +25,16 @@ def alpha_weights(optical_depth: Array) -> Array:
 
 
 def composite(out: FieldOut, t_edges: Array, far: Array, background: Array) -> Rendering:
-    """Accumulates what a field answered along rays.
+    """Composites a field's output along rays.
 
     Args:
       out: optical_depth [..., S], rgb [..., S, 3], extras [..., S, C].
-      t_edges: [..., S + 1].
-      far: [..., 1] distance of what hits nothing.
-      background: [3] or [..., 3].
+      t_edges: [..., S + 1] interval edges.
+      far: [..., 1] distance given to rays that hit nothing.
+      background: [3] or [..., 3] colour behind the object.
 
     Returns:
-      Rendering on that background.
+      Rendering on the background.
 
     Raises:
       ValueError: edges and optical depths do not match.

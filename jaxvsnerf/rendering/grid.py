@@ -1,4 +1,4 @@
-"""The density grid over the cube: where samples go, learned while the field trains."""
+"""The density (occupancy) grid over the cube, updated in training; samples are drawn from it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.types import Array
 
-# An update keeps this share of a cell's density where the field now says less: one
-# jittered point can miss what is in a cell, several cannot.
+# Least share of a cell's density that an update keeps: one jittered point can miss the object's
+# part in a cell, the points of several updates rarely do.
 DECAY = 0.8
 
 
@@ -22,11 +22,11 @@ class DensityGrid:
     """Density per cell, inside a fixed support.
 
     Attributes:
-      density: [G, G, G] float32 per cube side, zero outside the support.
-      support: [G, G, G] bool, where the object can be (the visual hull).
-      order: [G^3] int32, the flat cells with those of the support first.
-      num_support: [] int32 cells in the support.
-      half_extent: half the side of the cube it covers, static.
+      density: [G, G, G] float32 per side of the object's cube, zero outside the support.
+      support: [G, G, G] bool, cells where the object can be (the visual hull).
+      order: [G^3] int32, flat indices of all cells, cells of the support first.
+      num_support: [] int32 number of cells in the support.
+      half_extent: half the side of the cube that the grid covers, static.
     """
 
     density: Array
@@ -37,10 +37,18 @@ class DensityGrid:
 
 
 def init_grid(support: np.ndarray, density: float, half_extent: float) -> DensityGrid:
-    """A grid of constant density in `support` [G, G, G] bool.
+    """Creates a grid of constant density in the support.
+
+    Args:
+      support: [G, G, G] bool, cells where the object can be.
+      density: initial density of the support, per side of the object's cube.
+      half_extent: half the side of the cube that the grid covers.
+
+    Returns:
+      The grid, as numpy arrays.
 
     Raises:
-      ValueError: the support is empty.
+      InputError: the support is empty.
     """
     support = np.asarray(support, bool)
     if not support.any():
@@ -59,7 +67,16 @@ def init_grid(support: np.ndarray, density: float, half_extent: float) -> Densit
 
 
 def lookup(grid: DensityGrid, values: Array, points: Array) -> Array:
-    """values [G, G, G] of the cell each point [..., 3] lies in; 0 outside the cube."""
+    """Looks up the values of the cells that contain points.
+
+    Args:
+      grid: the grid, for the cube's size.
+      values: [G, G, G] of any dtype.
+      points: [..., 3].
+
+    Returns:
+      [...] value of each point's cell; 0 outside the cube.
+    """
     resolution = values.shape[0]
     cell = jnp.floor((points / grid.half_extent + 1.0) * (0.5 * resolution)).astype(jnp.int32)
     inside = jnp.all((cell >= 0) & (cell < resolution), -1)
@@ -70,18 +87,18 @@ def lookup(grid: DensityGrid, values: Array, points: Array) -> Array:
 
 
 def draw_cells(grid: DensityGrid, key: Array, num: int) -> tuple[Array, Array]:
-    """Random cells of the support, with a random point in each.
+    """Draws random cells of the support, and a random point in each.
 
     Args:
       grid: the grid.
       key: PRNG key.
-      num: how many.
+      num: number of cells.
 
     Returns:
-      flat cells [num] int32 and points [num, 3].
+      Flat cell indices [num] int32 and points [num, 3].
     """
     which, where = jax.random.split(key)
-    # Without replacement as far as it goes: a random start and a stride through the list.
+    # A random start and a stride through the list repeat no cell while the support has enough.
     start = jax.random.randint(which, (), 0, grid.num_support)
     stride = jnp.maximum(grid.num_support // num, 1)
     cells = grid.order[(start + jnp.arange(num) * stride) % grid.num_support]
@@ -94,21 +111,21 @@ def draw_cells(grid: DensityGrid, key: Array, num: int) -> tuple[Array, Array]:
 def update_grid(
     grid: DensityGrid, density_fn: Callable[[Array], Array], key: Array, num: int
 ) -> DensityGrid:
-    """Moves part of the grid towards the field.
+    """Updates a part of the grid with densities of the field.
 
     Args:
       grid: the grid.
       density_fn: points [num, 3] -> density [num] per cube side.
       key: PRNG key, the same on every device.
-      num: cells to look at.
+      num: number of cells to update.
 
     Returns:
-      The grid with density = max(DECAY * density, seen) in the cells looked at.
+      The grid with density = max(DECAY * density, queried density) in the updated cells.
     """
     cells, points = draw_cells(grid, key, num)
     flat = grid.density.reshape(-1)
-    # A small support is drawn several times over: mark, decay once, then take the
-    # maximum, so that the order of equal cells does not matter.
+    # In a small support cells are drawn several times: mark, decay once, then take the maximum,
+    # so that the order of equal cells does not matter.
     touched = jnp.zeros(flat.shape, bool).at[cells].set(True)
     decayed = jnp.where(touched, DECAY * flat, flat)
     fresh = decayed.at[cells].max(jax.lax.stop_gradient(density_fn(points)))

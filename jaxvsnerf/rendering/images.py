@@ -1,4 +1,4 @@
-"""Whole images under one jit: the rays that meet something, in chunks of constant size."""
+"""Renders whole images under one jit: rays that meet the object, in chunks of constant size."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from jaxvsnerf.rendering.sampling import Level, meets_support
 from jaxvsnerf.rendering.sparse import FieldFn, ask_heaviest, map_packed, march
 from jaxvsnerf.types import Array, Cameras, FieldOut, Rays, Rendering
 
-# Modes that ask every branch at every sample.
+# Modes that evaluate every branch at every sample.
 COMBINED = ("fused", "canonical")
-# Numbers a sample takes beside the field's own features.
+# Numbers stored per sample beside the field's features.
 SAMPLE_NUMBERS = 32
-# Numbers allowed for each ray of the pictures that are rendered together.
+# Numbers stored per ray of the pictures that one call renders.
 RAY_NUMBERS = 256
-# Samples of a ray between two looks at its transmittance.
+# Samples of a ray between two checks of the transmittance.
 MARCH_PART = 8
 
 
 @flax.struct.dataclass
 class Picture:
-    """What a whole image keeps: rgb [..., 3], acc [...], distance [...]."""
+    """A rendered image: rgb [..., 3], acc [...], distance [...], as in `Rendering`."""
 
     rgb: Array
     acc: Array
@@ -37,19 +37,20 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class RenderSpec:
+class RenderPlan:
     """How a whole image is rendered.
 
     Attributes:
-      mode: of the field.
-      levels: where to sample.
+      mode: mode of the field.
+      levels: sampling levels.
       half_extent: half the side of the sampled cube.
-      combined: samples of a ray that a combined mode asks every branch about, those that
-        carry most weight; the others are the average branch's. 0 is all.
-      opaque: transmittance that counts as none, see `march`.
-      rays: of the pictures that are rendered together; a larger picture is alone.
-      chunk: rays at a time.
-      block: samples at a time.
+      combined: samples per ray at which a combined mode evaluates every branch, those of largest
+        weight; the other samples use the average branch. 0 evaluates every branch at
+        every sample.
+      opaque: transmittance below which a ray ends, see `march`.
+      rays: most rays of the pictures that one call renders; a call renders at least one picture.
+      chunk: rays rendered at a time.
+      block: samples evaluated at a time.
     """
 
     mode: str
@@ -62,7 +63,7 @@ class RenderSpec:
     block: int
 
     def pictures(self, width: int, height: int) -> int:
-        """How many pictures of this size are rendered together."""
+        """Number of pictures of a size that one call renders."""
         return max(self.rays // (width * height), 1)
 
 
@@ -75,17 +76,28 @@ def plan_rendering(
     num_views: int,
     width: int,
     elements: int,
-) -> RenderSpec:
-    """The spec whose largest tensor, [samples, views, width], stays within `elements`."""
+) -> RenderPlan:
+    """Chooses sizes so that the largest tensor, [samples, views, width], fits `elements`.
+
+    Args:
+      mode: mode of the field.
+      levels: sampling levels.
+      half_extent: half the side of the sampled cube.
+      combined: see `RenderPlan`; ignored outside combined modes.
+      opaque: see `RenderPlan`.
+      num_views: V of the field.
+      width: features of the field's layers.
+      elements: most elements of a tensor, see `plan.render_elements`.
+    """
     if mode not in COMBINED:
         num_views, combined = 1, 0
     block = power_of_two(elements // (num_views * width), 64, 2**20)
-    # Of a chunk only positions, depths and colours exist, some dozens of numbers a sample.
+    # A chunk stores only positions, depths and colours, some dozens of numbers per sample.
     samples = max(level.num for level in levels)
     chunk = power_of_two(elements // (samples * SAMPLE_NUMBERS), 64, 2**16)
-    # Each camera has its own nearest view, and a call asks one.
+    # Each camera has its own nearest view, and a call evaluates one branch.
     rays = 1 if mode == "nearest" else power_of_two(elements // RAY_NUMBERS, 64, 2**20)
-    return RenderSpec(mode, levels, half_extent, combined, opaque, rays, chunk, block)
+    return RenderPlan(mode, levels, half_extent, combined, opaque, rays, chunk, block)
 
 
 def render_packed(
@@ -96,16 +108,16 @@ def render_packed(
     chunk: int,
     background: Array,
 ) -> Picture:
-    """Renders the rays that meet something, packed into chunks; call it under jit.
+    """Renders the rays that meet the object, packed into chunks; to be called under jit.
 
     Args:
       render: rays [chunk] -> Rendering.
-      meets: rays [chunk] -> whether each meets anything, [chunk] bool; the others see the
-        background.
+      meets: rays [chunk] -> [chunk] bool, whether each ray may meet the object; the other rays
+        show the background.
       rays: [R] rays.
-      total: the rays from this one on are not rendered.
-      chunk: rays at a time.
-      background: [3].
+      total: number of rays to render; later rays show the background.
+      chunk: rays rendered at a time.
+      background: [3] colour.
 
     Returns:
       Picture of [R] rays.
@@ -119,16 +131,16 @@ def render_packed(
         rays,
     )
 
-    def look(index: Array, found: Array) -> Array:
+    def mark(index: Array, found: Array) -> Array:
         part = jax.tree.map(
             lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, index * chunk, chunk), padded
         )
         return jax.lax.dynamic_update_slice_in_dim(found, meets(part), index * chunk, 0)
 
     found = jnp.zeros(num + missing, bool)
-    found = jax.lax.fori_loop(0, -(-total // chunk), look, found)[:num]
+    found = jax.lax.fori_loop(0, -(-total // chunk), mark, found)[:num]
 
-    def one(packed: Rays) -> Picture:
+    def render_chunk(packed: Rays) -> Picture:
         out = render(packed)
         return Picture(out.rgb, out.acc, out.distance)
 
@@ -137,20 +149,20 @@ def render_packed(
         acc=jnp.zeros(num),
         distance=rays.far[:, 0],
     )
-    return map_packed(one, rays, found & (jnp.arange(num) < total), empty, chunk)
+    return map_packed(render_chunk, rays, found & (jnp.arange(num) < total), empty, chunk)
 
 
-@cache  # stages, commands and objects of the same shape share what was compiled
-def make_image_renderer(apply: Callable[..., FieldOut], spec: RenderSpec) -> Callable[..., Picture]:
-    """The renderer of a field's pictures, compiled once per size and number of them.
+@cache  # stages, commands and objects of the same shape share compiled programs
+def make_image_renderer(apply: Callable[..., FieldOut], spec: RenderPlan) -> Callable[..., Picture]:
+    """Makes the renderer of a field, compiled once per picture size and number of pictures.
 
     Args:
       apply: (params, samples, context, mode) -> FieldOut.
-      spec: how.
+      spec: how images are rendered.
 
     Returns:
       (params, grid, context, cameras [B], count, background) -> Picture [B, height, width],
-      deterministic; the pictures from `count` on are background and cost next to nothing.
+      deterministic; pictures from index `count` on are background and cost little.
     """
 
     @jax.jit

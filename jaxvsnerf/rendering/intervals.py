@@ -1,4 +1,4 @@
-"""Step functions along rays: S intervals are S + 1 increasing edges, in float32."""
+"""Step functions along rays: S intervals are given by S + 1 increasing edges, in float32."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from jaxvsnerf.types import Array
 
 
 def check_edges(t_edges: Array, values: Array) -> None:
-    """Raises ValueError unless `values` has one entry per interval of `t_edges`."""
+    """Checks that `values` has one entry per interval of `t_edges`.
+
+    Raises:
+      ValueError: the numbers do not match.
+    """
     if t_edges.shape[-1] != values.shape[-1] + 1:
         raise ValueError(
             f"expected one value per interval, [..., S + 1] edges and [..., S] values, "
@@ -18,13 +22,13 @@ def check_edges(t_edges: Array, values: Array) -> None:
 
 
 def stratified(keys: Array | None, batch: tuple[int, ...], num: int) -> Array:
-    """Increasing numbers in [0, 1), one in each of `num` equal strata.
+    """Stratified sampling: increasing numbers in [0, 1), one in each of `num` equal strata.
 
     Args:
       keys: PRNG keys of shape `batch`, one per ray, so that a ray's samples do not
-        depend on which device holds it; None puts every number mid-stratum.
+        depend on the device; None takes the middle of every stratum.
       batch: batch shape.
-      num: strata.
+      num: number of strata.
 
     Returns:
       [*batch, num].
@@ -37,10 +41,10 @@ def stratified(keys: Array | None, batch: tuple[int, ...], num: int) -> Array:
 
 
 def interval_quantiles(keys: Array | None, batch: tuple[int, ...], num: int) -> Array:
-    """Edges of `num` intervals over [0, 1]: both ends, the inner ones jittered.
+    """Edges of `num` intervals that cover [0, 1], with jittered inner edges.
 
-    Nothing before the first or after the last inner edge is left out, so that opacity does
-    not depend on how many intervals there are.
+    The first and the last interval reach to 0 and 1, so that the opacity of a ray does not depend
+    on the number of intervals.
 
     Args:
       keys: PRNG keys of shape `batch`, or None for equal intervals.
@@ -58,28 +62,28 @@ def uniform_edges(near: Array, far: Array, num: int, keys: Array | None) -> Arra
     """Edges of `num` intervals, uniform in t from near to far.
 
     Args:
-      near: [..., 1].
-      far: [..., 1].
+      near: [..., 1] t of the first edge.
+      far: [..., 1] t of the last edge.
       num: S.
-      keys: [...] PRNG keys or None.
+      keys: [...] PRNG keys, or None for equal intervals.
 
     Returns:
-      [..., S + 1].
+      [..., S + 1] increasing edges.
     """
     return near + (far - near) * interval_quantiles(keys, near.shape[:-1], num)
 
 
 def invert_cdf(t_edges: Array, weights: Array, quantiles: Array) -> Array:
-    """Where the cumulative distribution of a step function reaches given quantiles.
+    """Positions where the cumulative distribution of a step function reaches given quantiles.
 
     Args:
-      t_edges: [..., P + 1].
-      weights: [..., P], not negative; a ray whose weights are all zero counts as uniform.
+      t_edges: [..., P + 1] interval edges.
+      weights: [..., P], at least 0; a ray whose weights are all 0 counts as uniform.
       quantiles: [..., Q] in [0, 1].
 
     Returns:
-      [..., Q]; increasing where the quantiles are; 0 is where the weight begins, 1 where it
-      ends.
+      [..., Q] positions t, increasing with the quantile. Quantile 0 is the start of the first
+      interval of positive weight, quantile 1 the end of the last.
 
     Raises:
       ValueError: edges and weights do not match.
@@ -90,7 +94,7 @@ def invert_cdf(t_edges: Array, weights: Array, quantiles: Array) -> Array:
     uniform = widths / jnp.sum(widths, -1, keepdims=True)
     pdf = jnp.where(total > 0, weights / jnp.where(total > 0, total, 1.0), uniform)
     cdf = jnp.cumsum(pdf, -1)
-    cdf = cdf / cdf[..., -1:]  # exactly 1 from the last interval with weight on
+    cdf = cdf / cdf[..., -1:]  # exactly 1 from the last interval of positive weight on
     cdf = jnp.concatenate(
         [jnp.zeros_like(cdf[..., :1]), cdf[..., :-1], jnp.ones_like(cdf[..., :1])], -1
     )
@@ -111,29 +115,30 @@ def invert_cdf(t_edges: Array, weights: Array, quantiles: Array) -> Array:
 
 
 def importance_edges(t_edges: Array, weights: Array, num: int, keys: Array | None) -> Array:
-    """Edges of `num` intervals from where a step function begins to where it ends.
+    """Importance sampling: edges of `num` intervals drawn from a step function.
 
     Args:
-      t_edges: [..., P + 1].
-      weights: [..., P].
+      t_edges: [..., P + 1] interval edges of the step function.
+      weights: [..., P], at least 0.
       num: S.
-      keys: [...] PRNG keys or None.
+      keys: [...] PRNG keys, or None for equal quantiles.
 
     Returns:
-      [..., S + 1] increasing edges; no gradient flows through them.
+      [..., S + 1] increasing edges over all intervals of positive weight, without gradient.
 
-    Source: NeRF (arXiv:2003.08934) section 5.2. Choice: as mip-NeRF, the drawn intervals
-    are evaluated alone and not united with those they were drawn from.
+    Source: NeRF (arXiv:2003.08934) section 5.2. Choice: as in mip-NeRF, only the drawn intervals
+    are evaluated, without the intervals of `t_edges`.
     """
     quantiles = interval_quantiles(keys, t_edges.shape[:-1], num)
     return jax.lax.stop_gradient(invert_cdf(t_edges, weights, quantiles))
 
 
 def blur_weights(weights: Array) -> Array:
-    """Widens a step function by a max over neighbours, then a mean.
+    """Widens weights [..., S] by the maximum of neighbours, then their mean.
 
-    Keeps a thin surface inside the drawn intervals. Source: mip-NeRF
-    (arXiv:2103.13415) equation 18.
+    Intervals drawn from the result contain a thin surface despite sampling errors.
+
+    Source: mip-NeRF (arXiv:2103.13415) equation 18.
     """
     padded = jnp.concatenate([weights[..., :1], weights, weights[..., -1:]], -1)
     highest = jnp.maximum(padded[..., :-1], padded[..., 1:])

@@ -1,4 +1,4 @@
-"""How much at a time: chunks and micro-batches from the memory there is, not by hand."""
+"""Sizes of chunks and micro-batches, derived from the device's memory."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import os
 
 import jax
 
-# Choice: this share of a device's memory may fill; parameters, pictures and what the
-# compiler adds take the rest.
+# Choice: share of a device's memory for the largest tensors; parameters, pictures and the
+# compiler's temporaries take the rest.
 SHARE = 0.7
-# A tensor of 2^31 elements in one matrix product crashed XLA on a GPU.
+# Most elements of a tensor: one of 2^31 in a matrix product crashed XLA on a GPU.
 MAX_ELEMENTS = 2**28
-# What a CPU holds in its caches beats what fits its memory.
+# On a CPU, tensors that fit the caches are faster than larger ones.
 MAX_ELEMENTS_CPU = 2**23
-# Choice: bytes allowed for every element of a step's largest tensor [samples, views, width].
-# On an H200 a process that trained peaked at 30 (hierarchical, 4.1 GB) or less; the rest is
+# Choice: bytes of memory per element of a training step's largest tensor [samples, views, width].
+# Training on an H200 peaked at 30 bytes per element (hierarchical sampling, 4.1 GB); the rest is
 # margin.
 TRAIN_BYTES = 80
-# The same for a rendering, which keeps no activations. A process that trained a hash grid and
-# rendered blocks of 2^28 elements peaked at 3.4 GB, 13 an element.
+# The same for rendering, which keeps no activations. A process that trained a hash grid and
+# rendered blocks of 2^28 elements peaked at 3.4 GB, 13 bytes per element.
 RENDER_BYTES = 24
 
 
 def memory_budget(device: jax.Device) -> int:
-    """Bytes that one program may use on `device`.
+    """Bytes of memory that one program may use on `device`.
 
-    Where the device does not say how much it has, as CPUs do not, the host's memory is
-    shared among its devices.
+    A device that does not report its memory, like a CPU, gets an equal share of the host's.
     """
     stats = device.memory_stats() or {}
     if limit := stats.get("bytes_limit"):
@@ -39,27 +38,33 @@ def memory_budget(device: jax.Device) -> int:
 
 
 def render_elements(device: jax.Device) -> int:
-    """Elements that the largest tensor of a rendering may have."""
+    """Most elements of the largest tensor of a rendering."""
     if device.platform == "cpu":
         return MAX_ELEMENTS_CPU
     return min(MAX_ELEMENTS, memory_budget(device) // RENDER_BYTES)
 
 
 def power_of_two(number: float, least: int, most: int) -> int:
-    """The largest power of two up to `number`, within [least, most]."""
+    """The largest power of two up to `number`, clipped to a range.
+
+    Args:
+      number: upper bound.
+      least: smallest result, a power of two.
+      most: largest result, a power of two.
+    """
     return min(max(1 << max(int(number).bit_length() - 1, 0), least), most)
 
 
 def micro_batches(local: int, elements: int, budget: int) -> int:
-    """In how many parts a device computes the gradient of its rays.
+    """Number of parts in which a device computes the gradient of its rays.
 
     Args:
-      local: rays of each view on the device.
-      elements: of the step's largest tensor, all rays at once.
-      budget: bytes, see `memory_budget`.
+      local: rays per view on the device.
+      elements: elements of the step's largest tensor for all rays at once.
+      budget: bytes of memory, see `memory_budget`.
 
     Returns:
-      The smallest divisor of `local` that fits, `local` itself where none does.
+      The smallest divisor of `local` whose parts fit the budget; `local` if no part fits.
     """
     most = min(MAX_ELEMENTS, max(budget // TRAIN_BYTES, 1))
     return next(

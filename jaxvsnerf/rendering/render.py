@@ -1,4 +1,4 @@
-"""Renders rays: sample, ask the field, composite."""
+"""Renders rays: sample, query the field, composite."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from jaxvsnerf.types import Array, Rays, Rendering, Samples
 
 
 def make_samples(rays: Rays, t_edges: Array) -> Samples:
-    """The intervals of `t_edges` [..., S + 1] on rays [...]: midpoints and lengths."""
+    """Samples of rays [...] at the midpoints of the intervals `t_edges` [..., S + 1].
+
+    Raises:
+      ValueError: rays and edges have different batch axes.
+    """
     if t_edges.shape[:-1] != rays.near.shape[:-1]:
         raise ValueError(
             f"expected edges [..., S + 1] for rays {rays.near.shape[:-1]}, got {t_edges.shape}"
@@ -25,8 +29,8 @@ def make_samples(rays: Rays, t_edges: Array) -> Samples:
     norm = jnp.linalg.norm(rays.directions, axis=-1, keepdims=True)
     means = rays.origins[..., None, :] + middles[..., None] * rays.directions[..., None, :]
     return Samples(
-        # Drawn once: a compiler may otherwise fuse the drawing into every feature of the
-        # encoding.
+        # The barrier keeps the compiler from fusing, and so repeating, the computation of points
+        # in every feature of the encoding.
         means=jax.lax.optimization_barrier(means),
         covs=None,
         t_edges=t_edges,
@@ -46,15 +50,19 @@ def render_rays(
     """Renders rays level by level.
 
     Args:
-      fields: name -> function from Samples to FieldOut; a level names the one it asks.
+      fields: name -> function from Samples to FieldOut; each level names the field to query.
       rays: [...] rays.
-      levels: where to sample, in order.
-      grid: density grid; where a level draws from it, nothing exists outside its support.
-      background: [3] or [..., 3].
+      levels: sampling levels, in order.
+      grid: density grid, or None; in levels drawn from the grid, density outside the grid's
+        support is 0.
+      background: [3] or [..., 3] colour behind the object.
       keys: [...] PRNG keys, one per ray, or None for a deterministic rendering.
 
     Returns:
-      One Rendering a level; the last is the picture.
+      One Rendering per level; the last is the picture.
+
+    Raises:
+      ValueError: a level lacks a grid or a previous level, see `level_edges`.
     """
     renderings: list[Rendering] = []
     for index, level in enumerate(levels):

@@ -1,4 +1,4 @@
-"""Fields asked only where it matters; each function makes a field of a field."""
+"""Sparse evaluation of fields; each function wraps a field and returns a field."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from jaxvsnerf.types import Array, FieldOut, Samples
 
 FieldFn = Callable[[Samples], FieldOut]
 Tree = Any  # a pytree of arrays
-# Samples are packed into at least so many blocks: one block is computed whole, however few
-# samples it holds.
+# Least number of blocks that all samples would fill: a block is computed whole even if few of its
+# samples are used.
 MIN_BLOCKS = 8
 
 
 def inside_support(field: FieldFn, grid: DensityGrid) -> FieldFn:
-    """The field with nothing outside the grid's support."""
+    """The field with zero optical depth outside the grid's support."""
 
     def ask(samples: Samples) -> FieldOut:
         out = field(samples)
@@ -33,7 +33,7 @@ def inside_support(field: FieldFn, grid: DensityGrid) -> FieldFn:
 
 
 def _single_samples(samples: Samples) -> Samples:
-    """Every interval as a ray of its own: [..., S] becomes [..., S, 1]."""
+    """Turns every interval into a ray of one sample: [..., S] becomes [..., S, 1]."""
     directions = samples.viewdirs
     shape = samples.lengths.shape
     return Samples(
@@ -48,22 +48,25 @@ def _single_samples(samples: Samples) -> Samples:
 
 
 def ask_heaviest(costly: FieldFn, cheap: FieldFn, num: int) -> FieldFn:
-    """Asks the costly field for the `num` heaviest samples of every ray.
+    """Evaluates a costly field only at the `num` heaviest samples of every ray.
 
-    A cheap field says which they are, and its answers stand for the others. No gradient
-    flows through it, nor through which samples were taken.
+    A cheap field determines the compositing weights that select these samples, and its output is
+    used at all others. Gradients flow through the costly field only, not through the selection.
 
     Args:
-      costly: asked for [..., num, 1] samples.
-      cheap: asked for all of them.
-      num: samples of a ray; all where it has no more.
+      costly: evaluated at samples [..., num, 1].
+      cheap: evaluated at all samples.
+      num: samples per ray; a ray with no more samples is left to the costly field alone.
+
+    Returns:
+      A field.
     """
 
     def ask(samples: Samples) -> FieldOut:
         if samples.lengths.shape[-1] <= num:
             return costly(samples)
         rough = jax.lax.stop_gradient(cheap(samples))
-        # The neighbours of what carries weight count too: the fields may differ by one.
+        # Neighbours of heavy samples count too: the two fields' surfaces may differ by a sample.
         weights = blur_weights(alpha_weights(rough.optical_depth))
         _, index = jax.lax.top_k(weights, num)
 
@@ -87,18 +90,22 @@ def ask_heaviest(costly: FieldFn, cheap: FieldFn, num: int) -> FieldFn:
 def march(
     field: FieldFn, grid: DensityGrid | None, part: int, opaque: float, block: int
 ) -> FieldFn:
-    """Asks a field front to back and only where something can be seen, for rendering.
+    """Evaluates a field front to back, only at samples that can be visible, for rendering.
 
-    Samples outside the grid's support, without length, or behind a transmittance below
-    `opaque` cost nothing: the others are packed into blocks, and only as many blocks as
-    they fill are computed. A colour is off by at most `opaque`. Not differentiable.
+    Skips samples outside the grid's support, of zero length, or where the ray's transmittance is
+    below `opaque` (early ray termination). The other samples are packed into blocks, and only as
+    many blocks are computed as these samples fill. The error of a colour is at most `opaque`. Not
+    differentiable.
 
     Args:
-      field: asked for [block, 1] samples at a time.
-      grid: nothing exists outside its support; None is everywhere.
-      part: samples of a ray between two looks at its transmittance.
-      opaque: transmittance that counts as none.
-      block: samples at a time.
+      field: evaluated at samples [block, 1], one block at a time.
+      grid: density outside the grid's support is 0; None sets no limit.
+      part: samples of a ray between two checks of the transmittance.
+      opaque: transmittance below which a ray ends; 0 never ends a ray.
+      block: most samples per block.
+
+    Returns:
+      A field.
     """
 
     def ask(samples: Samples) -> FieldOut:
@@ -117,7 +124,7 @@ def march(
         exists = by_ray(exists)
         rays, padded = exists.shape
         rows = min(block, -(-rays * size // MIN_BLOCKS))
-        ask_block, nothing = _block_field(field, singles, rows)
+        ask_block, zeros = _block_field(field, singles, rows)
 
         def one_part(index, carry):
             answers, depth = carry
@@ -127,7 +134,7 @@ def march(
 
             visible = cut(exists) & (jnp.exp(-depth) >= opaque)[:, None]
             flat = jax.tree.map(lambda leaf: cut(leaf).reshape(-1, *leaf.shape[2:]), singles)
-            found = map_packed(ask_block, flat, visible.reshape(-1), nothing(visible.size), rows)
+            found = map_packed(ask_block, flat, visible.reshape(-1), zeros(visible.size), rows)
             found = jax.tree.map(lambda leaf: leaf.reshape(*visible.shape, *leaf.shape[1:]), found)
             answers = jax.tree.map(
                 lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, index * size, 1),
@@ -136,7 +143,7 @@ def march(
             )
             return answers, depth + jnp.sum(found.optical_depth, -1)
 
-        start = nothing(rays, padded), jnp.zeros(rays)
+        start = zeros(rays, padded), jnp.zeros(rays)
         answers, _ = jax.lax.fori_loop(0, padded // size, one_part, start)
         return jax.tree.map(
             lambda leaf: leaf[:, :num].reshape(*batch, num, *leaf.shape[2:]), answers
@@ -148,9 +155,9 @@ def march(
 def _block_field(
     field: FieldFn, singles: Samples, rows: int
 ) -> tuple[FieldFn, Callable[..., FieldOut]]:
-    """The field of blocks [rows, 1] of `singles` [R, S, 1], and zeros of its kind, any shape."""
+    """The field over blocks [rows, 1] of `singles` [R, S, 1], and a maker of zero outputs."""
 
-    # Traced once, for its shapes and for what it computes.
+    # jit: traced once, although used for shapes and for the computation.
     @partial(jax.jit, inline=True)
     def ask(block: Samples) -> FieldOut:
         return jax.tree.map(lambda leaf: leaf[:, 0], field(block))
@@ -160,31 +167,31 @@ def _block_field(
 
     answer = jax.eval_shape(ask, jax.tree.map(row_shape, singles))
 
-    def nothing(*shape: int) -> FieldOut:
+    def zeros(*shape: int) -> FieldOut:
         return jax.tree.map(lambda leaf: jnp.zeros((*shape, *leaf.shape[1:]), leaf.dtype), answer)
 
-    return ask, nothing
+    return ask, zeros
 
 
 def map_packed(
     function: Callable[[Tree], Tree], inputs: Tree, active: Array, answers: Tree, size: int
 ) -> Tree:
-    """Calls a function on the active rows alone, packed into blocks; not differentiable.
+    """Calls a function on the active rows only, packed into blocks; not differentiable.
 
     Args:
       function: rows [size, ...] -> answers [size, ...].
-      inputs: [N, ...] rows.
-      active: [N] bool. Only as many blocks are computed as the active rows fill.
-      answers: [N, ...] those of the other rows.
-      size: rows at a time.
+      inputs: [N, ...] rows, a pytree.
+      active: [N] bool; only as many blocks are computed as the active rows fill.
+      answers: [N, ...] answers of the inactive rows, a pytree.
+      size: rows per block.
 
     Returns:
-      answers [N, ...].
+      [N, ...] answers of all rows.
     """
     total = len(active)
     slot = jnp.cumsum(active) - 1
     count = slot[-1] + 1
-    # Slot s holds the s-th active row; room for a last block that is not full.
+    # Slot s holds the index of the s-th active row; padded to whole blocks.
     packed = jnp.zeros(-(-total // size) * size, jnp.int32)
     packed = packed.at[jnp.where(active, slot, len(packed))].set(
         jnp.arange(total, dtype=jnp.int32), mode="drop"
@@ -193,7 +200,7 @@ def map_packed(
     def one_block(index: Array, answers: Tree) -> Tree:
         which = jax.lax.dynamic_slice_in_dim(packed, index * size, size)
         found = function(jax.tree.map(lambda leaf: leaf[which], inputs))
-        # Slots behind the last row are computed and thrown away.
+        # Results of slots behind the last active row are discarded.
         target = jnp.where(index * size + jnp.arange(size) < count, which, total)
         return jax.tree.map(lambda leaf, new: leaf.at[target].set(new, mode="drop"), answers, found)
 

@@ -1,10 +1,10 @@
-"""A trained field as functions: render any camera, ask for density and colour."""
+"""A trained field: renders any camera, and queries density and colour at points."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,36 +12,38 @@ import numpy as np
 
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.fields.build import MODES, Field
-from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers
+from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
 from jaxvsnerf.rendering.grid import DensityGrid, lookup
 from jaxvsnerf.rendering.images import (
     COMBINED,
     Picture,
-    RenderSpec,
+    RenderPlan,
     make_image_renderer,
     plan_rendering,
 )
 from jaxvsnerf.rendering.plan import power_of_two, render_elements
-from jaxvsnerf.rendering.program import Program
+from jaxvsnerf.rendering.program import Program, made_once
 from jaxvsnerf.rendering.sampling import Level
 from jaxvsnerf.types import Array, Cameras, Context, Params, Samples
 
 
 @dataclass(frozen=True)
 class TrainedField:
-    """One stage's field with its parameters; every method takes and returns numpy.
+    """One stage's field with parameters; every method takes and returns numpy arrays.
 
     Attributes:
-      field: the functions.
-      params: the parameters.
+      field: functions of the field.
+      params: parameters of the field.
       grid: density grid, or None.
-      context: of the field.
-      cameras: of the input views.
-      background: [3].
-      levels: where a rendering samples.
+      context: context of the field.
+      cameras: of the branches: of the input views, then of the photo if there is a photo; all
+        pictures have the input views' size.
+      background: [3] colour.
+      levels: sampling levels of renderings.
       mode: how views are combined: single, canonical, nearest, average or fused.
-      combined: samples of a ray that fused and canonical combine, see `RenderSpec`.
-      opaque: transmittance that counts as none, see `march`; 0 asks for everything.
+      combined: samples of a ray that fused and canonical combine, see `RenderPlan`.
+      opaque: transmittance below which a ray ends, see `march`; 0 never ends a ray.
+      photo: the photo's camera with the photo's own picture size, None without a photo.
     """
 
     field: Field
@@ -54,6 +56,7 @@ class TrainedField:
     mode: str
     combined: int = 0
     opaque: float = 5e-4
+    photo: Cameras | None = None
 
     def __post_init__(self):
         allowed = [mode for mode in MODES if mode != "per_view"]
@@ -61,13 +64,13 @@ class TrainedField:
             raise InputError(f"mode: expected one of {', '.join(allowed)}, got {self.mode!r}")
 
     def branch(self, view: int) -> TrainedField:
-        """The field that a view's own branch alone is; all views share its programs."""
+        """The field of one view's branch; the branches of all views share compiled programs."""
         own = jax.tree.map(lambda leaf: leaf[view : view + 1], self.params["views"])
         rest = {name: group for name, group in self.params.items() if name != "attention"}
         return replace(self, params={**rest, "views": own}, mode="single")
 
     @property
-    def _spec(self) -> RenderSpec:
+    def _spec(self) -> RenderPlan:
         shape = self.field.spec
         return plan_rendering(
             self.mode,
@@ -81,13 +84,13 @@ class TrainedField:
         )
 
     def _render_calls(self, cameras: Cameras) -> Iterator[tuple]:
-        """The arguments of the calls that make pictures of V cameras."""
+        """Arguments of the program calls that render V cameras."""
         count, together = len(cameras.w2c), self._spec.pictures(cameras.width, cameras.height)
-        own, centers = np.asarray(self.context.view_centers), camera_centers(cameras)
+        centers = camera_centers(cameras)
         for start in range(0, count, together):
-            # So many cameras that one program serves any number of them.
+            # Padded to a constant number of cameras, so that one program serves any number.
             index = np.minimum(np.arange(start, start + together), count - 1)
-            nearest = np.argmin(np.linalg.norm(own - centers[start], axis=-1))
+            nearest = nearest_views(self.cameras, centers[start : start + 1])[0]
             yield (
                 self.params,
                 self.grid,
@@ -101,14 +104,14 @@ class TrainedField:
             )
 
     def render(self, cameras: Cameras) -> Picture:
-        """Pictures of V cameras: rgb [V, H, W, 3], acc [V, H, W], distance [V, H, W]."""
+        """Renders V cameras: rgb [V, H, W, 3], acc [V, H, W], distance [V, H, W]."""
         renderer = _make_renderer(self.field, self._spec)
-        # All are under way before the first is waited for.
+        # All calls are dispatched before the first result is waited for.
         pictures = jax.device_get([renderer(*args) for args in self._render_calls(cameras)])
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(cameras.w2c)], *pictures)
 
     def trace_render(self, width: int, height: int) -> Callable[[], None]:
-        """Traces the rendering of pictures of a size; the returned function compiles it."""
+        """Traces the renderer of a picture size; the returned function compiles the renderer."""
         one = self.cameras.replace(
             intrinsics=self.cameras.intrinsics[:1],
             w2c=self.cameras.w2c[:1],
@@ -117,51 +120,114 @@ class TrainedField:
         )
         return _make_renderer(self.field, self._spec).trace(*next(self._render_calls(one)))
 
-    def _query_calls(self, points: np.ndarray, directions: np.ndarray | None) -> Iterator[tuple]:
-        """The arguments of the calls that ask at points, padded to one size."""
+    def _query_calls(
+        self, points: np.ndarray, directions: np.ndarray | None
+    ) -> Iterator[tuple[np.ndarray, tuple]]:
+        """Arguments of the program calls that query points, each with the indices of its points.
+
+        Points are padded to the same number in all calls.
+        """
         shape = self.field.spec
-        views = shape.num_views if self.mode in COMBINED else 1
+        # In mode nearest a call evaluates one view's branch. With a V-th of the points per call,
+        # the padding of V such calls is no larger than that of one call in another mode.
+        several = self.mode in (*COMBINED, "nearest")
+        views = shape.num_views if several else 1
         limit = render_elements(jax.local_devices()[0]) // (views * shape.width)
         chunk = power_of_two(limit, 1024, 2**20)
         given = points, np.zeros_like(points) if directions is None else directions
-        for start in range(0, len(points), chunk):
-            missing = max(start + chunk - len(points), 0)
-            parts = [np.pad(rows[start : start + chunk], ((0, missing), (0, 0))) for rows in given]
-            yield self.params, self.grid, self.context, *parts, directions is not None
+        for view, members in self._by_branch(points, directions):
+            context = self.context.replace(branch=np.int32(view))
+            for start in range(0, len(members), chunk):
+                rows = members[start : start + chunk]
+                missing = chunk - len(rows)
+                parts = [np.pad(part[rows], ((0, missing), (0, 0))) for part in given]
+                yield rows, (self.params, self.grid, context, *parts, directions is not None)
+
+    def _by_branch(
+        self, points: np.ndarray, directions: np.ndarray | None
+    ) -> list[tuple[int, np.ndarray]]:
+        """Views whose branches are evaluated, each with the indices of the view's points."""
+        if self.mode != "nearest":
+            return [(0, np.arange(len(points)))]
+        nearest = nearest_views(self.cameras, points, directions)
+        return [(int(view), np.flatnonzero(nearest == view)) for view in np.unique(nearest)]
 
     def query(
         self, points: np.ndarray, directions: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Density and colour at points.
+        """Evaluates density and colour at points.
+
+        In mode `nearest`, each point is evaluated by the branch of one input view, chosen by
+        `nearest_views`.
 
         Args:
           points: [N, 3] in the cube.
-          directions: [N, 3] unit directions of looking, or None.
+          directions: [N, 3] unit viewing directions, or None.
 
         Returns:
-          density [N] per cube side (zero outside the grid's support) and rgb [N, 3].
+          Density [N] per cube side, zero outside the grid's support, and rgb [N, 3].
         """
         points = np.asarray(points, np.float32)
         directions = None if directions is None else np.asarray(directions, np.float32)
         ask = _make_query(self.field, self.mode)
-        answers = [(np.zeros(0, np.float32), np.zeros((0, 3), np.float32))]
-        answers += jax.device_get([ask(*args) for args in self._query_calls(points, directions)])
-        density, rgb = (np.concatenate(part)[: len(points)] for part in zip(*answers, strict=True))
+        # All calls are dispatched before the first result is waited for.
+        asked = [(rows, ask(*args)) for rows, args in self._query_calls(points, directions)]
+        density, rgb = np.zeros(len(points), np.float32), np.zeros((len(points), 3), np.float32)
+        for rows, answer in jax.device_get(asked):
+            density[rows], rgb[rows] = (part[: len(rows)] for part in answer)
         return density, rgb
 
     def trace_query(self, directed: bool) -> Callable[[], None]:
-        """Traces `query`, with directions or without; the returned function compiles it."""
+        """Traces `query` with or without directions; the returned function compiles the program."""
         point = np.zeros((1, 3), np.float32)
-        calls = self._query_calls(point, point if directed else None)
-        return _make_query(self.field, self.mode).trace(*next(calls))
+        _, args = next(self._query_calls(point, point if directed else None))
+        return _make_query(self.field, self.mode).trace(*args)
 
 
-@cache  # stages, commands and objects of the same shape share what was compiled
-def _make_renderer(field: Field, spec: RenderSpec) -> Program:
+def nearest_views(
+    cameras: Cameras, points: np.ndarray, directions: np.ndarray | None = None
+) -> np.ndarray:
+    """Index of the view that the mode `nearest` uses for each point; the first of equals.
+
+    Choice: with directions, the view that sees the point at the smallest angle to the point's
+    viewing direction. A point on a ray of an input view's picture then gets that view, as in a
+    rendering, which uses the view whose camera is nearest to the rendered camera. For other
+    cameras a rendering uses one view for the whole picture, this function one view per ray.
+    Without directions (queries of the volume), the view whose camera is nearest to the point.
+
+    Args:
+      cameras: V cameras of the views.
+      points: [N, 3] in the cube.
+      directions: [N, 3] unit viewing directions, or None.
+
+    Returns:
+      [N] int32, 0 to V - 1.
+    """
+    points = np.asarray(points, np.float64)
+    chosen, best = np.zeros(len(points), np.int32), np.full(len(points), -np.inf)
+    centers, axes = camera_centers(cameras), np.asarray(optical_axes(cameras))
+    perspective = np.asarray(cameras.intrinsics)[:, 2, 2] != 0
+    # A loop over views: an array [N, V, 3] for a mesh's lattice would not fit memory.
+    for view, (center, axis) in enumerate(zip(centers, axes, strict=True)):
+        sight = points - center
+        distance = np.linalg.norm(sight, axis=-1)
+        if directions is None:
+            likeness = -distance
+        elif perspective[view]:
+            likeness = np.einsum("nc,nc->n", sight, directions) / np.maximum(distance, 1e-9)
+        else:
+            likeness = directions @ axis
+        better = likeness > best
+        chosen[better], best[better] = view, likeness[better]
+    return chosen
+
+
+@made_once  # stages, commands and objects of the same shape share compiled programs
+def _make_renderer(field: Field, spec: RenderPlan) -> Program:
     return Program(make_image_renderer(field.apply, spec))
 
 
-@cache
+@made_once
 def _make_query(field: Field, mode: str) -> Program:
     @partial(jax.jit, static_argnames="directed")
     def ask(params, grid, context, points, directions, directed):

@@ -1,19 +1,20 @@
-"""The asset of a run: a closed mesh with a texture, and scores of its geometry."""
+"""Exports the asset of a run, a closed and textured mesh, and scores its geometry."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvsnerf.config.files import load_config
+from jaxvsnerf.config.resolve import mesh_spec
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import inverse_similarity, transform_points
-from jaxvsnerf.mesh.bake import bake_texture, check_texture_size, paint_vertices
+from jaxvsnerf.mesh.bake import bake_texture, paint_vertices
 from jaxvsnerf.mesh.extract import Mesh
 from jaxvsnerf.mesh.facts import mesh_facts
 from jaxvsnerf.mesh.glb import write_glb
@@ -23,6 +24,7 @@ from jaxvsnerf.metrics.geometry import score_geometry
 from jaxvsnerf.rendering.trained import TrainedField
 from jaxvsnerf.run.scene_file import load_scene
 from jaxvsnerf.run.surface import field_mesh, field_paint
+from jaxvsnerf.run.workdir import load_settings
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.files import write_text
 from jaxvsnerf.system.measure import timed
@@ -46,29 +48,29 @@ def export_run(
     """Writes the asset and eval/mesh.json.
 
     Args:
-      folder: the run.
-      field: the field.
+      folder: folder of the run.
+      field: the trained field.
       format: one of WRITERS.
-      frame: `cube`, or `source` for the frame that the poses came in.
-      level: density of the surface, 0 to find it; None is the run's setting, here and below.
+      frame: `cube`, or `source` for the frame of the given poses.
+      level: density at the surface; 0 chooses the level automatically; None takes the run's
+        setting, as for the next three arguments.
       resolution: lattice points a side.
-      faces: most faces.
-      texture: side of the texture in texels, 0 for vertex colours.
+      faces: largest number of faces.
+      texture: side of the texture in texels; 0 gives vertex colours.
       say: takes the lines to show.
 
     Returns:
-      The mesh before it was unwrapped, in the object's cube whatever `frame`.
+      The mesh before unwrapping, always in the object's cube.
 
     Raises:
-      ValueError: no surface at the level asked for, which says which would give one; or
-        settings that contradict each other.
+      InputError: there is no surface at the level (the message suggests a level), or settings
+        contradict each other.
     """
-    settings = load_config(folder / "config.json").mesh
     given = dict(level=level, resolution=resolution, faces=faces, texture=texture)
-    settings.update({name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    settings = replace(mesh_spec(load_settings(folder)), **given)
     if format == "ply" and texture:
         raise InputError("texture: a .ply has vertex colours; take --texture=0, or glb or obj")
-    check_texture_size(settings.texture)
     size = 0 if format == "ply" else settings.texture
     seconds: dict[str, float] = {}
     with timed(seconds, "surface"):
@@ -78,7 +80,7 @@ def export_run(
     with timed(seconds, "texture"):
         shown = bake_texture(found.mesh, paint, size) if size else paint_vertices(found.mesh, paint)
     path = folder / f"mesh.{format}"
-    source = inverse_similarity(load_scene(folder)[2]) if frame == "source" else None
+    source = inverse_similarity(load_scene(folder).to_cube) if frame == "source" else None
     with timed(seconds, "write"):
         WRITERS[format](path, _moved(shown, source))
     facts = {
@@ -104,10 +106,10 @@ def score_surface(
     """Writes eval/geometry.json: Chamfer distance and volume IoU against the true geometry.
 
     Args:
-      folder: the run.
-      mesh: in the object's cube.
+      folder: folder of the run.
+      mesh: the exported mesh, in the object's cube.
       truth: the true surface, in the cube.
-      dataset: its truth's cameras, or the inputs', see what is compared.
+      dataset: only surfaces seen by its truth's cameras, or else by its inputs', are compared.
       say: takes the line to show.
     """
     cameras = (dataset.truth or dataset.inputs).cameras
@@ -117,7 +119,7 @@ def score_surface(
 
 
 def _summary(facts: dict[str, Any], path: Path) -> str:
-    """One line of what was written."""
+    """Summarises the written asset in one line."""
     closed = "watertight" if facts["watertight"] else "NOT watertight"
     colours = f"texture {facts['texture']}" if facts["texture"] else "vertex colours"
     return (
@@ -129,7 +131,7 @@ def _summary(facts: dict[str, Any], path: Path) -> str:
 
 
 def _moved(mesh: Mesh, similarity: Similarity | None) -> Mesh:
-    """The mesh in the frame that `similarity` maps to; None leaves it."""
+    """Moves the mesh by the similarity; None returns the mesh unchanged."""
     if similarity is None:
         return mesh
     turn = np.asarray(similarity.rotation, np.float32)

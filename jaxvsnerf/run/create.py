@@ -1,4 +1,4 @@
-"""From one photo to a run: generates its views, then trains on them."""
+"""Makes a run from one photo: generates the views, then trains on them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,15 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf.config import resolve
 from jaxvsnerf.errors import InputError
+from jaxvsnerf.run.door import check_run
 from jaxvsnerf.run.job import train_run
 from jaxvsnerf.run.logs import logged
 from jaxvsnerf.run.request import Plan, Request, plan_request
-from jaxvsnerf.run.samples import (
-    Score,
-    output_paths,
-    sample_views,
-    strip_consistency,
-    write_samples,
-)
+from jaxvsnerf.run.samples import Score, sample_views, strip_consistency, write_samples
 from jaxvsnerf.run.workdir import keep_settings, locked, open_workdir
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.extras import check_extras
-from jaxvsnerf.system.paths import find_path
+from jaxvsnerf.system.paths import find_path, numbered_paths
 from jaxvsnerf.system.png import write_png
 
 
@@ -42,11 +37,11 @@ def create_run(
     """Generates the views of a photo and makes a run of them.
 
     Args:
-      config: of the run, whose pictures will be the generated ones.
-      workdir: folder of the run; holds the views as strip.png too, and the photo as photo.png
-        where it was cut out here or is a view.
-      request: what is made of which photo.
-      photo_view: whether the photo is one more view.
+      config: settings of the run; its pictures are replaced by the generated views.
+      workdir: folder of the run. It also receives the views as strip.png, and the photo as
+        photo.png if the photo was cut out here or is one more view.
+      request: the photo, the weights and the settings of the generation.
+      photo_view: whether to train on the photo as one more view.
       score: ranks several samples; the best is trained on.
       say: takes the lines to show.
       started: see `train_run`.
@@ -55,11 +50,12 @@ def create_run(
       Seconds of each phase of `train_run`, and `generate`.
 
     Raises:
-      As `plan_request`, `sample_views` and `train_run`.
+      The errors of `plan_request`, `sample_views` and `train_run`.
     """
     began = time.perf_counter()
     check_extras()
-    resolve.check_outputs(config)
+    data = {"kind": "strip", "path": "strip.png", "rig": "syncdreamer"}
+    check_run(resolve.with_data(config, data))
     plan = plan_request(request, say)
     if plan.info.model != "syncdreamer":
         raise InputError(
@@ -75,7 +71,7 @@ def create_run(
         if cut:
             write_png(cut, plan.cut / np.float32(255.0))
     generated = time.perf_counter() - began
-    data = {"kind": "strip", "path": str(strip), "rig": "syncdreamer"}
+    data["path"] = str(strip)
     if photo_view:
         photo = str(folder / "photo.png")
         data |= {"photo": photo, "input_elevation_deg": float(request.elevation_deg)}
@@ -89,11 +85,11 @@ def keep_strip(
     score: Score = strip_consistency,
     say: Callable[..., None] = cli.say,
 ) -> Path:
-    """The best strip of a folder, generated where it is not there.
+    """Returns the best strip of a run; generates the strip if missing.
 
     Args:
-      folder: of the run.
-      plan: what is made.
+      folder: folder of the run.
+      plan: the checked request.
       score: ranks several samples.
       say: takes the lines to show.
 
@@ -101,9 +97,9 @@ def keep_strip(
       The file to train on.
 
     Raises:
-      ValueError: the folder's views were made with other settings, or not here.
+      InputError: the folder has views with other settings, or views that `create` did not make.
     """
-    paths = output_paths(folder / "strip.png", plan.request.samples)
+    paths = numbered_paths(folder / "strip.png", plan.request.samples)
     there = [path for path in paths if path.exists()]
     settings = folder / "generation.json"
     if there and not settings.exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxvsnerf.config.resolve import data_spec, toy_spec
+from jaxvsnerf.config.resolve import data_spec, preprocess_spec, toy_spec
 from jaxvsnerf.data.load import read_dataset
 from jaxvsnerf.data.spec import DataSpec, background_color
 from jaxvsnerf.data.views import check_views
@@ -13,27 +13,25 @@ from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import optical_axes, take
 from jaxvsnerf.preprocess.photo_view import load_photo
 from jaxvsnerf.preprocess.prepare import Record, prepare_views, trained_views
-from jaxvsnerf.preprocess.spec import PreprocessSpec
 from jaxvsnerf.simulate.toy import ToySpec, toy_dataset
 from jaxvsnerf.system.paths import find_path
 from jaxvsnerf.types import Dataset
 
 
 def load_dataset(spec: DataSpec, toy: ToySpec | None = None) -> Dataset:
-    """Loads input views, and truth where there is some, into the object's cube.
+    """Loads input views, and truth pictures if the source has any, into the object's cube.
 
     Args:
-      spec: what to load.
-      toy: the embedded object, for `kind="toy"`; None is its default.
+      spec: the source of the pictures.
+      toy: the embedded object, for `kind="toy"`; None uses the default object.
 
     Returns:
       The data set, arrays in numpy float32, without the photo (see `add_photo`). `clean` holds
-      truth pictures at the input views, for sources whose truth shows the same cameras in the
-      same size.
+      truth pictures at the input views, if the truth has the same cameras and picture size.
 
     Raises:
-      FileNotFoundError: a file or folder is missing, naming where it was looked for.
-      ValueError: anything else that is not as expected, naming what came.
+      MissingFile: a file or folder is missing; the message names the tried paths.
+      InputError: the source has another content than expected.
     """
     dataset = (
         _simulate(spec, toy, background_color(spec.background))
@@ -46,7 +44,7 @@ def load_dataset(spec: DataSpec, toy: ToySpec | None = None) -> Dataset:
     index = spec.views.index(spec.input_view) if spec.views else spec.input_view
     if index >= len(views.images):
         raise InputError(
-            f"input_view: expected -1 or one of the {len(views.images)} views, 0 to "
+            f"data.input_view: expected -1 or one of the {len(views.images)} views, 0 to "
             f"{len(views.images) - 1}, got {spec.input_view}"
         )
     return dataset.replace(
@@ -55,14 +53,14 @@ def load_dataset(spec: DataSpec, toy: ToySpec | None = None) -> Dataset:
 
 
 def add_photo(dataset: Dataset, spec: DataSpec) -> Dataset:
-    """The data set with the photo as one more view, where the source names one.
+    """Adds the photo as one more view, if the source names a photo.
 
     Args:
-      dataset: of that source; views of weight 0 say nothing of the photo's camera.
+      dataset: data set of the source; views of weight 0 do not help to find the photo's camera.
       spec: the source.
 
     Raises:
-      FileNotFoundError, ValueError: see `load_photo`.
+      MissingFile, InputError: see `load_photo`.
     """
     if not spec.photo:
         return dataset
@@ -73,7 +71,7 @@ def add_photo(dataset: Dataset, spec: DataSpec) -> Dataset:
 
 
 def _simulate(spec: DataSpec, toy: ToySpec | None, background: np.ndarray | None) -> Dataset:
-    """The toy at the chosen views; its exact masks, or none."""
+    """Simulates the toy at the chosen views, with exact masks or none."""
     toy = toy or ToySpec()
     check_views(spec.views, toy.num_views)
     dataset = toy_dataset(toy.size, toy.num_views, toy.severity, toy.seed, background)
@@ -93,17 +91,16 @@ def _simulate(spec: DataSpec, toy: ToySpec | None, background: np.ndarray | None
 
 
 def read_pictures(config: ConfigDict) -> Dataset:
-    """The pictures of a run as they came, see `load_dataset`."""
+    """Loads the pictures of a run without preprocessing, see `load_dataset`."""
     return load_dataset(data_spec(config), toy_spec(config))
 
 
 def load_pictures(config: ConfigDict) -> tuple[Dataset, Record]:
-    """The pictures of a run, its inputs prepared, and what was done to these.
+    """Loads and preprocesses the pictures of a run; returns them with a record of the changes.
 
     Raises:
-      FileNotFoundError, ValueError: see `load_dataset` and `add_photo`; ValueError: see
-        PreprocessSpec.
+      MissingFile, InputError: see `load_dataset`, `add_photo` and `PreprocessSpec`.
     """
-    spec, dataset = PreprocessSpec(**config.preprocess), read_pictures(config)
+    spec, dataset = preprocess_spec(config), read_pictures(config)
     prepared, record = prepare_views(dataset.inputs, spec)
     return add_photo(dataset.replace(prepared=prepared), data_spec(config)), record

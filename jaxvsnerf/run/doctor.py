@@ -1,4 +1,4 @@
-"""Whether this installation works: versions, devices, extras, a short training."""
+"""Checks an installation: versions, devices, extras, a short training."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from jaxvsnerf.system.installation import CORE, missing_by_extra, pip_line, requ
 from jaxvsnerf.training.batch import stream
 from jaxvsnerf.training.step import NO_STEP, make_train_steps, place
 
-STEPS = 20  # a dispatch
-# Steps that there are at least, within which a healthy training gains more than this.
+STEPS = 20  # per dispatch
+# Least number of steps. A healthy training gains more than GAIN_DB within them.
 LEAST_STEPS = 100
 GAIN_DB = 1.0
 UNSEEN_GPU = """this machine has an NVIDIA GPU that JAX does not see:
@@ -34,14 +34,14 @@ UNSEEN_GPU = """this machine has an NVIDIA GPU that JAX does not see:
 
 
 class Trial(NamedTuple):
-    """A short training.
+    """Results of a short training.
 
     Attributes:
       compile_s: seconds to the end of the first dispatch.
-      steps_per_s: after it.
+      steps_per_s: speed after the first dispatch.
       first: PSNR on the rays of the first dispatch, in dB.
-      last: of the last.
-      finite: whether all losses were.
+      last: PSNR on the rays of the last dispatch, in dB.
+      finite: whether all losses were finite.
     """
 
     compile_s: float
@@ -52,10 +52,10 @@ class Trial(NamedTuple):
 
 
 def try_training(seconds: float) -> Trial:
-    """Trains the embedded toy on all local devices for about so long.
+    """Trains the embedded toy on all local devices for a given time.
 
     Args:
-      seconds: after compilation; longer where `LEAST_STEPS` take longer.
+      seconds: time after compilation; `LEAST_STEPS` steps may take longer.
     """
     config = default_config()
     config.data.update(kind="toy", size=32, num_views=8)
@@ -91,7 +91,7 @@ def try_training(seconds: float) -> Trial:
 
 
 def nvidia_gpus() -> list[str]:
-    """The names of this machine's NVIDIA GPUs as its driver has them; [] without a driver."""
+    """Returns the driver's names of this machine's NVIDIA GPUs; [] without a driver."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
@@ -104,7 +104,7 @@ def nvidia_gpus() -> list[str]:
 
 
 def describe_devices() -> list[str]:
-    """A line for each local device: what it is, and its memory where it says."""
+    """Returns a line for each local device: its kind, and its memory if known."""
     lines = []
     for device in jax.local_devices():
         limit = (device.memory_stats() or {}).get("bytes_limit")
@@ -114,13 +114,13 @@ def describe_devices() -> list[str]:
 
 
 def examine(seconds: float) -> list[str]:
-    """Prints what there is.
+    """Prints versions, devices, extras and the results of a short training.
 
     Args:
-      seconds: of the training; 0 leaves it out.
+      seconds: time of the training; 0 skips the training.
 
     Returns:
-      What is wrong, [] where nothing is.
+      The problems found; [] if the installation works.
     """
     problems = []
     cli.say(f"python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores")

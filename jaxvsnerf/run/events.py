@@ -1,7 +1,7 @@
-"""TensorBoard's event files of a run, through tensorboardX: no TensorFlow.
+"""Writes TensorBoard's event files of a run with tensorboardX, without TensorFlow.
 
-`tensorboard --logdir=DIR/tensorboard` shows a run's stages as curves in one chart, one after the
-other, and its scores as a curve over the stages.
+`tensorboard --logdir=DIR/tensorboard` shows the stages of a run one after the other in one chart,
+and the scores as a curve over the stages.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FLUSH_SECONDS = 10
 
 
 def check_installed() -> ModuleType:
-    """The library; ImportError with the pip line where it is absent."""
+    """Imports tensorboardX; raises MissingExtra with the pip line if it is absent."""
     return require(
         "tensorboardX", "loop.tensorboard", pip_line="pip install 'jaxvsnerf[tensorboard]'"
     )
@@ -30,12 +30,12 @@ def check_installed() -> ModuleType:
 class EventFiles:
     """Event files under `folder`/tensorboard: a subfolder for each stage, and `evaluation`.
 
-    Steps count over all stages. What was written before for steps that are trained again, by
-    a resumed run, is marked as void, which readers drop. Call `close` when done.
+    Steps count over all stages. A resumed run trains some steps again; earlier events of these
+    steps are marked as void, and readers drop them. Call `close` when done.
 
     Args:
-      folder: of the run.
-      steps: stage name -> its steps, in order.
+      folder: folder of the run.
+      steps: stage name -> number of steps, in order.
     """
 
     def __init__(self, folder: Path, steps: Mapping[str, int]):
@@ -46,7 +46,7 @@ class EventFiles:
         self._writers: dict[str, object] = {}
 
     def _writer(self, run: str, first: int):
-        """The writer of a subfolder, whose events from step `first` on are void if older."""
+        """Returns the writer of a subfolder; older events from step `first` on become void."""
         if run not in self._writers:
             self._writers[run] = check_installed().SummaryWriter(
                 str(self.folder / run), purge_step=first, flush_secs=FLUSH_SECONDS
@@ -57,9 +57,9 @@ class EventFiles:
         """Adds numbers of a stage.
 
         Args:
-          stage: its name.
-          step: steps done in it.
-          steps: how many of them the numbers are about.
+          stage: name of the stage.
+          step: steps done in the stage.
+          steps: number of last steps that the numbers summarise.
           values: chart -> number.
         """
         reached = self._begins[stage] + step
@@ -68,20 +68,20 @@ class EventFiles:
             writer.add_scalar(name, value, reached)
 
     def scores(self, stages: Mapping[str, Mapping[str, float]]) -> None:
-        """Adds the scores of each stage at its end; older ones are void."""
+        """Adds the scores of each stage at its last step; older scores become void."""
         for stage, values in stages.items():
             for name, value in values.items():
                 self._writer(EVALUATION, 0).add_scalar(f"score/{name}", value, self._ends[stage])
 
     def pictures(self, pictures: Mapping[str, np.ndarray]) -> None:
-        """Adds pictures [H, W, 3] in [0, 1] at the last step; older ones are void."""
+        """Adds pictures [H, W, 3] in [0, 1] at the last step; older pictures become void."""
         for name, picture in pictures.items():
             self._writer(EVALUATION, 0).add_image(
                 name, picture, max(self._ends.values()), dataformats="HWC"
             )
 
     def close(self) -> None:
-        """Writes what is left to write."""
+        """Writes all pending events and closes the files."""
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()

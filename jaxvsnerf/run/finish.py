@@ -1,12 +1,12 @@
-"""What follows training: scores, pictures, the mesh, the page."""
+"""Finishes a trained run: scores, pictures, the mesh, the page."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from jaxvsnerf.errors import error_text
 from jaxvsnerf.metrics.scores import METRICS
 from jaxvsnerf.pictures.images import side_by_side
 from jaxvsnerf.rendering.program import on_this_device
@@ -18,7 +18,7 @@ from jaxvsnerf.run.references import References
 from jaxvsnerf.run.saved import load_stages
 from jaxvsnerf.run.scores import evaluate_run
 from jaxvsnerf.run.usage import FOLLOWING
-from jaxvsnerf.system import cli
+from jaxvsnerf.system.files import read_json
 from jaxvsnerf.system.measure import timed
 from jaxvsnerf.types import Dataset
 
@@ -36,15 +36,15 @@ def finish_run(
     """Evaluates, renders, exports and reports a trained run, from its saved stages.
 
     Args:
-      folder: the run.
-      dataset: its pictures.
-      references: what scoring takes beside them.
-      seconds: phase -> seconds; those of these phases are added.
+      folder: folder of the run.
+      dataset: pictures of the run.
+      references: LPIPS and true geometry for the scores.
+      seconds: phase -> seconds; receives the seconds of these phases.
       say: takes the lines to show.
       events: TensorBoard's files, or None.
 
     Raises:
-      ValueError: the field has no surface; the page is there all the same.
+      InputError: the field has no surface; the page is written nevertheless.
     """
     stages = load_stages(folder)
     field = list(stages.values())[-1]
@@ -57,7 +57,7 @@ def finish_run(
             if references.surface is not None:
                 score_surface(folder, mesh, references.surface, dataset, say)
 
-    # The mesh is the host's work, and longer than the pictures, which are the device's.
+    # The host makes the mesh, which takes longer than the pictures; the device makes the pictures.
     with ThreadPoolExecutor(1) as pool:
         exported = pool.submit(on_this_device(export))
         with timed(finishing, "evaluate"):
@@ -70,16 +70,16 @@ def finish_run(
     seconds.update({phase: finishing[phase] for phase in FOLLOWING})
     failure = exported.exception()
     with timed(seconds, "report"):  # a field without a surface still has a page
-        no_mesh = cli.error_text(failure) if failure else ""
+        no_mesh = error_text(failure) if failure else ""
         report_run(folder, dataset, stages, pictures, shown, finishing, no_mesh)
     if failure:
         raise failure
 
 
 def _record(events: EventFiles, folder: Path, dataset: Dataset, shown: Shown) -> None:
-    """Adds mean scores of every stage, and the first views as they came, truth and rendering."""
+    """Adds mean scores of every stage; and input, truth and rendering of the first views."""
     if dataset.truth is not None:
-        metrics = json.loads((folder / "eval" / "metrics.json").read_text())
+        metrics = read_json(folder / "eval" / "metrics.json")
         events.scores(
             {
                 stage: {name: scores[name]["mean"] for name in METRICS if scores.get(name)}

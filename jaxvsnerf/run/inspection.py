@@ -1,4 +1,4 @@
-"""Pictures and cameras before any training: scores, likely mistakes, one page."""
+"""Checks pictures and cameras before training: scores, likely mistakes, one page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
+from jaxvsnerf.config.check import check_data
 from jaxvsnerf.config.resolve import data_spec
 from jaxvsnerf.data.load import load_source, source_to_cube
 from jaxvsnerf.data.rigs import named_rig
@@ -26,7 +27,7 @@ def load_views(spec: DataSpec) -> tuple[ViewSet, Similarity | None, str]:
     """The input views in the source's frame, the similarity to the cube, and why there is none.
 
     Raises:
-      FileNotFoundError, ValueError: the pictures cannot be loaded, or have no masks.
+      MissingFile, InputError: the pictures cannot be loaded, or have no masks.
     """
     if spec.kind == "toy":
         views, has_poses = load_dataset(spec).inputs, False
@@ -41,19 +42,19 @@ def load_views(spec: DataSpec) -> tuple[ViewSet, Similarity | None, str]:
         return views, identity_similarity(), ""
     try:
         return views, source_to_cube(spec, views, has_poses), ""
-    except ValueError as error:
+    except InputError as error:
         return views, None, str(error)
 
 
 def inspect_views(spec: DataSpec, title: str) -> tuple[Inspection, Consistency | None, Diagnosis]:
-    """Everything that is shown of a source.
+    """Scores and diagnoses a source.
 
     Args:
       spec: the source.
-      title: of the page.
+      title: title of the page.
 
     Returns:
-      What the page shows; the score, None where the cameras share no volume; the diagnosis.
+      The content of the page; the score, or None if the cameras share no volume; the diagnosis.
     """
     views, to_cube, reason = load_views(spec)
     rig = named_rig(spec.rig) if spec.kind != "toy" else None
@@ -132,7 +133,8 @@ def _verdict(diagnosis: Diagnosis, score: Consistency | None, reason: str) -> li
 
 
 def inspect_source(values: ConfigDict, folder: Path) -> None:
-    """Writes the page and the picture, and prints what they say."""
+    """Writes the page and the picture, and prints the results."""
+    check_data(values)
     spec = data_spec(values)
     title = Path(spec.path).name or spec.kind
     shown, score, _ = inspect_views(spec, title)

@@ -1,4 +1,4 @@
-"""The whole job: trains all stages, then scores, renders and exports."""
+"""Runs the whole job: trains all stages, then scores, renders and exports."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from jaxvsnerf.preprocess.photo_view import all_cameras
 from jaxvsnerf.preprocess.prepare import Record, record_facts, save_record, trained_views
 from jaxvsnerf.run import assemble
 from jaxvsnerf.run.dataset import load_pictures
+from jaxvsnerf.run.door import check_run
 from jaxvsnerf.run.events import EventFiles
 from jaxvsnerf.run.finish import finish_run
 from jaxvsnerf.run.logs import MetricsLog, logged
@@ -26,10 +27,11 @@ from jaxvsnerf.run.references import References
 from jaxvsnerf.run.reporter import Reporter
 from jaxvsnerf.run.scene_file import save_scene
 from jaxvsnerf.run.usage import Usage, save_usage, usage_facts
-from jaxvsnerf.run.workdir import locked, open_workdir, save_config
+from jaxvsnerf.run.workdir import kept_config, locked, open_workdir, save_config
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.extras import check_extras
 from jaxvsnerf.system.measure import peak_memory, timed
+from jaxvsnerf.system.paths import user_path
 from jaxvsnerf.system.signals import stop_signal
 from jaxvsnerf.training.ahead import Begin, Job, compiling_ahead
 from jaxvsnerf.training.checkpoints import Checkpoints, load_storage
@@ -48,41 +50,44 @@ def train_run(
     stop: Callable[[], bool] | None = None,
     started: float | None = None,
 ) -> dict[str, float]:
-    """The whole job: train all stages, evaluate, render, export, report.
+    """Trains all stages of a run, then evaluates, renders, exports and reports.
+
+    With several processes all of them train. The first process alone writes files and does the
+    work after training.
 
     Args:
-      config: as `default_config` has it.
-      workdir: folder of the run; made, or gone on with.
-      started: `time.perf_counter()` of the command's start, from which the time to the
-        first step counts; None is now.
-      devices: local devices that share the training; None is all of them. The rest of the
-        work is done on JAX's default device.
+      config: the settings of the run, see `default_config`.
+      workdir: folder of the run; created if missing, and continued if a run has begun there.
+      started: `time.perf_counter()` of the command's start; the time to the first step counts
+        from here. None means now.
+      devices: local devices that share the training; None takes all. The work after training
+        uses JAX's default device.
       say: takes the lines to show, as `cli.say` does.
-      stop: whether to save and stop, asked while it trains; None is when SIGTERM or SIGINT
-        came.
-
-    Of several processes all train; the first one alone writes, and does what follows.
+      stop: tells during training whether to save and stop; None stops on SIGTERM and SIGINT.
 
     Returns:
-      Seconds of each phase: load, train, evaluate, render, export beside it, report.
+      Seconds of each phase: load, train, evaluate, render, export (beside render), report.
 
     Raises:
-      ValueError, FileNotFoundError, ImportError: something given is wrong; nothing was
-        written.
-      NonFiniteLoss, Interrupted, OSError: see training.loop; what was saved stays.
-      OtherProcessFailed: with any of these.
+      InputError, MissingFile, MissingExtra: the input is wrong; no file was written.
+      NonFiniteLoss, Interrupted, OSError: see `training.loop`; saved files stay.
+      OtherProcessFailed: another process failed with one of these errors.
     """
     started = time.perf_counter() if started is None else started
-    folder, seconds = Path(workdir), {}
+    folder, seconds, asked = user_path(workdir), {}, config
     with contextlib.ExitStack() as held:
         with timed(seconds, "load"):
             with together(), ThreadPoolExecutor() as pool:
-                config, dataset, record, trainer, references = _prepare(config, devices, pool)
+                check_run(asked)
+                begun = kept_config(folder, asked) if workdir else None
+                config, dataset, record, trainer, references = _prepare(
+                    begun or asked, devices, pool
+                )
             check_same(_fingerprint(config, dataset))
         with together():
             if is_first():
                 held.enter_context(locked(open_workdir(workdir)))
-                save_config(folder, config)
+                save_config(folder, asked, config)
                 save_scene(folder, dataset)
                 save_record(folder, record)
                 say = held.enter_context(logged(folder, say))
@@ -119,25 +124,30 @@ def train_run(
 def _prepare(
     config: ConfigDict, devices: Sequence[jax.Device] | None, pool: Executor
 ) -> tuple[ConfigDict, Dataset, Record, Trainer, References]:
-    """Config, pictures, trainer and what scores take; whatever is wrong is found here."""
-    # A device takes seconds to wake, and packages to load: meanwhile pictures are read.
+    """Loads pictures and builds the parts of a run; raises the errors of wrong input.
+
+    Returns:
+      The resolved config, the pictures, the record of preprocessing, the trainer, and the
+      references of scoring.
+    """
+    # Starting a device and loading packages take seconds; pictures are read at the same time.
     awake = pool.submit(jax.device_put, 0)
     extras = pool.submit(check_extras)
     pool.submit(load_storage)
     config = resolve.resolve_config(config)
-    resolve.check_outputs(config)
     dataset, record = load_pictures(config)
     references = assemble.load_references(config, dataset)
     awake.result()
     grid = assemble.make_grid(config, trained_views(dataset))
-    cameras = all_cameras(dataset.inputs, dataset.photo)
-    trainer = assemble.make_trainer(config, len(cameras.w2c), grid, devices)
+    num_views = len(all_cameras(dataset.inputs, dataset.photo).w2c)
+    config = resolve.resolve_views(config, num_views)
+    trainer = assemble.make_trainer(config, num_views, grid, devices)
     extras.result()
     return config, dataset, record, trainer, references
 
 
 def _fingerprint(config: ConfigDict, dataset: Dataset) -> str:
-    """What must be the same in all processes; the pictures may lie elsewhere."""
+    """Values that must be equal in all processes; the paths of the pictures may differ."""
     settings = to_plain(config)
     settings["data"].update(path="", truth="", mesh="", photo="")
     settings["metrics"].update(lpips="")
@@ -178,7 +188,7 @@ def _train(
     stop: Callable[[], bool] | None,
     events: EventFiles | None,
 ) -> float | None:
-    """Trains what is left to train; when the first dispatch ended, None without any."""
+    """Trains the remaining stages; returns the time the first dispatch finished, or None."""
     names = tuple(stage.name for stage in trainer.stages)
     reporter = Reporter(MetricsLog(folder, names), say, events)
     checkpoints = Checkpoints(folder / "checkpoints", names)

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from jaxvsnerf.errors import describe
-from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.files import naming, write_text
 
 LOG = "log.txt"
 
 
 @contextlib.contextmanager
 def logged(folder: Path, say: Callable[..., None]) -> Iterator[Callable[..., None]]:
-    """A `say` that also adds plain lines with the time to the folder's log.txt.
+    """Yields a `say` that also appends plain lines with the time to the folder's log.txt.
 
-    What ends the block with an error is added too, and raised. Where the log cannot be
-    written, as on a full disk, lines are only shown: checkpoints matter more.
+    An error that ends the block is appended too, and raised. If the log cannot be written (a full
+    disk), lines are only shown, because checkpoints matter more.
 
     Args:
-      folder: of the run.
+      folder: folder of the run.
       say: takes the lines to show, as `cli.say` does.
     """
     with (folder / LOG).open("ab", buffering=0) as file:
@@ -46,14 +46,14 @@ def logged(folder: Path, say: Callable[..., None]) -> Iterator[Callable[..., Non
 
 
 class MetricsLog:
-    """metrics.jsonl: one line per report, in the order of stages and steps."""
+    """The file metrics.jsonl: one line per report, in the order of stages and steps."""
 
     def __init__(self, folder: Path, stage_names: tuple[str, ...]):
         self.path = folder / "metrics.jsonl"
         self.stage_names = stage_names
 
     def read(self) -> list[dict[str, Any]]:
-        """All whole lines; a line cut by a crash is left out."""
+        """Returns all complete lines; skips a line cut by a crash."""
         rows = []
         if self.path.exists():
             for line in self.path.read_text().splitlines():
@@ -63,13 +63,13 @@ class MetricsLog:
         return rows
 
     def rewind(self, stage: str, step: int) -> None:
-        """Drops what was logged after `step` of `stage`, so that a resumed run repeats it."""
+        """Drops all lines after `step` of `stage`, because a resumed run logs them again."""
         names = self.stage_names
         limit = (names.index(stage), step) if stage else (-1, 0)
         kept = [r for r in self.read() if (names.index(r["stage"]), r["step"]) <= limit]
         write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
 
     def append(self, row: dict[str, Any]) -> None:
-        """Adds one line."""
-        with self.path.open("a") as file:
+        """Appends one line."""
+        with naming(self.path), self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")

@@ -1,8 +1,7 @@
-"""A run's page, from what the run left."""
+"""Writes the page of a run from the files of the run."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxvsnerf import __version__
-from jaxvsnerf.config.files import load_config, to_plain
+from jaxvsnerf.config.files import to_plain
 from jaxvsnerf.geometry.cameras import match_cameras
 from jaxvsnerf.page.charts import Chart, Series
 from jaxvsnerf.page.preparation import preparation_section
@@ -22,6 +21,8 @@ from jaxvsnerf.rendering.trained import TrainedField
 from jaxvsnerf.run.logs import MetricsLog
 from jaxvsnerf.run.pictures import Shown, shown_photo
 from jaxvsnerf.run.usage import Usage, load_usage, usage_facts
+from jaxvsnerf.run.workdir import load_settings
+from jaxvsnerf.system.files import read_json
 from jaxvsnerf.types import Dataset, ViewSet
 
 FILES = {
@@ -34,7 +35,8 @@ FILES = {
     "log.txt": "what the run had to say, with the time",
     "preprocess.json": "what was done to each input view before training",
     "usage.json": "time to the first step, memory, seconds by phase",
-    "config.json": "every setting",
+    "config.json": "every setting as asked",
+    "resolved.json": "every setting as trained: paths, types and rays that were left open",
 }
 
 
@@ -50,22 +52,21 @@ def report_run(
     """Writes report.html.
 
     Args:
-      folder: the run.
-      dataset: its pictures.
+      folder: folder of the run.
+      dataset: pictures of the run.
       stages: stage name -> field.
-      pictures: stage name -> pictures at the truth's cameras, or empty to render the
-        input views here.
-      shown: what the final field shows.
-      timing: phase -> seconds of what is not in metrics.jsonl.
-      no_mesh: why there is no mesh, where its export failed.
+      pictures: stage name -> pictures at the truth's cameras; empty renders the input views here.
+      shown: renderings of the final field.
+      timing: phase -> seconds, for phases that are not in metrics.jsonl.
+      no_mesh: the message of a failed export, or ''.
     """
-    config, record = load_config(folder / "config.json"), load_record(folder)
+    config, record = load_settings(folder), load_record(folder)
     scored = dataset.truth is not None
     views = dataset.truth if scored else dataset.inputs
     pictures = pictures or {name: field.render(views.cameras) for name, field in stages.items()}
     log = MetricsLog(folder, tuple(stages)).read()
     metrics_file = folder / "eval" / "metrics.json"
-    metrics = json.loads(metrics_file.read_text()) if scored and metrics_file.is_file() else None
+    metrics = read_json(metrics_file) if scored and metrics_file.is_file() else None
     video, mesh = folder / "renders" / "turntable.mp4", folder / "mesh.glb"
     last = list(pictures)[-1]
     report = Report(
@@ -126,18 +127,18 @@ def _facts(
 
 
 def _geometry(folder: Path) -> dict[str, str]:
-    """What is known of the mesh against the true geometry."""
+    """Scores of the mesh against the true geometry."""
     path = folder / "eval" / "geometry.json"
     if not path.is_file():
         return {}
-    scores = json.loads(path.read_text())
+    scores = read_json(path)
     return {"Chamfer distance": f"{scores['chamfer']:.4f}", "volume IoU": f"{scores['iou']:.3f}"}
 
 
 def _columns(
     dataset: Dataset, shown: ViewSet, pictures: dict[str, Picture], metrics: dict | None
 ) -> list[Column]:
-    """Input where the view is one, each stage, truth, depth."""
+    """Pictures of a view: the input if the view is an input, each stage, truth, depth."""
     where = match_cameras(shown.cameras, dataset.inputs.cameras)
     inputs = [None if index is None else dataset.inputs.images[index] for index in where]
     columns = [Column("input", inputs)] if set(where) != {None} else []
@@ -162,7 +163,7 @@ def _columns(
 
 
 def _disagreement(inputs: ViewSet, shown: Shown) -> Comparison:
-    """Where each input view is off what all views agree on."""
+    """Differences between each input view and the consensus of all views."""
     maps = shown.disagreement
     covers = np.ones_like(maps) if inputs.masks is None else np.maximum(inputs.masks, 1e-6)
     means = [f"{np.average(a, weights=c):.3f}" for a, c in zip(maps, covers, strict=True)]
@@ -179,7 +180,7 @@ def _disagreement(inputs: ViewSet, shown: Shown) -> Comparison:
 
 
 def _photo(dataset: Dataset, shown: Shown) -> list[Comparison]:
-    """The photo beside its rendering, where it is one more view."""
+    """The photo beside its rendering, if the photo is one more view."""
     if shown.photo is None:
         return []
     final, photo = shown.photo, shown_photo(dataset)
@@ -202,7 +203,7 @@ def _photo(dataset: Dataset, shown: Shown) -> list[Comparison]:
 
 
 def _charts(log: list[dict], stages: dict[str, TrainedField]) -> list[Chart]:
-    """Loss and PSNR over the steps of all stages, one line a stage."""
+    """Loss and PSNR over the steps of all stages, one curve per stage."""
     loss, psnr, spans, start = [], [], [], 0
     for name in stages:
         rows = [row for row in log if row["stage"] == name]

@@ -1,4 +1,4 @@
-"""Pictures of a run's final field: every view beside its input and truth, and a turntable."""
+"""Renders the final field of a run: every view beside its input and truth, and a turntable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxvsnerf.config.files import load_config
+from jaxvsnerf.config.resolve import turntable_spec
 from jaxvsnerf.geometry.cameras import camera_centers, match_cameras, orbit_cameras
 from jaxvsnerf.metrics.disagreement import disagreement
 from jaxvsnerf.pictures.images import (
@@ -23,18 +23,25 @@ from jaxvsnerf.pictures.video import write_mp4
 from jaxvsnerf.preprocess.photo_view import shrink_view
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.rendering.trained import TrainedField
+from jaxvsnerf.run.workdir import load_settings
 from jaxvsnerf.system.png import write_png
 from jaxvsnerf.types import Cameras, Dataset, ViewSet
 
-# Focal length in picture widths, and distance, of SyncDreamer's cameras: the whole cube
-# is in the picture.
+# SyncDreamer's focal length (in picture widths) and distance, with which the whole cube is in the
+# picture.
 TURNTABLE_FOCAL, TURNTABLE_DISTANCE = 280 / 256, 1.5
-# The longer side in pixels of the photo and of its rendering.
+# Longer side of the photo and of its rendering, in pixels.
 PHOTO_SIDE = 512
 
 
 def turntable_cameras(inputs: Cameras, frames: int, size: int) -> Cameras:
-    """A full turn at the mean elevation of the input views, at most 60 degrees."""
+    """Cameras of a full turn at the mean elevation of the input views, at most 60 degrees.
+
+    Args:
+      inputs: cameras of the input views.
+      frames: number of cameras.
+      size: side of the square pictures in pixels.
+    """
     centers = camera_centers(inputs)
     sine = centers[:, 2] / np.linalg.norm(centers, axis=-1)
     elevation_deg = float(np.clip(np.rad2deg(np.arcsin(sine)).mean(), -60.0, 60.0))
@@ -44,14 +51,14 @@ def turntable_cameras(inputs: Cameras, frames: int, size: int) -> Cameras:
 
 
 class Shown(NamedTuple):
-    """What the final field shows.
+    """Renderings of the final field.
 
     Attributes:
-      truth: at the truth's cameras, None where no truth is known.
-      inputs: at the input views' cameras.
-      disagreement: [V, H, W] of each input view with `inputs`, see `metrics.disagreement`; None
-        where the field shows the nearest view alone.
-      photo: at the photo's camera, [1, H, W] of at most 512 pixels, None where it is no view.
+      truth: renderings at the truth's cameras, None without truth.
+      inputs: renderings at the input views' cameras.
+      disagreement: [V, H, W], each input view against `inputs`, see `metrics.disagreement`; None
+        if the field renders the nearest view alone.
+      photo: [1, H, W] of at most 512 pixels at the photo's camera, None without a photo.
     """
 
     truth: Picture | None
@@ -61,18 +68,24 @@ class Shown(NamedTuple):
 
 
 def shown_photo(dataset: Dataset) -> ViewSet | None:
-    """The photo at the size in which it is shown, None where it is no view."""
+    """The photo at the size of the page, None without a photo."""
     return shrink_view(dataset.photo.view, PHOTO_SIDE) if dataset.photo else None
 
 
 def look(dataset: Dataset, field: TrainedField, truth: Picture | None = None) -> Shown:
-    """Renders what is shown of the final field; `truth` is what is rendered already of it."""
+    """Renders the final field at the cameras of truth, inputs and photo.
+
+    Args:
+      dataset: pictures and cameras of the run.
+      field: the final field.
+      truth: existing renderings of the field at the truth's cameras, None renders them.
+    """
     where = [None]
     if dataset.truth is not None:
         truth = truth or field.render(dataset.truth.cameras)
         if dataset.truth.images.shape[1:] == dataset.inputs.images.shape[1:]:
             where = match_cameras(dataset.inputs.cameras, dataset.truth.cameras)
-    # Input views that the truth's cameras do not cover, in their size, are rendered themselves.
+    # Inputs are rendered only if the truth lacks one of their cameras or has another picture size.
     if None in where:
         inputs = field.render(dataset.inputs.cameras)
     else:
@@ -87,10 +100,10 @@ def render_run(folder: Path, dataset: Dataset, field: TrainedField, shown: Shown
     """Writes the pictures and the turntable of the final field.
 
     Args:
-      folder: the run.
-      dataset: its pictures.
+      folder: folder of the run.
+      dataset: pictures of the run.
       field: the final field.
-      shown: what it shows.
+      shown: renderings of the field.
     """
     inputs, truth, final = dataset.inputs, dataset.truth, shown.inputs
     given = [inputs.images] if dataset.clean is None else [inputs.images, dataset.clean]
@@ -108,7 +121,7 @@ def render_run(folder: Path, dataset: Dataset, field: TrainedField, shown: Shown
         rows |= {f"disagreement_{name}": [difference_picture(*one)] for name, *one in maps}
     if shown.photo is not None:
         rows |= _rows(["photo"], shown.photo, [shown_photo(dataset).images])
-    settings = load_config(folder / "config.json").render
+    settings = turntable_spec(load_settings(folder))
     size = settings.turntable_size
     with ThreadPoolExecutor() as pool:  # written while the turntable is rendered
         written = [
@@ -122,7 +135,7 @@ def render_run(folder: Path, dataset: Dataset, field: TrainedField, shown: Shown
 
 
 def _rows(names: list[str], final: Picture, beside: list) -> dict[str, list[np.ndarray]]:
-    """Per view what is given beside it, the rendering, its depth, its opacity."""
+    """A row per view: the given pictures, then rendering, depth and opacity."""
     if not names:
         return {}
     near_far = depth_range(final.distance, final.acc)

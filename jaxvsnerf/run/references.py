@@ -1,4 +1,4 @@
-"""What scoring takes beside pictures: a classifier's weights, the true geometry."""
+"""Loads the references of scoring: the weights of LPIPS and the true geometry."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from jaxvsnerf.types import Dataset, Surface
 
 @dataclass(frozen=True)
 class References:
-    """What scoring takes beside pictures.
+    """References of scoring beside pictures.
 
     Attributes:
-      perceptual: network and weights of LPIPS, None where no file is named.
-      surface: the true geometry in the object's cube, None where no file is named.
+      perceptual: network and weights of LPIPS, None if no file is named.
+      surface: the true geometry in the object's cube, None if no file is named.
     """
 
     perceptual: Lpips | None
@@ -29,11 +29,11 @@ class References:
 
 
 def read_perceptual(path: str, dataset: Dataset) -> Lpips | None:
-    """Network and weights of LPIPS; None where `path` is ''.
+    """Loads network and weights of LPIPS; None if `path` is ''.
 
     Raises:
-      FileNotFoundError: no file there; ValueError: something else is in it, or the truth
-        pictures are too small.
+      MissingFile: the file does not exist.
+      InputError: the file holds other data, or the truth pictures are too small.
     """
     if not path:
         return None
@@ -43,11 +43,12 @@ def read_perceptual(path: str, dataset: Dataset) -> Lpips | None:
 
 
 def read_true_surface(path: str, dataset: Dataset) -> Surface | None:
-    """The true geometry, moved from the source's frame into the cube; None where `path` is ''.
+    """Loads the true geometry and moves it into the cube; None if `path` is ''.
 
     Raises:
-      FileNotFoundError: no file there; ValueError: no mesh, or one that lies elsewhere;
-        ImportError: what geometry is scored with is missing.
+      MissingFile: the file does not exist.
+      InputError: the file holds no mesh, or the mesh lies outside the cube.
+      MissingExtra: the packages for scoring geometry are missing.
     """
     if not path:
         return None

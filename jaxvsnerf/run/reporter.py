@@ -1,4 +1,4 @@
-"""The progress line of a training, its log and its event files."""
+"""Reports the progress of a training: progress line, log and event files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxvsnerf.training.loop import Progress
 
 
 class Reporter:
-    """The progress line, metrics.jsonl and, where they are wanted, TensorBoard's events."""
+    """Writes the progress line, metrics.jsonl and, if asked for, TensorBoard's events."""
 
     def __init__(self, log: MetricsLog, say: Callable[..., None], events: EventFiles | None):
         self.log = log
@@ -20,7 +20,7 @@ class Reporter:
         self.say = say
 
     def resumed(self, stage: str, step: int) -> None:
-        """Drops what was logged after the checkpoint."""
+        """Drops all log entries after the checkpoint."""
         self.log.rewind(stage, step)
         if stage:
             self.say(f"going on from {stage} step {step}")
@@ -43,5 +43,5 @@ class Reporter:
         self.say(line, done=progress.step / progress.steps)
 
     def _left(self, progress: Progress) -> float:
-        """Seconds left of the stage, at the pace of its last report."""
+        """Estimated remaining seconds of the stage, at the speed of the last report."""
         return (progress.steps - progress.step) * progress.seconds / progress.report_steps

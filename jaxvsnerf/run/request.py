@@ -1,10 +1,9 @@
-"""Which views are made of which photo, with what: a request that is checked and settled."""
+"""A request for views of a photo: checks the request and replaces its open values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,35 +23,36 @@ from jaxvsnerf.generation.photo import (
 from jaxvsnerf.generation.spec import NUM_VIEWS
 from jaxvsnerf.generation.weights import WeightsInfo, read_info
 from jaxvsnerf.system import cli
-from jaxvsnerf.system.paths import find_path
+from jaxvsnerf.system.paths import find_path, user_path
 
 GUIDANCE = {"syncdreamer": 2.0, "zero123": 3.0}
-# What sampling takes beside the weights for each of the views that run at a time, in bytes, with
-# room to spare: 0.05e9 and 0.1e9 of them were measured over 2e9 (experiments/generation_speed).
+# Memory of sampling per view computed at a time, in bytes, without the weights and with a margin:
+# 0.05e9 and 0.1e9 were measured, over a constant 2e9 (experiments/generation_speed).
 VIEW_BYTES = {"bfloat16": 0.2e9, "float32": 0.5e9}
 CPU_VIEW_BATCH = 4
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is made of which photo.
+    """A request for generated views.
 
     Attributes:
-      image: the photo, with a transparent background or to be cut out.
-      weights: folder of weights, which say the model.
-      elevation_deg: SyncDreamer: how far above the object's horizon the photo's camera stood.
-      azimuth_deg: Zero-1-to-3: how far the new camera goes round the object, counter-clockwise
-        seen from above.
-      rise_deg: Zero-1-to-3: how much higher it stands than the photo's.
-      seed: of all that is random.
-      samples: how many sets of views.
-      guidance: how closely they follow the photo, 1 for half the time; None is the model's own.
-      steps: of denoising.
-      crop_size: the object's longer side in pixels, -1 leaves the photo as it is.
-      cutout: what removes the background of an opaque photo: a model of rembg or its .onnx
-        file; '' refuses such a photo.
-      view_batch: views at a time, 0 for what the device's memory allows.
-      dtype: `float32`, `bfloat16`, or `auto`: bfloat16 but on a CPU.
+      image: the photo, with a transparent background, or opaque with `cutout`.
+      weights: folder of weights; the weights determine the model.
+      elevation_deg: SyncDreamer: elevation of the photo's camera above the object's horizon.
+      azimuth_deg: Zero-1-to-3: azimuth of the new camera relative to the photo's,
+        counter-clockwise seen from above.
+      rise_deg: Zero-1-to-3: elevation of the new camera relative to the photo's.
+      seed: seed of all random numbers.
+      samples: number of sets of views.
+      guidance: how closely the views follow the photo; 1 takes half the time; None uses the
+        model's default.
+      steps: number of denoising steps.
+      crop_size: the object's longer side in pixels; -1 does not crop the photo.
+      cutout: removes the background of an opaque photo: the name of a rembg model or the path of
+        an .onnx file; '' refuses an opaque photo.
+      view_batch: views computed at a time; 0 chooses by the device's memory.
+      dtype: `float32`, `bfloat16`, or `auto`: float32 on a CPU, bfloat16 elsewhere.
     """
 
     image: str
@@ -72,13 +72,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """A request whose files were read, but for the weights' arrays.
+    """A checked request with its files read, except the arrays of the weights.
 
     Attributes:
-      request: with nothing left to the model or the machine.
+      request: the request without open values.
       cut: [height, width, 4] uint8, the photo's object, straight alpha.
-      photo: [256, 256, 3] in [-1, 1], as the model sees it.
-      info: what the weights are.
+      photo: [256, 256, 3] in [-1, 1], the input of the model.
+      info: model, sizes and sources of the weights.
       devices: local devices that share the samples.
     """
 
@@ -90,25 +90,26 @@ class Plan:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the views depend on, as JSON holds it."""
+        """All settings that the views depend on, ready for JSON."""
         settings = asdict(self.request)
         for name in ("image", "weights", "view_batch"):
             del settings[name]
-        if not settings["cutout"]:  # as before there was a choice
+        if not settings["cutout"]:  # equals the settings of runs older than `cutout`
             del settings["cutout"]
         sources = [source.sha256 for source in self.info.sources]
         return {**settings, "model": self.info.model, "sources": sources}
 
 
 def plan_request(request: Request, say: Callable[..., None] = cli.say) -> Plan:
-    """Reads the photo and what the weights are, and settles what was left open.
+    """Reads the photo and the facts of the weights, and replaces open values of the request.
 
     Args:
-      request: as the user has it.
+      request: the user's request.
       say: takes a line of advice.
 
     Raises:
-      ValueError, FileNotFoundError: something given is wrong or missing.
+      InputError: a value of the request is wrong.
+      MissingFile: the photo or the weights do not exist.
     """
     for name in ("image", "weights"):
         if not getattr(request, name):
@@ -122,7 +123,7 @@ def plan_request(request: Request, say: Callable[..., None] = cli.say) -> Plan:
     remover = load_remover(request.cutout) if request.cutout else None
     cut = read_photo(path, remover)
     photo = prepare_photo(cut, request.crop_size)
-    info = read_info(Path(request.weights).expanduser())
+    info = read_info(user_path(request.weights))
     request = _with_camera(request, info.model, say)
     # Zero-1-to-3's one view takes a second; SyncDreamer's samples are shared by the devices.
     count = request.samples if info.model == "syncdreamer" else 1
@@ -139,7 +140,13 @@ def plan_request(request: Request, say: Callable[..., None] = cli.say) -> Plan:
 
 
 def fitting_view_batch(device: jax.Device, info: WeightsInfo, dtype: str) -> int:
-    """The most views at a time, a divisor of 16, that the device has memory for."""
+    """Returns the largest divisor of 16 for which that many views fit the device's memory.
+
+    Args:
+      device: the device.
+      info: facts of the weights.
+      dtype: dtype of weights and products.
+    """
     limit = (device.memory_stats() or {}).get("bytes_limit")
     if not limit:
         return CPU_VIEW_BATCH
@@ -150,10 +157,10 @@ def fitting_view_batch(device: jax.Device, info: WeightsInfo, dtype: str) -> int
 
 
 def _with_camera(request: Request, model: str, say: Callable[..., None]) -> Request:
-    """The request with all cameras that the model takes, and no others.
+    """Checks that the request has exactly the camera angles that the model needs.
 
     Raises:
-      ValueError: one is missing, out of range, or of the other model.
+      InputError: an angle is missing, out of range, or belongs to the other model.
     """
     turned = {name: getattr(request, name) for name in ("azimuth_deg", "rise_deg")}
     given = [f"--{name}" for name, value in turned.items() if value is not None]

@@ -13,20 +13,20 @@ from jaxvsnerf.run.request import Request
 
 
 def define_request() -> Callable[[], Request]:
-    """The flags of a request; the function returned reads them once they are parsed."""
+    """Defines the flags of a request; returns a function that reads the parsed flags."""
     words = {
-        "image": (flags.DEFINE_string, "The photo: PNG or WebP, its background transparent."),
-        "cutout": (flags.DEFINE_string, "Cuts an opaque photo: u2netp, or a model's .onnx file."),
-        "weights": (flags.DEFINE_string, "Folder that `python -m jaxvsnerf.convert` wrote."),
-        "elevation_deg": (flags.DEFINE_float, "How far above the horizon the photo was taken."),
-        "azimuth_deg": (flags.DEFINE_float, "Zero-1-to-3: how far the new camera goes round."),
-        "rise_deg": (flags.DEFINE_float, "Zero-1-to-3: how much higher the new camera stands."),
-        "seed": (flags.DEFINE_integer, "Of all that is random."),
-        "samples": (flags.DEFINE_integer, "How many sets of views."),
+        "image": (flags.DEFINE_string, "The photo: PNG or WebP with a transparent background."),
+        "cutout": (flags.DEFINE_string, "Removes the background: u2netp, or an .onnx file."),
+        "weights": (flags.DEFINE_string, "The folder that `python -m jaxvsnerf.convert` wrote."),
+        "elevation_deg": (flags.DEFINE_float, "Degrees of the photo's camera above the horizon."),
+        "azimuth_deg": (flags.DEFINE_float, "Zero-1-to-3: degrees from the photo's camera around."),
+        "rise_deg": (flags.DEFINE_float, "Zero-1-to-3: degrees from the photo's camera upwards."),
+        "seed": (flags.DEFINE_integer, "Seed of all random numbers."),
+        "samples": (flags.DEFINE_integer, "Number of sets of views."),
         "guidance": (flags.DEFINE_float, "How closely views follow the photo; 1 is the fastest."),
-        "steps": (flags.DEFINE_integer, "Steps of denoising."),
-        "crop_size": (flags.DEFINE_integer, "The object's longer side in pixels; -1: as it is."),
-        "view_batch": (flags.DEFINE_integer, "Views at a time; 0: as memory allows."),
+        "steps": (flags.DEFINE_integer, "Number of denoising steps."),
+        "crop_size": (flags.DEFINE_integer, "The object's longer side in pixels; -1: unscaled."),
+        "view_batch": (flags.DEFINE_integer, "Views at a time; 0: as many as fit into memory."),
     }
     limits = {"samples": (1, None), "steps": (1, 1000), "view_batch": (0, NUM_VIEWS)}
     defaults = {field.name: field.default for field in fields(Request)}
@@ -37,5 +37,5 @@ def define_request() -> Callable[[], Request]:
         bounds = {} if define is flags.DEFINE_string else dict(lower_bound=lower, upper_bound=upper)
         holders[name] = define(name, default, text, **bounds)
     kinds = ["auto", *DTYPES]
-    holders["dtype"] = flags.DEFINE_enum("dtype", defaults["dtype"], kinds, "Of the products.")
+    holders["dtype"] = flags.DEFINE_enum("dtype", defaults["dtype"], kinds, "Type of the products.")
     return lambda: Request(**{name: holder.value for name, holder in holders.items()})

@@ -1,4 +1,4 @@
-"""Samples of the views of one photo, ranked by how well the views agree."""
+"""Samples the views of one photo and ranks the samples by how well their views agree."""
 
 from __future__ import annotations
 
@@ -16,21 +16,32 @@ from jaxvsnerf.generation import syncdreamer, zero123
 from jaxvsnerf.generation.strip import join_views, rank_samples
 from jaxvsnerf.generation.weights import load_weights
 from jaxvsnerf.metrics.consistency import consistency
-from jaxvsnerf.run.request import Plan
+from jaxvsnerf.run.request import Plan, Request, plan_request
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.measure import peak_memory
+from jaxvsnerf.system.paths import new_files, user_path
 from jaxvsnerf.system.png import write_png
 from jaxvsnerf.types import Params
 
-# Of a set of views [V, H, W, 3] uint8: the larger, the better its views agree.
+# Score of a set of views [V, H, W, 3] uint8; larger means that the views agree better.
 Score = Callable[[np.ndarray], float]
 
 
-def output_paths(out: Path, samples: int) -> list[Path]:
-    """Where samples go: `out` itself, or numbered beside it where there are several."""
-    if samples == 1:
-        return [out]
-    return [out.with_name(f"{out.stem}_{index}{out.suffix}") for index in range(samples)]
+def generate_files(request: Request, out: str, say: Callable[..., None] = cli.say) -> None:
+    """Generates the views of a photo and writes them as pictures.
+
+    Args:
+      request: the photo, the weights and the settings.
+      out: the picture, .png; several samples become out_0.png, out_1.png ...
+      say: called with each line of progress.
+
+    Raises:
+      InputError: the request is wrong, or a picture exists already; nothing was written.
+    """
+    paths, plan = new_files(out, ".png", request.samples), plan_request(request, say)
+    # A single view has no other view to agree with.
+    score = strip_consistency if plan.info.model == "syncdreamer" else None
+    write_samples(paths, sample_views(plan, say), score, say)
 
 
 def write_samples(
@@ -42,9 +53,9 @@ def write_samples(
     """Writes each sample's views side by side, the most consistent first.
 
     Args:
-      paths: as many PNG files as there are samples.
+      paths: one PNG file per sample.
       views: [N, V, H, W, 3] uint8.
-      score: ranks the samples; None leaves them in the order they were drawn.
+      score: ranks the samples; None keeps the order in which they were drawn.
       say: takes the lines to show.
     """
     order, scores = list(range(len(views))), None
@@ -58,21 +69,21 @@ def write_samples(
 
 
 def sample_views(plan: Plan, say: Callable[..., None] = cli.say) -> np.ndarray:
-    """Loads the weights and samples.
+    """Loads the weights and samples views.
 
     Args:
-      plan: what is made.
+      plan: the checked request.
       say: takes the lines to show.
 
     Returns:
-      [N, V, 256, 256, 3] uint8: 16 views of SyncDreamer, one of Zero-1-to-3.
+      [N, V, 256, 256, 3] uint8; V is 16 for SyncDreamer and 1 for Zero-1-to-3.
 
     Raises:
-      ValueError: the weights are damaged.
+      InputError: the weights are damaged.
     """
     request, started = plan.request, time.perf_counter()
     say(f"reading {request.weights} ({plan.info.model}) ...", passing=True)
-    folder = Path(request.weights).expanduser()
+    folder = user_path(request.weights)
     params = load_weights(folder, plan.info, request.dtype, plan.devices)
     say(
         f"sampling {request.samples} x {plan.info.model} on {len(plan.devices)} "
@@ -91,13 +102,13 @@ def sample_views(plan: Plan, say: Callable[..., None] = cli.say) -> np.ndarray:
 
 
 def strip_consistency(views: np.ndarray) -> float:
-    """How well SyncDreamer's views of one sample agree, 0 to 1; see `metrics.consistency`.
+    """Scores the agreement of SyncDreamer's views of one sample, see `metrics.consistency`.
 
     Args:
       views: [16, H, W, 3] uint8 on white.
 
     Returns:
-      The score; 0 where a view shows nothing.
+      The score, 0 to 1; 0 if a view shows no object.
     """
     images = views / np.float32(255.0)
     masks = np.stack([mask_from_background(one, np.ones(3, np.float32)) for one in images])
@@ -108,7 +119,7 @@ def strip_consistency(views: np.ndarray) -> float:
 
 
 def _sample(params: Params, plan: Plan, progress: Callable[[int, int], None]) -> np.ndarray:
-    """The views of `sample_views`, from loaded weights."""
+    """Samples the views of `sample_views` with loaded weights."""
     request, key = plan.request, jax.random.key(plan.request.seed)
     shared = dict(
         spec=plan.info.spec,

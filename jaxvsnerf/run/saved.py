@@ -1,53 +1,58 @@
-"""What a run saved, as fields again."""
+"""Loads the saved stages of a run as trained fields."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
-from jaxvsnerf.config.files import load_config
 from jaxvsnerf.errors import MissingFile
 from jaxvsnerf.rendering.trained import TrainedField
 from jaxvsnerf.run import assemble
-from jaxvsnerf.run.scene_file import load_scene
+from jaxvsnerf.run.scene_file import SavedScene, load_scene
+from jaxvsnerf.run.workdir import load_settings
+from jaxvsnerf.system.paths import user_path
 from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.training.trainer import Trainer
-from jaxvsnerf.types import Cameras
 
 
-def open_saved(folder: Path) -> tuple[ConfigDict, Trainer, Cameras, np.ndarray]:
-    """What a run's checkpoints are read with: config, trainer, cameras, background."""
-    config = load_config(folder / "config.json")
-    cameras, background, _ = load_scene(folder)
-    trainer = assemble.make_trainer(config, len(cameras.w2c), assemble.make_grid(config, None))
-    return config, trainer, cameras, background
+def open_saved(folder: Path) -> tuple[ConfigDict, Trainer, SavedScene]:
+    """Opens a run for reading its checkpoints: config, trainer and scene."""
+    config = load_settings(folder)
+    scene, grid = load_scene(folder), assemble.make_grid(config, None)
+    return config, assemble.make_trainer(config, len(scene.cameras.w2c), grid), scene
 
 
 def load_stages(
     folder: Path, *, mode: str = "", last_only: bool = False
 ) -> dict[str, TrainedField]:
-    """The trained field of every finished stage of a run, in order.
+    """Loads the trained field of every finished stage of a run, in order.
 
     Args:
-      folder: the run's workdir.
-      last_only: only the last one.
-      mode: how views are combined; '' is each stage's own way.
+      folder: folder of the run.
+      last_only: whether to load the last finished stage alone.
+      mode: how views are combined; '' takes each stage's own mode.
 
     Raises:
-      FileNotFoundError: nothing was trained there.
+      MissingFile: the folder has no finished stage.
     """
-    folder = Path(folder)
-    config, trainer, cameras, background = open_saved(folder)
+    folder = user_path(folder)
+    config, trainer, scene = open_saved(folder)
     checkpoints = Checkpoints(folder / "checkpoints", tuple(s.name for s in trainer.stages))
     stages: dict[str, TrainedField] = {}
     finished = [s for s in trainer.stages if s.steps in checkpoints.steps(s.name)]
     for stage in finished[-1:] if last_only else finished:
         state = checkpoints.restore(stage.name, stage.steps, trainer.template(stage.name))
         stages[stage.name] = assemble.trained_field(
-            config, trainer, stage, jax.device_put(state), cameras, background, mode
+            config,
+            trainer,
+            stage,
+            jax.device_put(state),
+            scene.cameras,
+            scene.background,
+            mode=mode,
+            photo=scene.photo,
         )
     checkpoints.close()
     if not stages:

@@ -1,17 +1,34 @@
-"""scene.json: what using a trained field takes beside its parameters."""
+"""The file scene.json: cameras, background and similarity, needed to use a trained field."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxvsnerf.errors import MissingFile
 from jaxvsnerf.geometry.cameras import join_cameras
-from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.files import read_json, write_text
 from jaxvsnerf.types import Cameras, Dataset, Similarity
+
+
+class SavedScene(NamedTuple):
+    """The content of scene.json.
+
+    Attributes:
+      cameras: cameras of the branches: of the input views, then of the photo if the run has a
+        photo; all with the input views' picture size.
+      background: [3].
+      to_cube: maps the source's frame to the object's cube.
+      photo: the photo's camera with the photo's own picture size, None without a photo.
+    """
+
+    cameras: Cameras
+    background: np.ndarray
+    to_cube: Similarity
+    photo: Cameras | None
 
 
 def save_scene(folder: Path, dataset: Dataset) -> None:
@@ -31,24 +48,28 @@ def save_scene(folder: Path, dataset: Dataset) -> None:
     write_text(folder / "scene.json", json.dumps(scene) + "\n")
 
 
-def load_scene(folder: Path) -> tuple[Cameras, np.ndarray, Similarity]:
-    """The cameras of the input views and of the photo, background, similarity to the cube.
+def load_scene(folder: Path) -> SavedScene:
+    """Reads the scene of a run.
 
     Raises:
-      FileNotFoundError: the run has not started.
+      MissingFile: the run has not started.
     """
     path = Path(folder) / "scene.json"
     if not path.is_file():
         raise MissingFile(f"expected a run's cameras at {path}: train there first")
-    scene = json.loads(path.read_text())
+    scene = read_json(path)
     cameras = _cameras(scene)
-    if scene.get("photo"):
-        cameras = join_cameras(cameras, _cameras(scene["photo"]))
-    return cameras, np.asarray(scene["background"], np.float32), Similarity(**scene["to_cube"])
+    photo = _cameras(scene["photo"]) if scene.get("photo") else None
+    return SavedScene(
+        cameras=join_cameras(cameras, photo) if photo else cameras,
+        background=np.asarray(scene["background"], np.float32),
+        to_cube=Similarity(**scene["to_cube"]),
+        photo=photo,
+    )
 
 
 def _plain(cameras: Cameras) -> dict[str, Any]:
-    """Cameras as JSON holds them."""
+    """Converts cameras to values for JSON."""
     return dict(
         width=cameras.width,
         height=cameras.height,
@@ -58,7 +79,7 @@ def _plain(cameras: Cameras) -> dict[str, Any]:
 
 
 def _cameras(plain: dict[str, Any]) -> Cameras:
-    """Cameras from their JSON form."""
+    """Reads cameras from their JSON form."""
     return Cameras(
         intrinsics=np.asarray(plain["intrinsics"], np.float32),
         w2c=np.asarray(plain["w2c"], np.float32),

@@ -1,4 +1,4 @@
-"""Scores of a run's stages against the truth: eval/metrics.json and eval/metrics.csv."""
+"""Scores the stages of a run against the truth: eval/metrics.json and eval/metrics.csv."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def evaluate_run(
     """Renders every stage at the truth's cameras and writes the scores.
 
     Args:
-      folder: the run.
-      dataset: its pictures.
+      folder: folder of the run.
+      dataset: pictures of the run.
       stages: stage name -> field.
       say: takes the lines to show.
-      perceptual: network and weights of LPIPS; without them that score is null.
+      perceptual: network and weights of LPIPS; None writes null for LPIPS.
 
     Returns:
-      stage name -> pictures at the truth's cameras; empty where no truth is known.
+      stage name -> pictures at the truth's cameras; empty without truth.
     """
     if dataset.truth is None:
         say("no truth pictures: nothing to score (data.truth names them)")
@@ -61,7 +61,7 @@ def evaluate_run(
 
 
 def score_table(scores: dict[str, dict], inputs: dict | None) -> str:
-    """The mean scores as aligned text, a row per model."""
+    """Formats the mean scores as aligned text, a row per model."""
     rows = {"inputs": inputs, **scores} if inputs else scores
     known = [metric for metric in METRICS if all(values[metric] for values in rows.values())]
     lines = ["".join(f"{column:>12}" for column in ("", *known, "views"))]

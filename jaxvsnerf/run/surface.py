@@ -4,39 +4,41 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, take
+from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, fit_cameras, take
 from jaxvsnerf.mesh.bake import PaintFn
 from jaxvsnerf.mesh.extract import Extraction, Mesh, extract_mesh
 from jaxvsnerf.mesh.lattice import sample_density
-from jaxvsnerf.mesh.project import paint_from_pictures
+from jaxvsnerf.mesh.project import Pictures, paint_from_pictures
+from jaxvsnerf.preprocess.photo_view import shrunk_size
 from jaxvsnerf.rendering.composite import alpha_weights
 from jaxvsnerf.rendering.trained import TrainedField
+from jaxvsnerf.run.pictures import PHOTO_SIDE
+from jaxvsnerf.types import Cameras
 
-# Pictures that a texture is made from, at most; more of them show the same again.
+# Largest number of pictures behind a texture, the photo included. More pictures add nothing new.
 MAX_PICTURES = 32
 
-
-# Where light that meets the surface head on is looked for, in sides of the cube: from before it
-# to behind it, in so many intervals.
+# Head-on rays: they start this far before the surface and end this far behind (in sides of the
+# cube), with this number of intervals.
 _BEFORE, _BEHIND, _INTERVALS = 0.02, 0.08, 6
 
 
 def field_mesh(
     field: TrainedField, level: float, resolution: int, max_faces: int | None = None
 ) -> Extraction:
-    """Marching cubes of the density.
+    """Extracts the surface of a field by marching cubes.
 
     Args:
       field: the field.
-      level: density of the surface, 0 to find it.
+      level: density at the surface; 0 chooses the level automatically.
       resolution: lattice points a side.
-      max_faces: most faces, None for all that marching cubes makes.
+      max_faces: largest number of faces; None keeps all faces of marching cubes.
 
     Returns:
       The mesh, in the object's cube, without colours.
 
     Raises:
-      ValueError: no surface at the level asked for; says which would give one.
+      InputError: there is no surface at the level; the message suggests a level.
     """
     occupied = None
     if field.grid is not None:
@@ -57,11 +59,11 @@ def field_mesh(
 
 
 def head_on_colors(field: TrainedField, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """What is seen on looking at a surface against its normals.
+    """Colours of a surface seen against its normals.
 
     Args:
       field: the field.
-      points: [N, 3] on its surface, in the cube.
+      points: [N, 3] on the surface, in the cube.
       normals: [N, 3] unit length, outward.
 
     Returns:
@@ -73,33 +75,52 @@ def head_on_colors(field: TrainedField, points: np.ndarray, normals: np.ndarray)
     directions = np.repeat(-normals, _INTERVALS, axis=0)
     density, rgb = field.query(along.reshape(-1, 3), directions)
     weights = np.asarray(alpha_weights(density.reshape(-1, _INTERVALS) * np.diff(edges)))
-    weights = weights[..., None] + 1e-6  # nothing is met at all: the mean of what is there
+    weights = weights[..., None] + 1e-6  # without any density: the mean of the samples
     return (weights * rgb.reshape(-1, _INTERVALS, 3)).sum(1) / weights.sum(1)
 
 
 def field_paint(field: TrainedField, mesh: Mesh) -> PaintFn:
-    """The colours of the field on a surface: of its pictures, from the input views' cameras.
+    """Colours of the field on a surface, from pictures at the cameras of the input views and photo.
 
     Args:
       field: the field.
-      mesh: its surface, in the cube.
+      mesh: the field's surface, in the cube.
 
     Returns:
-      A function of points on the mesh, see `paint_from_pictures`. Where no camera looks, the
-      field is asked along the surface's normals.
+      A function of points on the mesh, see `paint_from_pictures`. Points that no camera sees get
+      the field's colour along the surface's normal.
     """
-    count = len(field.cameras.w2c)
-    views = np.arange(count)
-    if count > MAX_PICTURES:
-        views = np.linspace(0, count - 1, MAX_PICTURES).round().astype(int)
-    cameras = take(field.cameras, views)
-    picture = field.render(cameras)
+    sets = texture_cameras(field.cameras, field.photo)
+    rendered = [field.render(cameras) for cameras in sets]
+    pictures = [Pictures(one.rgb, one.acc, own) for one, own in zip(rendered, sets, strict=True)]
     mesh = mesh._replace(colors=head_on_colors(field, mesh.vertices, mesh.normals))
-    return paint_from_pictures(mesh, picture.rgb, picture.acc, cameras, field.background)
+    return paint_from_pictures(mesh, pictures, field.background)
+
+
+def texture_cameras(cameras: Cameras, photo: Cameras | None) -> list[Cameras]:
+    """Cameras of the pictures that a texture is made from: one set for each picture size.
+
+    Args:
+      cameras: cameras of the branches, see `TrainedField`.
+      photo: the photo's camera, the last of `cameras`, with the photo's own picture size, or None.
+
+    Returns:
+      At most MAX_PICTURES cameras: the input views', evenly thinned, and the photo's, whose
+      picture is as large as `renders/photo.png` shows it.
+    """
+    count = len(cameras.w2c) - (photo is not None)
+    most = MAX_PICTURES - (photo is not None)
+    views = np.arange(count)
+    if count > most:
+        views = np.linspace(0, count - 1, most).round().astype(int)
+    if photo is None:
+        return [take(cameras, views)]
+    size = shrunk_size(photo.width, photo.height, PHOTO_SIDE)
+    return [take(cameras, views), fit_cameras(photo, *size)]
 
 
 def _occupied(support: np.ndarray, resolution: int) -> np.ndarray:
     """[resolution] * 3 bool, the lattice points that lie in the support [G, G, G]."""
-    # Of the cube's G cells a side; its last point lies on the border.
+    # The cube has G cells a side; the lattice's last point lies on the cube's border.
     cells = np.linspace(0, len(support), resolution).astype(int).clip(max=len(support) - 1)
     return support[np.ix_(cells, cells, cells)]

@@ -1,4 +1,4 @@
-"""What a run took: time to the first step, memory, seconds by phase."""
+"""Time and memory of a run: time to the first step, peak memory, seconds by phase."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.files import read_json, write_text
 from jaxvsnerf.system.measure import Memory, duration
 
 # Phases between training and the page.
@@ -15,13 +15,13 @@ FOLLOWING = ("evaluate", "render", "export")
 
 @dataclass(frozen=True)
 class Usage:
-    """What a train command took.
+    """Time and memory of a train command.
 
     Attributes:
-      first_step: seconds from the command's start to the end of its first dispatch of
-        optimiser steps: imports, pictures, compilation.
-      memory: until training ended, None where nobody knows.
-      seconds: of its phases that have ended, load, train, evaluate ...
+      first_step: seconds from the command's start to the end of the first dispatch of optimiser
+        steps; includes imports, pictures and compilation.
+      memory: peak memory until the end of training, None if unknown.
+      seconds: phase -> seconds, of all phases that have ended: load, train, evaluate ...
     """
 
     first_step: float
@@ -30,7 +30,7 @@ class Usage:
 
 
 def usage_facts(usage: Usage) -> dict[str, str]:
-    """Label -> short text."""
+    """Returns label -> short text, for the page."""
     facts = {"first step after": duration(usage.first_step)}
     if usage.memory is not None:
         facts[f"peak memory of the {usage.memory.of}"] = f"{usage.memory.bytes / 1e9:.2f} GB"
@@ -43,10 +43,10 @@ def save_usage(folder: Path, usage: Usage) -> None:
 
 
 def load_usage(folder: Path) -> Usage | None:
-    """What usage.json holds, or None where there is none."""
+    """Reads usage.json; None if missing."""
     path = folder / "usage.json"
     if not path.is_file():
         return None
-    values = json.loads(path.read_text())
+    values = read_json(path)
     memory = values["memory"]
     return Usage(values["first_step"], memory and Memory(**memory), values.get("seconds", {}))

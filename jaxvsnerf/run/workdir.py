@@ -6,29 +6,36 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 from ml_collections import ConfigDict
 
-from jaxvsnerf.config.files import diff_plain, to_plain
+from jaxvsnerf import __version__
+from jaxvsnerf.config.files import diff_plain, from_plain, to_plain
+from jaxvsnerf.config.resolve import PATHS, resolve_config
 from jaxvsnerf.errors import InputError, MissingFile
-from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.files import read_json, write_text
+from jaxvsnerf.system.paths import user_path
+
+CONFIG = "config.json"  # the settings as given
+RESOLVED = "resolved.json"  # the settings without open values, and the version of jaxvsnerf
+OLDER = "0.1.0"  # the last version without resolved.json
 
 
 def open_workdir(path: str, flag: str = "--workdir") -> Path:
-    """The folder, made where it is not there.
+    """Returns the folder of a run; created if missing.
 
     Args:
       path: the folder.
-      flag: what names it on the command line, for messages.
+      flag: the flag that names the folder, for messages.
 
     Raises:
-      ValueError: no name, a file stands there, or it cannot be written.
+      InputError: the path is empty, is a file, or is not writable.
     """
     if not path:
         raise InputError(f"{flag}: expected a folder for the files to write, got nothing")
-    folder = Path(path)
+    folder = user_path(path)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{flag}: expected a folder, {folder} is a file")
     try:
@@ -44,15 +51,16 @@ def open_workdir(path: str, flag: str = "--workdir") -> Path:
 
 
 def open_run(path: str) -> Path:
-    """The folder of a run that was trained.
+    """Returns the folder of an existing run.
 
     Raises:
-      ValueError: no name, or no folder; FileNotFoundError: no run in it.
+      InputError: the path is empty.
+      MissingFile: the folder holds no run.
     """
     if not path:
         raise InputError("--workdir: expected the folder of a run, got nothing")
-    folder = Path(path)
-    if not (folder / "config.json").is_file():
+    folder = user_path(path)
+    if not (folder / CONFIG).is_file():
         raise MissingFile(
             f"--workdir: expected the folder of a run, there is no config.json in {folder}; "
             "train there first"
@@ -62,14 +70,14 @@ def open_run(path: str) -> Path:
 
 @contextlib.contextmanager
 def locked(folder: Path, flag: str = "--workdir") -> Iterator[None]:
-    """Holds the folder for one process; the lock goes with the process, however it ends.
+    """Locks the folder for one process; the lock ends with the process, also after a crash.
 
     Args:
       folder: the folder.
-      flag: what names it on the command line, for messages.
+      flag: the flag that names the folder, for messages.
 
     Raises:
-      ValueError: another process holds it.
+      InputError: another process holds the lock.
     """
     lock = FileLock(folder / ".lock")
     try:
@@ -84,38 +92,111 @@ def locked(folder: Path, flag: str = "--workdir") -> Iterator[None]:
         lock.release()
 
 
-def save_config(folder: Path, config: ConfigDict) -> None:
-    """Writes config.json, or checks that the run there has the same one.
+def save_config(folder: Path, asked: ConfigDict, resolved: ConfigDict) -> None:
+    """Writes config.json and resolved.json, or checks that the existing run has the same config.
+
+    Args:
+      folder: folder of the run.
+      asked: the config as the user gave it.
+      resolved: the config without open values, see `resolve_config` and `resolve_views`.
 
     Raises:
-      ValueError: with the differences.
+      InputError: the existing run has another config; the message lists the differences.
     """
-    keep_settings(
-        folder / "config.json",
-        to_plain(config),
-        f"{folder} holds a run with another config (there -> now)",
-        "take another --workdir, or the settings of that run to go on with it",
-    )
+    if kept_config(folder, asked) is not None:
+        return
+    made = {"jaxvsnerf": __version__, "settings": to_plain(resolved)}
+    # In this order, because a config.json without resolved.json means a run of an older version.
+    write_text(folder / RESOLVED, json.dumps(made, indent=2) + "\n")
+    write_text(folder / CONFIG, json.dumps(to_plain(asked), indent=2) + "\n")
+
+
+def kept_config(folder: Path, asked: ConfigDict) -> ConfigDict | None:
+    """Returns the resolved config of the existing run in a folder; None if no run has begun.
+
+    Args:
+      folder: folder of the run.
+      asked: the config to continue with.
+
+    Raises:
+      InputError: the run has another config, or an older version wrote the run.
+    """
+    if not (folder / CONFIG).is_file():
+        return None
+    if not (folder / RESOLVED).is_file():
+        raise InputError(
+            f"{folder} holds a run of jaxvsnerf {OLDER}, which this version shows and exports but "
+            f"does not train: go on with jaxvsnerf {OLDER}, or take another --workdir"
+        )
+    kept = load_settings(folder)
+    then, now = _without_paths(read_json(folder / CONFIG)), _without_paths(to_plain(asked))
+    changes = [diff_plain(then, now), diff_plain(_paths(kept), _paths(resolve_config(asked)))]
+    if any(changes):
+        _refuse(
+            f"{folder} holds a run with another config (there -> now)",
+            "\n".join(filter(None, changes)),
+            "take another --workdir, or the settings of that run to go on with it",
+        )
+    return kept
+
+
+def load_settings(folder: Path) -> ConfigDict:
+    """Loads the resolved config of a run.
+
+    Raises:
+      MissingFile: no run has begun in the folder.
+      InputError: the file is damaged, or another version of jaxvsnerf wrote other settings.
+    """
+    path, version = folder / RESOLVED, OLDER
+    if path.is_file():
+        made = read_json(path)
+        if not isinstance(made, dict) or not {"jaxvsnerf", "settings"} <= set(made):
+            raise InputError(f"{path}: expected the settings of a run, the file is damaged")
+        values, version = made["settings"], made["jaxvsnerf"]
+    else:
+        path = folder / CONFIG
+        if not path.is_file():
+            raise MissingFile(f"expected a run's settings at {path}: train there first")
+        values = read_json(path)
+    return from_plain(values, str(path), version)
+
+
+def _paths(config: ConfigDict) -> dict[str, dict[str, str]]:
+    """The settings that name files, as sections."""
+    paths: dict[str, dict[str, str]] = {}
+    for section, name in PATHS:
+        paths.setdefault(section, {})[name] = config[section][name]
+    return paths
+
+
+def _without_paths(plain: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that name files: two spellings may name one file."""
+    return {
+        section: {k: v for k, v in values.items() if (section, k) not in PATHS}
+        if isinstance(values, dict)
+        else values
+        for section, values in plain.items()
+    }
+
+
+def _refuse(what: str, changes: str, advice: str) -> NoReturn:
+    raise InputError(f"{what}:\n{changes}\n{advice}")
 
 
 def keep_settings(path: Path, new: dict[str, Any], what: str, advice: str) -> None:
-    """Writes settings as JSON, or checks that the file there holds the same ones.
+    """Writes settings as JSON, or checks that an existing file holds the same settings.
 
     Args:
       path: the file.
-      new: nested dicts, as JSON holds them.
-      what: first line of the message where they differ.
-      advice: its last line.
+      new: nested dicts of JSON values.
+      what: first line of the message if the settings differ.
+      advice: last line of the message.
 
     Raises:
-      ValueError: with the differences.
+      InputError: the settings differ; the message lists the differences.
     """
     if path.exists():
-        try:
-            old = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}: expected JSON, {error}") from error
-        if changes := diff_plain(old, new):
-            raise InputError(f"{what}:\n{changes}\n{advice}")
+        if changes := diff_plain(read_json(path), new):
+            _refuse(what, changes, advice)
         return
     write_text(path, json.dumps(new, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What simulated inconsistency does to one view: bends it, then draws its colours anew."""
+"""Simulated damage of one view: warps the picture, then changes its colours."""
 
 from __future__ import annotations
 
@@ -11,46 +11,49 @@ from scipy.special import expit, ndtri
 from jaxvsnerf.simulate.noise import pixel_noise, sample_lattice
 from jaxvsnerf.simulate.severity import Severity
 
-# Moved outlines are made so much steeper: interpolated ones fade over more pixels than a
-# generator's.
+# Factor that steepens moved outlines: interpolation makes them fade over more pixels than a
+# generator's outlines.
 RIM = 2.0
-# Contents stand still at the silhouette and slide freely this far inside.
+# Contents do not slide at the silhouette and slide fully this far inside, as a share of the
+# picture's height.
 EDGE = 0.02
-# Patches have soft edges, in deviations of their field, cover what was there in part, and come
-# from this far away in sides of the cube.
+# Softness of patch edges (in standard deviations of the patch field), opacity of patches, and
+# distance from which their colour is taken (in sides of the cube).
 PATCH_EDGE, PATCH_OPACITY, DONOR_FAR = 0.15, 0.85, 0.13
-# Of the colour that a patch brings along, beside its light and dark, so much is kept.
+# Share of a patch's chroma that is kept; its brightness is kept in full.
 PATCH_CHROMA = 0.6
-# In shares of the picture's height: over how much of it what moves detail changes, how fine
-# grain is, and around how much its contrast is measured.
+# Shares of the picture's height: correlation length of the flow that moves fine detail, size of
+# the grain, and window in which the local contrast is measured.
 DETAIL_SIGMA, GRAIN_SIGMA, CONTRAST_SIGMA = 0.025, 0.0015, 0.012
-# Grain is mostly light and dark.
+# Share of the grain that differs between channels; most of it is brightness.
 CHROMA = 0.5
 
 
 @dataclass(frozen=True)
 class ViewFields:
-    """What chance holds for one view, and where its pixels lie.
+    """Random fields of one view, and the 3D points of its pixels.
+
+    A lattice is [C, cells, cells, cells], see `sample_lattice`.
 
     Attributes:
       plane: [height, width, 3] points of the pixels on the plane that faces the camera.
       surface: [height, width, 3] points of the pixels on the object.
-      intrinsics: [3, 3].
-      w2c: [3, 4].
-      rise: 0 at the input view, 1 opposite to it.
-      strength: of all that does not vanish at the input view.
-      line_of_sight: [3] of the input view.
-      depth: [1, cells, cells, cells] lattice, and so the following.
-      shape: 3 channels.
-      slide: 3 channels.
-      light: 1 channel.
-      patches: octaves of 1 channel.
-      donors: 3 channels.
-      gain: [3] one number a channel.
-      bias: [3].
+      intrinsics: [3, 3] in pixels.
+      w2c: [3, 4] world-to-camera, OpenCV axes.
+      rise: growth of the damage with the angle, 0 at the input view, 1 opposite to it.
+      strength: factor of the damage that does not vanish at the input view, up to 1.
+      line_of_sight: [3] unit optical axis of the input view.
+      depth: lattice of 1 channel, displacement along `line_of_sight`.
+      shape: lattice of 3 channels, displacement of the shape.
+      slide: lattice of 3 channels, displacement of contents within the silhouette.
+      light: lattice of 1 channel, log of brightness.
+      patches: octaves of the patch field, lattices of 1 channel.
+      donors: lattice of 3 channels, displacement to the place that a patch is copied from.
+      gain: [3] log of the gain of each channel.
+      bias: [3] offset of each channel.
       turn: [3] rotation vector.
-      detail: source of what moves detail.
-      grain: source of noise.
+      detail: random generator of the flow that moves fine detail.
+      grain: random generator of the grain.
     """
 
     plane: np.ndarray
@@ -80,13 +83,13 @@ def damage_view(
 
     Args:
       image: [height, width, 3] in [0, 1] on the background.
-      mask: [height, width] opacity.
-      background: [3].
-      kind: how strong each kind of damage is.
-      fields: of the view.
+      mask: [height, width] opacity in [0, 1].
+      background: [3] in [0, 1].
+      kind: strength of each kind of damage.
+      fields: random fields of the view.
 
     Returns:
-      image, mask, flow [height, width, 2] (see `Simulated.flow`).
+      The damaged image and mask, and the flow [height, width, 2], see `Simulated.flow`.
     """
     flow = bending(mask, kind, fields)
     color = _warped(_filled(image, mask, background), flow)
@@ -97,8 +100,17 @@ def damage_view(
 
 
 def bending(mask: np.ndarray, kind: Severity, fields: ViewFields) -> np.ndarray:
-    """[height, width, 2] what moves contents does, see `Simulated.flow`."""
-    # Read on a plane: steady across silhouettes and folds of the surface.
+    """Flow that bends the shape and moves contents.
+
+    Args:
+      mask: [height, width] opacity in [0, 1], before the damage.
+      kind: strength of each kind of damage.
+      fields: random fields of the view.
+
+    Returns:
+      [height, width, 2] in pixels, see `Simulated.flow`.
+    """
+    # Sampled on a plane: continuous across silhouettes and folds of the surface.
     plane, strength = fields.plane, fields.strength
     moved = kind.depth * sample_lattice(fields.depth, plane) * fields.line_of_sight
     moved += strength * kind.shape * sample_lattice(fields.shape, plane)
@@ -114,7 +126,7 @@ def bending(mask: np.ndarray, kind: Severity, fields: ViewFields) -> np.ndarray:
 
 
 def _shift(points: np.ndarray, by: np.ndarray, fields: ViewFields) -> np.ndarray:
-    """[..., 2] by how many pixels points move in the picture when they move in space."""
+    """[..., 2] shift in pixels of the projections of `points` [..., 3] moved `by` [..., 3]."""
 
     def project(points: np.ndarray) -> np.ndarray:
         w2c = fields.w2c
@@ -123,14 +135,14 @@ def _shift(points: np.ndarray, by: np.ndarray, fields: ViewFields) -> np.ndarray
         camera[..., 2] = perspective * camera[..., 2] + (1.0 - perspective)
         return (camera @ fields.intrinsics.T)[..., :2] / camera[..., 2:]
 
-    points = points.astype(np.float64)  # of which small shifts leave enough digits
+    points = points.astype(np.float64)  # float32 loses the digits of small shifts
     return project(points + by) - project(points)
 
 
 def _recolored(
     color: np.ndarray, mask: np.ndarray, kind: Severity, fields: ViewFields
 ) -> np.ndarray:
-    """The object's colour [height, width, 3], also around it, as the view has it."""
+    """[height, width, 3] colour after patches, blur, grain, light, gain and bias."""
     color, strength = _patched(color, mask, kind, fields), fields.strength
     if sigma := kind.blur * len(mask):
         color = gaussian_filter(color, (sigma, sigma, 0.0))
@@ -143,7 +155,7 @@ def _recolored(
 
 
 def _patched(color: np.ndarray, mask: np.ndarray, kind: Severity, fields: ViewFields) -> np.ndarray:
-    """The colour with patches that show other parts of the object."""
+    """Pastes patches of colour taken from other parts of the object."""
     share, within = min(fields.rise**2 * kind.texture, 1.0), mask > 0
     if share == 0 or not within.any():
         return color
@@ -161,7 +173,7 @@ def _patched(color: np.ndarray, mask: np.ndarray, kind: Severity, fields: ViewFi
 
 
 def _filled(image: np.ndarray, mask: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """[height, width, 3] the object's own colour; around it that of its nearest pixel."""
+    """[height, width, 3] colour without background; outside, that of the nearest object pixel."""
     opacity = mask[..., None]
     straight = (image - background * (1.0 - opacity)) / np.maximum(opacity, 1e-3)
     solid = mask >= min(0.9, float(mask.max()))
@@ -177,7 +189,7 @@ def _deviation(color: np.ndarray, sigma_px: float) -> np.ndarray:
 
 
 def _warped(layers: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """Layers [height, width, C] where `flow` points, by cubic interpolation."""
+    """Samples `layers` [height, width, C] at each pixel plus `flow`, by cubic interpolation."""
     height, width = flow.shape[:2]
     y, x = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
     places = np.stack([y + flow[..., 1], x + flow[..., 0]])

@@ -1,9 +1,9 @@
-"""Simulated view inconsistency: what generated views disagree about.
+"""Simulated view inconsistency: the errors by which generated views contradict each other.
 
 Multi-view diffusion models redraw an object from every side, and each picture differs from
-the truth in its own way: shapes are bent, most along the line of sight of the one photo there
-was, contents slide over the surface, colours and light drift, detail is drawn anew and texture
-invented. Most of it grows with the angle from that photo, and neighbouring views share some.
+the truth in its own way: shapes are bent, most along the line of sight of the input photo,
+contents slide over the surface, colours and light drift, fine detail moves and texture is
+invented. Most errors grow with the angle from the photo; neighbouring views share part of them.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from jaxvsnerf.simulate.noise import view_angles_deg, view_lattices, view_mixing
 from jaxvsnerf.simulate.severity import SEVERITIES, Severity
 from jaxvsnerf.types import ViewSet
 
-# Views this near share much of what they share.
+# Angle at which the correlation of two views' fields falls to exp(-1/2) of `shared`.
 SHARED_DEG = 40.0
-# A generator redraws the input view too, only better: of a real strip (`chicken`) that view
-# scores 30 dB. Away from it the damage rises quickly at first.
+# A generator redraws the input view too, only better: in a real strip (`chicken`) the input view
+# scores 30 dB. The damage starts at FLOOR there and rises steeply at small angles.
 FLOOR, RISE_DEG = 0.18, 85.0
-# Cells along the cube of the fields that bend, light and colour it.
+# Lattice cells along the cube's side, for each random field.
 BEND_CELLS, SLIDE_CELLS, LIGHT_CELLS, PATCH_CELLS, DONOR_CELLS = 5, 10, 12, (12, 24, 40), 8
-# Hulls have creases where objects have none: their points are blurred by this share of the
-# height.
+# Visual hulls have creases where objects have none: hull points are blurred by this share of the
+# picture's height.
 SMOOTH_SIGMA = 0.02
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """Damaged views, and what was done to each pixel.
+    """Damaged views, and the damage of each pixel.
 
     Attributes:
-      views: with damaged pictures and masks.
-      flow: [V, height, width, 2] float32: a pixel shows what belongs at (x, y) + flow, in
-        pixels.
-      error: [V, height, width] float32 root mean square over channels of what the picture
-        shows minus what it should show.
+      views: V views with damaged pictures and masks.
+      flow: [V, height, width, 2] float32 in pixels: pixel (x, y) shows the undamaged picture at
+        (x, y) + flow.
+      error: [V, height, width] float32 root mean square over channels of the damaged minus the
+        undamaged picture.
     """
 
     views: ViewSet
@@ -51,10 +51,15 @@ class Simulated:
 
 
 def damage_views(views: ViewSet, severity: str, seed: int) -> ViewSet:
-    """The damaged views of `simulate` alone, by the name of a severity.
+    """Damages views at a named severity, see `simulate`.
+
+    Args:
+      views: V views with masks; view 0 is the input view.
+      severity: a key of `SEVERITIES`.
+      seed: seed of the damage, at least 0.
 
     Raises:
-      ValueError: unknown severity, or views without masks.
+      InputError: unknown severity, or views without masks.
     """
     if severity not in SEVERITIES:
         raise InputError(f"severity must be one of {', '.join(SEVERITIES)}, got {severity!r}")
@@ -66,15 +71,15 @@ def simulate(views: ViewSet, severity: Severity, seed: int) -> Simulated:
 
     Args:
       views: V views with masks; view 0 is the input view.
-      severity: how much of what.
-      seed: same seed, same damage.
+      severity: strength of each kind of damage.
+      seed: seed of the damage, at least 0; the same seed gives the same damage.
 
     Returns:
       The damaged views, in numpy float32, with the axis of view 0 as `input_axis`, and the
-      damage.
+      damage of each pixel.
 
     Raises:
-      ValueError: views without masks.
+      InputError: views without masks.
     """
     if views.masks is None:
         raise InputError("damage needs masks, to keep the background clean; got masks=None")
@@ -98,13 +103,13 @@ def simulate(views: ViewSet, severity: Severity, seed: int) -> Simulated:
 
 
 def _draw_fields(views: ViewSet, shared: float, seed: int) -> list[ViewFields]:
-    """The random fields of every view."""
+    """Draws the random fields of each view."""
     cameras, count = views.cameras, len(views.images)
     centers = camera_centers(cameras)
     mixing, rise = view_mixing(centers, shared, SHARED_DEG), damage_rise(centers)
 
     def rng(kind: int, part: int = 0) -> np.random.Generator:
-        """A stream for each kind, so that what one draws does not move another."""
+        """Random stream of one kind of damage: independent of how much the others draw."""
         return np.random.default_rng((seed, kind, part))
 
     def lattices(kind: int, cells: int, channels: int, part: int = 0) -> np.ndarray:
@@ -143,7 +148,7 @@ def _draw_fields(views: ViewSet, shared: float, seed: int) -> list[ViewFields]:
 
 
 def _smooth_points(points: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Points [V, height, width, 3] blurred within the masks."""
+    """Blurs points [V, height, width, 3] within the masks [V, height, width]."""
     sigma_px = SMOOTH_SIGMA * masks.shape[1]
     around = (0.0, sigma_px, sigma_px, 0.0)
     within = (masks > 0)[..., None].astype(np.float32)
@@ -153,10 +158,13 @@ def _smooth_points(points: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def damage_rise(centers: np.ndarray) -> np.ndarray:
-    """[V] float32: 0 at view 0, rising with the angle, 1 opposite to it (180 degrees).
+    """Growth of the damage with the angle from view 0.
 
     Args:
       centers: [V, 3] camera centres, object at the origin.
+
+    Returns:
+      [V] float32, 0 at view 0, 1 at 180 degrees from view 0.
     """
     angle_deg = view_angles_deg(centers)[0]
     rise = (1.0 - np.exp(-angle_deg / RISE_DEG)) / (1.0 - np.exp(-180.0 / RISE_DEG))

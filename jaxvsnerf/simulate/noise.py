@@ -1,41 +1,40 @@
-"""Smooth random fields in space that neighbouring views share in part."""
+"""Smooth random 3D fields, correlated between neighbouring views."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
 
-from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import HALF_EXTENT
 
-# The mean square along an axis of independent numbers blended by a cubic B-spline: the
-# spline's autocorrelation at 0, that is the spline of degree 7 at its centre.
+# Variance, per axis, of independent unit-variance numbers blended by a cubic B-spline: the
+# spline's autocorrelation at 0, which is the B-spline of degree 7 at its centre.
 SPLINE_POWER = 151 / 315
 
 
 def view_mixing(centers: np.ndarray, shared: float, angle_deg: float) -> np.ndarray:
-    """How the fields of V views are mixed from V independent ones.
+    """Matrix that mixes V independent fields into the correlated fields of V views.
 
     Choice: a Gaussian process over the views. The correlation of two views is
     shared * exp(-(angle between them / angle_deg)^2 / 2), of a view with itself 1.
 
     Args:
       centers: [V, 3] camera centres, object at the origin.
-      shared: share of the power that views nearby have in common, 0 to 1.
-      angle_deg: how near.
+      shared: share of the variance that nearby views have in common, 0 to 1.
+      angle_deg: correlation angle in degrees, positive.
 
     Returns:
-      [V, V] symmetric, its rows of length 1.
+      [V, V] with rows of length 1.
 
     Raises:
-      ValueError: a share outside 0 to 1.
+      ValueError: `shared` is outside 0 to 1.
     """
     if not 0.0 <= shared <= 1.0:
-        raise InputError(f"shared: expected 0 to 1, got {shared}")
+        raise ValueError(f"shared: expected 0 to 1, got {shared}")
     near = np.exp(-0.5 * (view_angles_deg(centers) / angle_deg) ** 2)
     mixed = shared * near + (1.0 - shared) * np.eye(len(centers))
-    # Great-circle distances can make it singular by a rounding. The symmetric root is the same
-    # on every machine, unlike the eigenvectors of views that stand evenly in a circle.
+    # Rounding can make an eigenvalue negative. The symmetric root is the same on every machine;
+    # eigenvectors are not: views evenly spaced on a circle have repeated eigenvalues.
     values, vectors = np.linalg.eigh(mixed)
     root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     return root / np.linalg.norm(root, axis=1, keepdims=True)
@@ -50,13 +49,13 @@ def view_angles_deg(centers: np.ndarray) -> np.ndarray:
 def view_lattices(
     rng: np.random.Generator, mixing: np.ndarray, cells: int, channels: int
 ) -> np.ndarray:
-    """Random numbers on a lattice over the object's cube, mixed over the views.
+    """Random numbers on a lattice over the object's cube, correlated between views.
 
     Args:
-      rng: source of randomness.
+      rng: random generator.
       mixing: [V, V], see `view_mixing`.
-      cells: along each axis of the cube.
-      channels: C.
+      cells: lattice cells along each axis of the cube.
+      channels: C, numbers per cell.
 
     Returns:
       [V, C, cells, cells, cells] float32 of variance 1.
@@ -66,7 +65,7 @@ def view_lattices(
 
 
 def sample_lattice(lattice: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The smooth field of a lattice, of variance 1 over all random lattices.
+    """Samples the smooth field of a lattice; its variance over random lattices is 1.
 
     Args:
       lattice: [C, cells, cells, cells].
@@ -86,10 +85,21 @@ def sample_lattice(lattice: np.ndarray, points: np.ndarray) -> np.ndarray:
 def pixel_noise(
     rng: np.random.Generator, sigma_px: float, height: int, width: int, channels: int
 ) -> np.ndarray:
-    """[height, width, channels] smooth noise of variance 1; features span some `sigma_px`."""
+    """Smooth noise of variance 1.
+
+    Args:
+      rng: random generator.
+      sigma_px: standard deviation in pixels of the Gaussian that blurs white noise, positive.
+      height: of the noise, in pixels.
+      width: of the noise, in pixels.
+      channels: independent channels.
+
+    Returns:
+      [height, width, channels] float32.
+    """
     white = rng.standard_normal((height, width, channels), np.float32)
     impulse = np.zeros(2 * int(np.ceil(5.0 * sigma_px)) + 1)
     impulse[len(impulse) // 2] = 1.0
-    # Of independent numbers a window leaves the sum of its squares as variance, on each axis.
+    # Filtering independent numbers scales their variance by the sum of squared taps, per axis.
     power = np.sum(gaussian_filter1d(impulse, sigma_px) ** 2)
     return gaussian_filter(white, (sigma_px, sigma_px, 0.0), mode="wrap") / power

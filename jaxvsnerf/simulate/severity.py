@@ -1,35 +1,33 @@
-"""How strong each kind of simulated view inconsistency is."""
+"""Strength of each kind of simulated view inconsistency."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from jaxvsnerf.errors import InputError
-
 
 @dataclass(frozen=True)
 class Severity:
-    """How strong each kind of damage is; 0 leaves it out.
+    """Strength of each kind of damage; 0 turns a kind off.
 
-    Lengths are shares of the cube's side or of the picture's height, colours those of
-    pictures in [0, 1]. All are root mean squares opposite to the input view, but `depth`,
-    `detail`, `grain` and `blur`, which are the same in every view.
+    Numbers are root mean squares at the view opposite to the input view, except `depth`,
+    `detail`, `grain` and `blur`, which are the same in every view. Colours are in [0, 1].
 
     Attributes:
-      depth: the shape is bent along the input view's line of sight, for all views alike.
-      shape: the shape is bent in any direction, silhouettes included.
-      slide: contents move within the silhouette.
-      gain: of the log of each channel's gain.
-      bias: of each channel's offset.
-      light: of the log of a brightness that changes over the object.
-      texture: share of the surface that shows invented patches, in the object's own colours.
-      detail: fine detail lands beside its place, within the silhouette.
-      grain: noise where there is detail, as a share of the picture's deviation there.
-      blur: standard deviation of a Gaussian.
-      pose_deg: the object is turned by this, as if the camera's pose were wrong.
-      shared: share of the power of shape, slide, light and texture that views have in
-        common with their neighbours.
+      depth: bend of the shape along the input view's line of sight, the same for all views, in
+        sides of the cube.
+      shape: bend of the shape in any direction, silhouettes included, in sides of the cube.
+      slide: shift of contents within the silhouette, in sides of the cube.
+      gain: log of the gain of each channel.
+      bias: offset of each channel.
+      light: log of a brightness that varies over the object.
+      texture: share of the surface covered by invented patches in the object's own colours.
+      detail: shift of fine detail within the silhouette, as a share of the picture's height.
+      grain: noise, as a share of the local standard deviation of the colour.
+      blur: standard deviation of a Gaussian, as a share of the picture's height.
+      pose_deg: rotation of the object, as by a wrong camera pose, in degrees.
+      shared: share of the variance of shape, slide, light and texture that neighbouring views
+        have in common, 0 to 1.
     """
 
     depth: float = 0.0
@@ -48,17 +46,17 @@ class Severity:
     def __post_init__(self):
         for name, value in vars(self).items():
             if not (math.isfinite(value) and value >= 0):
-                raise InputError(f"severity.{name}: expected a number of at least 0, got {value}")
+                raise ValueError(f"severity.{name}: expected a number of at least 0, got {value}")
         if self.shared > 1:
-            raise InputError(f"severity.shared: expected 0 to 1, got {self.shared}")
+            raise ValueError(f"severity.shared: expected 0 to 1, got {self.shared}")
 
     def scaled(self, factor: float) -> Severity:
-        """All kinds of damage times `factor`."""
+        """Multiplies every kind of damage by `factor`; keeps `shared`."""
         kinds = {name: factor * value for name, value in vars(self).items() if name != "shared"}
         return Severity(**kinds, shared=self.shared)
 
 
-# Choice: "medium" is the real SyncDreamer strip `chicken`, see experiments/simulator.
+# Choice: "medium" matches the real SyncDreamer strip `chicken`, see experiments/simulator.
 MEDIUM = Severity(
     depth=0.0065,
     shape=0.003,

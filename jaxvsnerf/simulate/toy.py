@@ -1,4 +1,4 @@
-"""The toy scene: exact pictures of a procedural object, and a data set made of them."""
+"""Toy scene: renders a procedural object exactly and makes a data set of the pictures."""
 
 from __future__ import annotations
 
@@ -9,65 +9,56 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import identity_similarity, orbit_cameras, pixel_rays, take
 from jaxvsnerf.simulate.inconsistency import damage_views
 from jaxvsnerf.simulate.severity import SEVERITIES
 from jaxvsnerf.simulate.toy_object import toy_color, toy_sdf
+from jaxvsnerf.system.settings import LARGEST_SEED, check_spec, setting
 from jaxvsnerf.types import Array, Cameras, Dataset, ViewSet
 
 HALF_SIDE = 0.5
 MAX_STEPS = 160
-# A ray this close to the surface has hit it: a tenth of a pixel at 256 px and distance 1.5.
+# Distance at which a ray hits the surface: a tenth of a pixel at 256 px and distance 1.5.
 HIT = 5e-4
-# The parts' distances are first order (ellipsoids overestimate inside their long axes).
+# Factor on the step: distances are first order (ellipsoids overestimate along their long axes).
 CAREFUL = 0.8
-# Rays of one call (the shape that is compiled, whatever the picture size) and rays traced
-# together: on a CPU few, since each chunk takes the steps of its slowest ray and fits the
-# cache; elsewhere many, to fill the device.
+# Rays per call (the compiled shape, whatever the picture size) and rays traced together. Few on
+# a CPU: a small chunk fits the cache, and each chunk takes as many steps as its slowest ray. Many
+# elsewhere, to fill the device.
 CPU_BLOCK, CPU_CHUNK = 4096, 128
 DEVICE_BLOCK, DEVICE_CHUNK = 65536, 65536
 
 
 @dataclass(frozen=True)
 class ToySpec:
-    """The embedded toy.
+    """The embedded toy, which `data.kind=toy` chooses."""
 
-    Attributes:
-      size: toy: picture side in pixels; at least 8.
-      num_views: toy: input views on the orbit; at least 1.
-      severity: toy: 'clean', 'mild', 'medium' or 'severe' damage to the inputs.
-      seed: toy: seed of the damage; at least 0.
-    """
-
-    size: int = 64
-    num_views: int = 16
-    severity: str = "medium"
-    seed: int = 0
+    size: int = setting(64, "Toy: side of a picture.", at_least=8, at_most=4096, unit="pixels")
+    num_views: int = setting(
+        16, "Toy: number of input views, evenly spaced on the orbit.", at_least=1, at_most=1024
+    )
+    severity: str = setting(
+        "medium", "Toy: strength of the damage to the input views.", choices=tuple(SEVERITIES)
+    )
+    seed: int = setting(0, "Toy: seed of the damage.", at_least=0, at_most=LARGEST_SEED)
 
     def __post_init__(self) -> None:
-        if self.severity not in SEVERITIES:
-            choices = " | ".join(map(repr, SEVERITIES))
-            raise InputError(f"severity must be {choices}, got {self.severity!r}")
-        for name, least in (("size", 8), ("num_views", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} must be whole numbers of at least {least}, got {value!r}")
+        check_spec(self, "data")
 
 
 def render_toy(
     cameras: Cameras, background: np.ndarray | None = None, supersample: int = 3
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Renders the toy by sphere tracing, with supersample^2 rays a pixel.
+    """Renders the toy by sphere tracing, with supersample^2 rays per pixel.
 
     Args:
-      cameras: V cameras, any rig in the object's cube.
+      cameras: V cameras, in the object's cube.
       background: [3] in [0, 1], white if None.
-      supersample: rays along each axis of a pixel.
+      supersample: rays along each axis of a pixel, at least 1.
 
     Returns:
-      images [V, height, width, 3] on the background, masks [V, height, width]: the share
-      of each pixel that the toy covers. Both numpy float32.
+      Images [V, height, width, 3] on the background, and masks [V, height, width], the share
+      of each pixel that the toy covers. Both are numpy float32.
     """
     background = np.ones(3) if background is None else np.asarray(background)
     height, width = cameras.height, cameras.width
@@ -89,14 +80,14 @@ def render_toy(
 
 
 def _places(width: int, height: int, supersample: int) -> np.ndarray:
-    """[height width supersample^2, 2] positions in pixels, those of a pixel together."""
+    """[height * width * supersample^2, 2] positions in pixels, grouped by pixel."""
     inner = (np.arange(supersample) + 0.5) / supersample
     y, x, dy, dx = np.meshgrid(np.arange(height), np.arange(width), inner, inner, indexing="ij")
     return np.stack([x + dx, y + dy], -1).reshape(-1, 2).astype(np.float32)
 
 
 def _blocks(places: np.ndarray, block: int) -> list[np.ndarray]:
-    """Parts of one length; the last is filled with places far outside every picture."""
+    """Splits places into blocks of one length; pads with places far outside every picture."""
     count = -(-len(places) // block)
     padding = ((0, count * block - len(places)), (0, 0))
     return np.split(np.pad(places, padding, constant_values=-1e6), count)
@@ -108,21 +99,21 @@ def trace_toy(intrinsics: Array, w2c: Array, places: Array, chunk: int) -> tuple
 
     Args:
       intrinsics: [3, 3] in pixels.
-      w2c: [3, 4].
+      w2c: [3, 4] world-to-camera.
       places: [N, 2] positions in pixels.
       chunk: rays traced together, a divisor of N.
 
     Returns:
-      rgb [N, 3] where the toy was hit, hit [N] bool.
+      Colours [N, 3], valid where the toy was hit, and hit [N] bool.
     """
-    # The size is unused: rays go through the places.
+    # The picture size of 1 x 1 is unused: rays go through `places`.
     camera = Cameras(intrinsics[None], w2c[None], 1, 1)
     rgb, hit = jax.lax.map(partial(_trace, camera), places.reshape(-1, chunk, 2))
     return rgb.reshape(-1, 3), hit.reshape(-1)
 
 
 def _trace(camera: Cameras, places: Array) -> tuple[Array, Array]:
-    """Colour [N, 3] and hit [N] of rays that advance together until all are done."""
+    """Colour [N, 3] and hit [N] of rays that advance together until all have stopped."""
     rays = pixel_rays(camera, jnp.zeros(len(places), jnp.int32), places, HALF_SIDE)
     norm = jnp.linalg.norm(rays.directions, axis=-1)
     near, far = rays.near[..., 0] * norm, rays.far[..., 0] * norm
@@ -144,30 +135,30 @@ def _trace(camera: Cameras, places: Array) -> tuple[Array, Array]:
 
 
 def toy_dataset(
-    size: int = 64,
-    num_views: int = 16,
-    severity: str = "medium",
-    seed: int = 0,
+    size: int = ToySpec.size,
+    num_views: int = ToySpec.num_views,
+    severity: str = ToySpec.severity,
+    seed: int = ToySpec.seed,
     background: np.ndarray | None = None,
 ) -> Dataset:
-    """Damaged input views on SyncDreamer's orbit and held-out true views.
+    """Makes a data set of damaged input views on SyncDreamer's orbit and held-out true views.
 
     Args:
       size: side of the square pictures in pixels.
-      num_views: input views, evenly spaced at elevation 30.
-      severity: name of the damage, see `severity.SEVERITIES`.
-      seed: seed of the damage.
+      num_views: input views, evenly spaced at elevation 30 degrees.
+      severity: name of the damage's strength, see `severity.SEVERITIES`.
+      seed: seed of the damage, at least 0.
       background: [3] in [0, 1], white if None.
 
     Returns:
-      Inputs, their undamaged pictures as `clean`, and 8 truth views between the
-      azimuths of a 16-view orbit, in turn at elevation 45 and 10.
+      Inputs, the undamaged pictures as `clean`, and 8 truth views halfway between the azimuths of
+      a 16-view orbit, alternately at elevations 45 and 10 degrees.
     """
     background = (
         np.ones(3, np.float32) if background is None else np.asarray(background, np.float32)
     )
     azimuth = [360.0 / num_views * k for k in range(num_views)]
-    # Halfway between the azimuths of 16 views; never an input's, elevations aside.
+    # Halfway between the azimuths of 16 views, so that no truth view is an input view.
     gaps = [45.0 * k + 11.25 for k in range(8)]
     elevations = [45.0, 10.0] * 4
     focal_px = 280.0 * size / 256.0

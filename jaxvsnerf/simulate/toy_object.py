@@ -1,8 +1,8 @@
 """The toy: an elephant teapot as a signed distance with a procedural texture.
 
-Asymmetric (one patched ear, a spotted and a striped side), with a hole (the handle),
-thin parts (ears) and fine texture, so that it shows what a reconstruction gets wrong.
-It fits the object's cube of side 1.
+The toy is asymmetric (one patched ear, a spotted and a striped side) and has a hole (the
+handle), thin parts (ears) and fine texture, so that errors of a reconstruction become visible.
+The toy fits the object's cube of side 1.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import numpy as np
 
 from jaxvsnerf.types import Array
 
-# The face looks to this azimuth, so that view 0 (azimuth 0) shows it from the front side.
+# Azimuth that the face looks to, so that view 0 (azimuth 0) shows the face.
 FACE_DEG = 25.0
-# Makes the object fill the cube up to a margin, and centres its height.
+# Scale and shift that make the object fill the cube up to a margin, centred in height.
 ZOOM = 1.12
 RAISE = np.array([0.0, 0.0, 0.094])
 LIGHT = np.array([0.55, -0.25, 0.80]) / np.linalg.norm([0.55, -0.25, 0.80])
 AMBIENT, DIFFUSE = 0.62, 0.48
-# How far each ear leans outwards, as a slope: the two differ.
+# Slope by which each ear leans outwards.
 LEFT_TILT, RIGHT_TILT = 0.30, 0.05
-# Width over which neighbouring parts' colours mix: keeps the texture free of steps.
+# Distance over which the colours of neighbouring parts mix, to avoid steps in the texture.
 COLOR_BLEND = 0.0015
 
 
 def toy_sdf(points: Array) -> Array:
-    """Signed distance to the toy's surface, a lower bound outside, negative inside.
+    """Signed distance to the toy's surface: a lower bound outside, negative inside.
 
     Args:
-      points: [..., 3].
+      points: [..., 3] in the object's cube.
 
     Returns:
       [...] in sides of the cube.
@@ -61,7 +61,7 @@ def toy_color(points: Array) -> Array:
 
 
 def toy_normal(points: Array) -> Array:
-    """[..., 3] unit gradient of the distance, by differences on a tetrahedron."""
+    """[..., 3] unit gradient of the distance, by finite differences on a tetrahedron."""
     corners = jnp.array([[1.0, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])
     values = toy_sdf(points[..., None, :] + 1e-3 * corners)
     gradient = jnp.sum(values[..., None] * corners, -2)
@@ -82,7 +82,7 @@ def toy_albedo(points: Array) -> Array:
 
 
 def _to_face_frame(points: Array) -> Array:
-    """The frame in which the face looks along +x, in the lengths of the numbers below."""
+    """Moves points to the frame in which the face looks along +x and parts are defined below."""
     angle = np.deg2rad(FACE_DEG)
     turn = jnp.array(
         [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
@@ -93,7 +93,7 @@ def _to_face_frame(points: Array) -> Array:
 
 
 def _parts(p: Array) -> tuple[Array, list[Array]]:
-    """Distance to the skin, and to ears, lid, knob, handle, eyes, pupils, tusks and toes."""
+    """Distances to the skin, and to ears, lid, knob, handle, eyes, pupils, tusks with toes."""
     side = jnp.stack([p[..., 0], jnp.abs(p[..., 1]), p[..., 2]], -1)
     body = _ellipsoid(p, (0.0, 0.0, -0.10), (0.265, 0.25, 0.215))
     trunk = _cone(p, (0.20, 0.0, -0.09), (0.335, 0.0, -0.12), 0.085, 0.055)
@@ -121,7 +121,7 @@ def _parts(p: Array) -> tuple[Array, list[Array]]:
 
 
 def _ear(p: Array, side: float, tilt: float) -> Array:
-    """A thin dish on one side; `tilt` leans it outwards, differently left and right."""
+    """Distance to a thin dish on one side (+1 left, -1 right) that leans outwards by `tilt`."""
     return 0.7 * _ellipsoid(_ear_frame(p, side, tilt), (0.0, 0.0, 0.0), (0.030, 0.135, 0.150))
 
 
@@ -129,13 +129,13 @@ def _ear_frame(p: Array, side: float, tilt: float) -> Array:
     """Coordinates in which the ear is a flat ellipsoid whose front looks along +x."""
     local = (p - jnp.array([0.02, side * 0.30, 0.00])) * jnp.array([1.0, side, 1.0])
     x, y = local[..., 0], local[..., 1]
-    # The bend ends with the ear: farther out it would make distances too long.
+    # The bend is clipped at the ear's edge: beyond, it would overestimate distances.
     bend = jnp.clip(y, -0.15, 0.15)
     return jnp.stack([x + tilt * y + 1.2 * bend * bend, y - tilt * x, local[..., 2]], -1)
 
 
 def _skin_color(p: Array) -> Array:
-    """Blue-grey with a belly, dots on the left side and wavy stripes on the right."""
+    """Blue with dots on the left side, wavy stripes on the right, rings on the trunk."""
     blue, deep = jnp.array([0.42, 0.66, 0.84]), jnp.array([0.20, 0.38, 0.66])
     yellow, pink = jnp.array([0.99, 0.84, 0.36]), jnp.array([0.97, 0.62, 0.66])
     x, y, z = p[..., 0], p[..., 1], p[..., 2]
@@ -195,7 +195,7 @@ def _mix(a: Array, b: Array, share: Array) -> Array:
 
 
 def _step(value: Array, width: float) -> Array:
-    """0 to 1 as value rises through 0 over +- width, smoothly."""
+    """Smooth step from 0 to 1 as `value` rises from -width to width."""
     t = jnp.clip(0.5 + 0.5 * value / width, 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
@@ -237,7 +237,7 @@ def _cone(
     radius_start: float,
     radius_end: float,
 ) -> Array:
-    """Capsule whose radius changes linearly; a slight underestimate of the distance."""
+    """Distance to a capsule whose radius changes linearly, slightly underestimated."""
     a, b = jnp.array(start), jnp.array(end)
     t = jnp.clip(jnp.sum((p - a) * (b - a), -1) / jnp.sum((b - a) ** 2), 0.0, 1.0)
     near = a + t[..., None] * (b - a)

@@ -1,4 +1,4 @@
-"""The objects of a study on the machines of a Ray cluster."""
+"""Runs the objects of a study on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxvsnerf.config.files import from_plain, to_plain
+from jaxvsnerf.errors import StorageError
 from jaxvsnerf.study.objects import StudyObject
 from jaxvsnerf.study.results import Record
 from jaxvsnerf.study.run_object import failure, keep_record, run_object
@@ -23,16 +24,16 @@ from jaxvsnerf.system.compilation import configure
 from jaxvsnerf.system.extras import require
 
 PIP_LINE = "pip install 'jaxvsnerf[cluster]'"
-# How often an object is tried again whose worker was lost.
+# Retries of an object whose worker was lost.
 MAX_RETRIES = 3
 POLL_SECONDS = 1.0
 
 
 class Worker:
-    """One process of the cluster with one GPU, or one CPU; keeps its compiled programs.
+    """Process of the cluster with one GPU, or one CPU; keeps its compiled programs.
 
-    Choice: an actor and not a task per object, since Ray may hand a task of a reused
-    process another GPU than the one that JAX already holds there.
+    Choice: an actor, not a task per object: in a reused process, Ray may assign a task another
+    GPU than the one that JAX already holds.
     """
 
     def __init__(self, settings: dict[str, Any], folder: str):
@@ -42,12 +43,12 @@ class Worker:
         configure(os.environ)
 
     def run(self, item: StudyObject) -> Record | None:
-        """See `run_object`."""
+        """Runs one object, see `run_object`."""
         stop, devices = self.stopping.is_set, jax.local_devices()
         return run_object(self.config, self.folder, stop, item, devices)
 
     def stop(self) -> None:
-        """Makes `run` save and stop."""
+        """Asks `run` to save and stop."""
         self.stopping.set()
 
 
@@ -55,20 +56,25 @@ def connect(address: str):
     """Joins a Ray cluster.
 
     Args:
-      address: of the cluster, or `auto`: one that runs, or else a new one on this machine.
+      address: address of the cluster, or `auto`: a running cluster, else a new one on this
+        machine.
 
     Returns:
-      The module ray, connected.
+      The connected module ray.
 
     Raises:
-      ImportError: it is not installed, with the pip line; ConnectionError: no cluster there.
+      MissingExtra: Ray is not installed; the message holds the pip line.
+      StorageError: no cluster answers at the address.
     """
     ray = require("ray", "--cluster", PIP_LINE)
-    ray.init(
-        address=None if address == "auto" else address,
-        log_to_driver=False,
-        logging_level=logging.WARNING,
-    )
+    try:
+        ray.init(
+            address=None if address == "auto" else address,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+        )
+    except ConnectionError as error:
+        raise StorageError(f"--cluster: no Ray cluster at {address} ({error})") from error
     return ray
 
 
@@ -79,18 +85,18 @@ def run_on_cluster(
     stop: Callable[[], bool],
     items: Sequence[StudyObject],
 ) -> Iterator[Record | None]:
-    """Runs objects on a cluster, one per GPU at a time, or per CPU where it has no GPU.
+    """Runs objects on a cluster, one at a time per GPU, or per CPU on a cluster without GPUs.
 
     Args:
-      ray: from `connect`.
-      config: of the study.
-      folder: of the study, shared by all machines.
-      stop: whether all workers shall save and stop.
-      items: the objects.
+      ray: connected module, see `connect`.
+      config: config of the study.
+      folder: folder of the study, shared by all machines.
+      stop: returns whether all workers are to save and stop.
+      items: objects to run.
 
     Yields:
-      A record per object that was begun, None for one that was stopped. One whose worker was
-      lost is tried again, MAX_RETRIES times; then it has failed.
+      A record per object that was started, None for a stopped object. An object whose worker was
+      lost is retried MAX_RETRIES times, then counts as failed.
     """
     resources = ray.cluster_resources()
     kind = "GPU" if resources.get("GPU", 0) >= 1 else "CPU"
@@ -99,7 +105,7 @@ def run_on_cluster(
     actor = ray.remote(
         max_restarts=-1,
         max_task_retries=MAX_RETRIES,
-        max_concurrency=2,  # `stop` is heard while `run` is at work
+        max_concurrency=2,  # `stop` is served while `run` works
         **{f"num_{kind.lower()}s": 1},
     )(Worker)
     workers = [actor.remote(to_plain(config), str(folder.resolve())) for _ in range(count)]

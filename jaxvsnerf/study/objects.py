@@ -1,4 +1,4 @@
-"""Finding the objects of a study in folders."""
+"""Finds the objects of a study in folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from jaxvsnerf.data.images import SUFFIXES, natural_key
 from jaxvsnerf.errors import InputError, MissingFile
 
-# What an error says of the layouts, and what `find_objects` looks for.
+# Layouts that `find_objects` looks for, for error messages.
 LAYOUTS = (
     "a picture (a strip of views side by side), or a sub-folder with transforms.json, "
     "strip.png (.jpg, .webp), pictures in inputs/ or images/, or truth pictures alone in gt/ "
@@ -20,14 +20,14 @@ _TRANSFORMS = ("transforms.json", "transforms_train.json")
 
 @dataclass(frozen=True)
 class StudyObject:
-    """One object: where its pictures are.
+    """An object of a study, with the paths of its pictures.
 
     Attributes:
-      name: of the picture or the sub-folder; unique in a study.
-      kind: `strip`, `folder` or `transforms`, see DataSpec.
+      name: name of the picture or the sub-folder; unique in a study.
+      kind: `strip`, `folder` or `transforms`, see `DataSpec.kind`.
       path: absolute path of the input pictures.
-      truth: absolute path of the truth pictures, '' where DataSpec finds them or there are none.
-      mesh: absolute path of the true geometry, '' where there is none.
+      truth: absolute path of the truth pictures, '' if there are none or `path` includes them.
+      mesh: absolute path of the true geometry, '' if there is none.
     """
 
     name: str
@@ -38,38 +38,39 @@ class StudyObject:
 
     @property
     def data(self) -> dict[str, str]:
-        """The fields of a config's data section that this object sets."""
+        """Fields of the config's data section that this object overrides."""
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
     @property
     def inputs(self) -> str:
-        """`truth` where the truth pictures are the inputs too, else `given`."""
+        """`truth` if the truth pictures are also the inputs, else `given`."""
         return "truth" if self.path == self.truth else "given"
 
 
 def find_objects(folders: Sequence[str | Path]) -> tuple[list[StudyObject], list[Path]]:
-    """The objects of folders: each sub-folder or picture lying in one is an object.
+    """Finds objects in folders: each sub-folder and each picture of a folder is an object.
 
-    In a sub-folder the first of these is taken: transforms.json (or transforms_train.json;
-    its pictures may lie in images/), strip.png (or .jpg, .jpeg, .webp), inputs/, images/.
-    Truth is gt/ or truth/, or gt.png or truth.png as a strip; where it stands alone it is
-    the input too. mesh.obj is true geometry. Hidden files are passed over.
+    The input of a sub-folder is the first of: transforms.json (or transforms_train.json; the
+    pictures may lie in images/), strip.png (or .jpg, .jpeg, .webp), inputs/, images/.
+    Truth is gt/ or truth/, or gt.png or truth.png as a strip; without an input, the truth is
+    also the input. mesh.obj is the true geometry. Hidden files are skipped.
 
     Args:
       folders: at least one existing folder.
 
     Returns:
-      The objects, folder by folder, by name in natural order; and the sub-folders that
-      hold none.
+      The objects, folder by folder, by name in natural order; and the sub-folders without an
+      object.
 
     Raises:
-      FileNotFoundError: no such folder; ValueError: no object, or two of one name.
+      MissingFile: no such folder.
+      InputError: no object, or two objects of the same name.
     """
     objects: list[StudyObject] = []
     others: list[Path] = []
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise MissingFile(f"no folder at {folder}; expected one that holds {LAYOUTS}")
+            raise MissingFile(f"no folder at {folder}; expected a folder that holds {LAYOUTS}")
         for path in _visible(folder):
             found = _from_folder(path) if path.is_dir() else _from_picture(path)
             if found:
@@ -90,7 +91,7 @@ def find_objects(folders: Sequence[str | Path]) -> tuple[list[StudyObject], list
 
 
 def _visible(folder: Path) -> list[Path]:
-    """What lies in a folder and is not hidden, in natural order, as absolute paths."""
+    """Absolute paths of a folder's entries that are not hidden, in natural order."""
     paths = [path for path in folder.resolve().iterdir() if not path.name.startswith(".")]
     return sorted(paths, key=lambda path: natural_key(path.name))
 
@@ -102,9 +103,9 @@ def _from_picture(path: Path) -> StudyObject | None:
 
 
 def _from_folder(folder: Path) -> StudyObject | None:
-    """The object of a sub-folder, None where its layout is not known."""
+    """Object of a sub-folder; None if the layout is unknown."""
     path = _inputs(folder)
-    # The files beside transforms.json say themselves which pictures are truth.
+    # The transforms files themselves say which pictures are truth.
     truth = None if path == folder else _truth(folder)
     path = path or truth
     if path is None:
@@ -120,7 +121,7 @@ def _from_folder(folder: Path) -> StudyObject | None:
 
 
 def _inputs(folder: Path) -> Path | None:
-    """The input pictures, in the form that DataSpec.path has."""
+    """Path of the input pictures, as for `DataSpec.path`; None if there are none."""
     if any((folder / name).is_file() for name in _TRANSFORMS):
         return folder
     return _strip(folder, "strip") or _folder(folder, "inputs") or _folder(folder, "images")

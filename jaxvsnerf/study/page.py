@@ -1,4 +1,4 @@
-"""The page of a study: every object's pictures, scores and time, failures first."""
+"""Writes the page of a study: pictures, scores and time of every object, failures first."""
 
 from __future__ import annotations
 
@@ -19,26 +19,34 @@ PICTURES = ("input", "rendering", "truth")
 def write_study(
     path: str | Path, title: str, records: Sequence[Record], total: int, settings: Mapping[str, Any]
 ) -> None:
-    """Writes the page, whole or not at all; arguments as `render_study`."""
+    """Writes the page atomically.
+
+    Args:
+      path: HTML file to write.
+      title: see `render_study`, as are all that follow.
+      records: records of the objects done so far.
+      total: number of objects in the study.
+      settings: config that all objects share.
+    """
     write_text(path, render_study(title, records, total, settings))
 
 
 def render_study(
     title: str, records: Sequence[Record], total: int, settings: Mapping[str, Any]
 ) -> str:
-    """The page as one string; it links to <name>/report.html and <name>/log.txt beside it.
+    """Renders the page as one string, with links to <name>/report.html and <name>/log.txt.
 
     Args:
       title: heading.
-      records: of the objects done so far, see `results`.
-      total: how many objects the study has.
-      settings: the config that all objects share, nested mappings.
+      records: records of the objects done so far, see `results`.
+      total: number of objects in the study.
+      settings: config that all objects share, nested mappings.
 
     Returns:
       HTML with every picture, style and script inside.
 
     Raises:
-      ImportError: jinja2 is missing.
+      MissingExtra: jinja2 is missing.
     """
     done = [record for record in records if record["status"] == "ok"]
     means = result_means(records)
@@ -58,7 +66,7 @@ def render_study(
 
 
 def _facts(records: Sequence[Record], total: int, means: Mapping) -> dict[str, str]:
-    """What stands large under the heading."""
+    """Facts shown large under the heading, label -> text."""
     facts = {"objects": f"{len(records)} of {total}" if len(records) < total else str(total)}
     for metric, text in (("psnr", "{:.2f} dB"), ("ssim", "{:.4f}")):
         if metric in means:
@@ -70,7 +78,7 @@ def _facts(records: Sequence[Record], total: int, means: Mapping) -> dict[str, s
 
 
 def _row(record: Record, longest: float) -> dict[str, Any]:
-    """A record as the table shows it: its row, gains over the inputs, shares of time."""
+    """Table row of a record: its values, gains over the inputs, and shares of time."""
     row = result_row(record)
     given = record["input_scores"]
     return {

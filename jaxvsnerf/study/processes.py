@@ -1,4 +1,4 @@
-"""The objects of a study in processes of their own, some on each GPU of this machine."""
+"""Runs the objects of a study in processes of this machine, several per GPU."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -20,6 +21,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxvsnerf.config.files import from_plain, to_plain
+from jaxvsnerf.errors import OtherProcessFailed
 from jaxvsnerf.run.logs import LOG
 from jaxvsnerf.study.objects import StudyObject
 from jaxvsnerf.study.results import Record
@@ -29,16 +31,20 @@ from jaxvsnerf.system.compilation import configure
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
-TAKEN = 0.75  # of a GPU's memory by JAX, where nothing else is said
+TAKEN = 0.75  # JAX's default share of a GPU's memory
 DRIVER = Path("/proc/driver/nvidia/gpus")
 POLL_SECONDS = 0.5
-READY = "ready"  # what a worker says first
+READY = "ready"  # first message of a worker
 
 
 def visible_gpus(environment: Mapping[str, str], driver: Path = DRIVER) -> list[str]:
-    """The NVIDIA GPUs that this process may use, found without waking them.
+    """Names of the NVIDIA GPUs that this process may use, found without initialising JAX.
 
-    A process that has woken a GPU holds its memory, and no other could use it.
+    Initialising JAX would reserve the GPUs' memory in this process, which the workers need.
+
+    Args:
+      environment: environment variables.
+      driver: folder in which the driver lists its GPUs.
     """
     platforms = environment.get("JAX_PLATFORMS", "")
     if platforms and not {"cuda", "gpu"} & set(platforms.split(",")):
@@ -52,9 +58,9 @@ def visible_gpus(environment: Mapping[str, str], driver: Path = DRIVER) -> list[
 def _work(
     gpu: str, memory: float, settings: dict[str, Any], folder: str, connection: Connection
 ) -> None:
-    """A worker process: objects come in, and their records go out."""
+    """Main function of a worker process: receives objects, sends their records."""
     asked = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process says when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
     threading.Thread(
         target=_end_with, args=(multiprocessing.parent_process(),), daemon=True
@@ -65,26 +71,26 @@ def _work(
     configure(os.environ)
     devices, config = jax.local_devices(), from_plain(settings)
     if gpu and devices[0].platform == "cpu":
-        raise RuntimeError(f"expected JAX to find GPU {gpu}, it found a CPU alone")
+        raise RuntimeError(f"expected JAX to find GPU {gpu}, but JAX found only a CPU")
     answer: Any = READY
     while True:
         try:
             connection.send(answer)
             item = connection.recv()
-        except (EOFError, OSError):  # no more is wanted
+        except (EOFError, OSError):  # the parent closed the connection
             return
         answer = run_object(config, Path(folder), asked.is_set, item, devices)
 
 
 def _end_with(parent: Any) -> None:
-    """Ends this process with the one that started it, as that one ended: at once."""
+    """Ends this process immediately when its parent process ends."""
     parent.join()
     os._exit(1)
 
 
 @dataclass
 class _Worker:
-    """A process, and what it is at: an object and when that was begun."""
+    """A worker process with its current object and the object's start time."""
 
     process: Any
     connection: Connection
@@ -92,6 +98,17 @@ class _Worker:
     item: StudyObject | None = None
     began: float = 0.0
     ready: bool = False
+
+
+def _start(memory: float, settings: dict[str, Any], folder: str, gpu: str) -> _Worker:
+    """Starts a worker process on a GPU; '' is every device that JAX finds."""
+    context = multiprocessing.get_context("spawn")
+    own, theirs = context.Pipe()
+    arguments = gpu, memory, settings, folder, theirs
+    process = context.Process(target=_work, args=arguments, daemon=True)
+    process.start()
+    theirs.close()  # so that the worker's end closes the pipe
+    return _Worker(process, own, gpu)
 
 
 def run_in_processes(
@@ -104,42 +121,34 @@ def run_in_processes(
     """Runs objects in processes of this machine, each with one GPU.
 
     Choice: processes instead of threads. Python runs one thread at a time, so that threads
-    wait for each other; and a process that is lost costs its object alone. Without NVIDIA
-    GPUs a process has all devices that JAX finds, and an object is trained by all of them.
+    wait for each other; and a lost process costs only its own object. Without NVIDIA GPUs, each
+    process has all devices that JAX finds and trains an object on all of them.
 
     Args:
-      parallel: objects at a time on each GPU, each in its own process; None chooses.
-      config: of the study.
-      folder: of the study.
-      stop: whether to save and stop.
-      items: the objects.
+      parallel: objects at a time on each GPU, each in its own process; None chooses 2 with GPUs
+        and 1 without.
+      config: config of the study.
+      folder: folder of the study.
+      stop: returns whether to save and stop.
+      items: objects to run.
 
     Yields:
-      A record per object that was begun, None for one that was stopped. The object of a
-      process that is lost has failed; another process takes its place.
+      A record per object that was started, None for a stopped object. The object of a lost
+      process counts as failed; a new process replaces the lost one.
 
     Raises:
-      ChildProcessError: a process ended before it could begin.
+      OtherProcessFailed: a process ended before it was ready.
     """
     gpus = visible_gpus(os.environ)
-    # While one object's pictures and mesh are made on the host, another can train; on a
-    # CPU both would want the same cores.
+    # While the host computes one object's pictures and mesh, another object can train on the GPU;
+    # on a CPU both would compete for the same cores.
     parallel = parallel or (2 if gpus else 1)
     places = (gpus or [""]) * parallel
-    context, settings = multiprocessing.get_context("spawn"), to_plain(config)
+    start = partial(_start, TAKEN / parallel, to_plain(config), str(folder.resolve()))
     waiting, asked = deque(items), False
-
-    def start(gpu: str) -> _Worker:
-        own, theirs = context.Pipe()
-        arguments = gpu, TAKEN / parallel, settings, str(folder.resolve()), theirs
-        process = context.Process(target=_work, args=arguments, daemon=True)
-        process.start()
-        theirs.close()  # so that its end is seen here
-        return _Worker(process, own, gpu)
-
     where = f"each of {len(gpus)} GPU(s)" if gpus else "this machine"
     cli.say(
-        f"{len(items)} objects, {parallel} at a time on {where}; what each has to say goes to "
+        f"{len(items)} objects, {parallel} at a time on {where}; each object's log: "
         f"{folder / '<name>' / LOG}"
     )
     workers = [start(gpu) for gpu in places[: len(items)]]
@@ -153,9 +162,9 @@ def run_in_processes(
             spoken = wait([worker.connection for worker in workers], timeout=POLL_SECONDS)
             for worker in [worker for worker in workers if worker.connection in spoken]:
                 had, alive, record = worker.item, *_heard(worker, folder, asked)
-                if alive and waiting:  # before the record is looked at: that takes time
+                if alive and waiting:  # before the record is yielded, whose use takes time
                     worker.item, worker.began = waiting.popleft(), time.perf_counter()
-                    with contextlib.suppress(OSError):  # lost: it will be heard
+                    with contextlib.suppress(OSError):  # lost worker: the next wait reports it
                         worker.connection.send(worker.item)
                 else:
                     worker.connection.close()
@@ -164,7 +173,7 @@ def run_in_processes(
                         workers.append(start(worker.gpu))
                 if had:
                     yield record
-    except KeyboardInterrupt:  # the second signal does not wait
+    except KeyboardInterrupt:  # a second signal stops at once
         for worker in workers:
             worker.process.kill()
         raise
@@ -177,21 +186,24 @@ def run_in_processes(
 
 
 def _heard(worker: _Worker, folder: Path, asked: bool) -> tuple[bool, Record | None]:
-    """Whether a worker is there, and the record of its object: a failure's if it is lost."""
+    """Receives a worker's message: whether the worker is alive, and its object's record.
+
+    A lost worker gives its object a failure record.
+    """
     try:
         answer = worker.connection.recv()
     except (EOFError, OSError):
         worker.process.join()
         status = f"ended with status {worker.process.exitcode}"
         if not worker.ready and not asked:
-            raise ChildProcessError(
-                f"a process of the study {status} before it began; what it said stands above. "
-                f"{VISIBLE} names the GPUs to use, --parallel=1 has one process on each"
+            raise OtherProcessFailed(
+                f"a process of the study {status} before it was ready; its messages are above. "
+                f"{VISIBLE} names the GPUs to use, --parallel=1 starts one process per GPU"
             ) from None
         if worker.item is None:
             return False, None
         (folder / worker.item.name).mkdir(exist_ok=True)
-        error = failure(RuntimeError(f"its process {status}"))
+        error = failure(OtherProcessFailed(f"its process {status}"))
         return False, keep_record(folder, worker.item, error, time.perf_counter() - worker.began)
     worker.ready, worker.item = True, None
     return True, None if answer == READY else answer

@@ -1,15 +1,15 @@
-"""The results of a study: a record per object, as CSV, as means, as text.
+"""Results of a study: a record per object, written as CSV, means and text.
 
-A record is what a study keeps of one object, a plain dict that JSON holds:
+A record is a plain dict about one object, stored as JSON:
 
     {"name", "status": "ok" | "failed", "error": one line or "", "inputs": "given" | "truth",
      "mesh": path of the true geometry or "", "total": seconds,
      "seconds": {phase: seconds}, "views": number of input views,
-     "memory": bytes at the peak of its device (of a CPU: of the process) so far,
-     "scores": {metric: mean of the final model}, "input_scores": {metric: of the inputs},
+     "memory": peak memory of the device (of a CPU: of the process) so far, in bytes,
+     "scores": {metric: mean of the final model}, "input_scores": {metric: mean of the inputs},
      "pictures": {"input" | "rendering" | "truth": data URI}}
 
-A failed one has no scores; what is not known is absent or empty.
+The record of a failed object has no scores; unknown values are absent or empty.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from jaxvsnerf.metrics.scores import METRICS
 from jaxvsnerf.system.files import write_text
 
-# Columns of scores: those of pictures, and those of the mesh.
+# Score columns: scores of pictures, then scores of the mesh.
 SCORES = (*METRICS, "chamfer", "iou")
 PHASES = ("load", "train", "evaluate", "render", "export", "report")
 
@@ -32,7 +32,7 @@ Record = dict[str, Any]
 
 
 def result_row(record: Record) -> dict[str, str | float | None]:
-    """A record as a flat row, column -> value, None where it is not known."""
+    """Flattens a record to a row, column -> value; unknown values are None."""
     scores, given = record.get("scores", {}), record.get("input_scores", {})
     seconds = record.get("seconds", {})
     return {
@@ -47,7 +47,7 @@ def result_row(record: Record) -> dict[str, str | float | None]:
 
 
 def result_means(records: Sequence[Record]) -> dict[str, tuple[float, int]]:
-    """column -> (mean, count) over the objects that did not fail and have a value there."""
+    """Column -> (mean, count) over the values of objects that did not fail."""
     rows = [result_row(record) for record in records if record["status"] == "ok"]
     means = {}
     for column in rows[0] if rows else ():
@@ -58,11 +58,11 @@ def result_means(records: Sequence[Record]) -> dict[str, tuple[float, int]]:
 
 
 def write_results_csv(path: str | Path, records: Sequence[Record]) -> None:
-    """Writes one row per object, whole or not at all.
+    """Writes a CSV with one row per object, atomically.
 
     Args:
-      path: the file.
-      records: at least one.
+      path: CSV file to write.
+      records: at least one record.
     """
     rows = [result_row(record) for record in records]
     text = io.StringIO()
@@ -75,7 +75,7 @@ def write_results_csv(path: str | Path, records: Sequence[Record]) -> None:
 
 
 def summary_text(records: Sequence[Record]) -> str:
-    """The means as lines of text: of the models, of the inputs, of the time; the failures."""
+    """Summary as lines of text: mean scores of inputs and models, mean time, failures."""
     means = result_means(records)
     failed = [record for record in records if record["status"] != "ok"]
     shown = [score for score in SCORES if score in means]

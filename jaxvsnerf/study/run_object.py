@@ -1,4 +1,4 @@
-"""One object of a study: its run, and the record that the run leaves."""
+"""Runs one object of a study and writes its record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf.config import resolve
 from jaxvsnerf.data.images import natural_key, read_picture
-from jaxvsnerf.errors import Interrupted
+from jaxvsnerf.errors import Interrupted, error_text
 from jaxvsnerf.metrics.scores import METRICS, Scores
 from jaxvsnerf.page.embed import thumbnail
 from jaxvsnerf.pictures.images import split_row
@@ -24,21 +24,20 @@ from jaxvsnerf.run.scene_file import load_scene
 from jaxvsnerf.run.usage import load_usage
 from jaxvsnerf.study.objects import StudyObject
 from jaxvsnerf.study.results import Record
-from jaxvsnerf.system import cli
-from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.files import read_json, write_text
 
 RECORD = "record.json"
 THUMBNAIL_SIDE = 128
 
 
 def read_record(home: Path) -> Record | None:
-    """The record of an object whose run ended, None where it has not.
+    """Reads the record of an object; None if its run has not ended.
 
     Args:
       home: the object's folder in the study.
     """
     path = home / RECORD
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def run_object(
@@ -48,20 +47,20 @@ def run_object(
     item: StudyObject,
     devices: Sequence[jax.Device],
 ) -> Record | None:
-    """Takes one object through the whole pipeline.
+    """Runs the whole pipeline on one object.
 
-    What the run has to say goes to <folder>/<name>/log.txt. Whatever it fails with becomes
-    part of the record: other objects do not depend on this one.
+    The run's output goes to <folder>/<name>/log.txt. A failure becomes part of the record, so
+    that the other objects continue.
 
     Args:
-      config: of the study, whose data section the object overrides.
-      folder: of the study.
-      stop: whether to save and stop; what is trained already is finished first.
+      config: config of the study, whose data section the object overrides.
+      folder: folder of the study.
+      stop: returns whether to save and stop; a trained run is finished first.
       item: the object.
-      devices: local ones that share its training; the first does the rest.
+      devices: local devices that share the training; the first does everything else.
 
     Returns:
-      The record, written as <folder>/<name>/record.json too; None if stopped before the end.
+      The record, also written to <folder>/<name>/record.json; None if stopped before the end.
 
     Raises:
       OSError: the record cannot be written.
@@ -77,7 +76,7 @@ def run_object(
         record = {"status": "ok", "error": "", "seconds": seconds, **_results(home, item)}
     except Interrupted:
         return None
-    except Exception as error:  # noqa: BLE001 - a bug met by one object is not the others'
+    except Exception as error:  # noqa: BLE001 - a bug in one object must not stop the others
         with logged(home, _silent) as say:
             say(traceback.format_exc())
         record = failure(error)
@@ -85,24 +84,24 @@ def run_object(
 
 
 def failure(error: Exception) -> Record:
-    """The part of a record that says what an object failed with."""
-    return {"status": "failed", "error": " ".join(cli.error_text(error).split())}
+    """Part of a record that describes the error of a failed object."""
+    return {"status": "failed", "error": " ".join(error_text(error).split())}
 
 
 def keep_record(folder: Path, item: StudyObject, outcome: Record, seconds: float) -> Record:
     """Writes an object's record.
 
     Args:
-      folder: of the study; it has a folder of the object's name.
+      folder: folder of the study, with a folder of the object's name.
       item: the object.
-      outcome: what its run came to.
-      seconds: what the run took in total.
+      outcome: result of the run: the record's fields that `item` and `seconds` do not give.
+      seconds: duration of the run.
 
     Returns:
       The whole record.
 
     Raises:
-      OSError: it cannot be written.
+      OSError: the record cannot be written.
     """
     known = {"name": item.name, "inputs": item.inputs, "mesh": item.mesh, "total": seconds}
     record = known | outcome
@@ -111,17 +110,16 @@ def keep_record(folder: Path, item: StudyObject, outcome: Record, seconds: float
 
 
 def _silent(line: str, **how: Any) -> None:
-    """Shows nothing: a study shows a line for each object, whose run has its own log."""
+    """Prints nothing: a study prints one line per object; each run has its own log."""
 
 
 def _results(home: Path, item: StudyObject) -> dict[str, Any]:
-    """What a finished run says of itself."""
-    cameras, _, _ = load_scene(home)
+    """Collects a record's fields from the files of a finished run."""
     file = home / "eval" / "metrics.json"
-    metrics = json.loads(file.read_text()) if file.is_file() else {}
+    metrics = read_json(file) if file.is_file() else {}
     file = home / "eval" / "geometry.json"
-    geometry = json.loads(file.read_text()) if file.is_file() else {}
-    # Truth pictures scored against themselves would say nothing.
+    geometry = read_json(file) if file.is_file() else {}
+    # If the inputs are the truth pictures, their scores are meaningless.
     given = metrics.get("inputs") if item.inputs == "given" else None
     usage = load_usage(home)
     return {
@@ -129,7 +127,7 @@ def _results(home: Path, item: StudyObject) -> dict[str, Any]:
         "memory": usage.memory.bytes if usage and usage.memory else None,
         "scores": {**_means(metrics), **geometry},
         "input_scores": _means(given or {}),
-        "pictures": _pictures(home / "renders", cameras.width),
+        "pictures": _pictures(home / "renders", load_scene(home).cameras.width),
     }
 
 
@@ -138,7 +136,7 @@ def _means(scores: Scores) -> dict[str, float]:
 
 
 def _pictures(renders: Path, width: int) -> dict[str, str]:
-    """The first input view, its rendering and, where it is known, its truth as data URIs."""
+    """First input view, its rendering and, if known, its truth, as data URIs."""
     first = min(renders.glob("input_*.png"), key=lambda path: natural_key(path.name))
     given, *truth, rendering, _, _ = split_row(read_picture(first).rgb, width)
     shown = {"input": given, "rendering": rendering}

@@ -1,4 +1,4 @@
-"""Many objects through the whole pipeline: one table, one page."""
+"""Runs the whole pipeline on many objects and keeps one table and one page."""
 
 from __future__ import annotations
 
@@ -11,22 +11,66 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from jaxvsnerf.config import resolve
 from jaxvsnerf.config.files import to_plain
-from jaxvsnerf.errors import InputError, Interrupted
+from jaxvsnerf.errors import InputError, Interrupted, MissingExtra
 from jaxvsnerf.metrics.geometry import check_geometry_extra
-from jaxvsnerf.run.workdir import keep_settings
+from jaxvsnerf.run.door import check_run
+from jaxvsnerf.run.workdir import keep_settings, locked, open_workdir
 from jaxvsnerf.study.cluster import connect, run_on_cluster
-from jaxvsnerf.study.objects import StudyObject
+from jaxvsnerf.study.objects import StudyObject, find_objects
 from jaxvsnerf.study.page import write_study
 from jaxvsnerf.study.processes import run_in_processes
-from jaxvsnerf.study.results import Record, write_results_csv
+from jaxvsnerf.study.results import Record, summary_text, write_results_csv
 from jaxvsnerf.study.run_object import read_record
 from jaxvsnerf.system import cli
+from jaxvsnerf.system.extras import check_extras
+from jaxvsnerf.system.paths import find_path
+from jaxvsnerf.system.signals import stop_signal
 
-# (config, folder, stop, objects) -> their records as they come, None for one that was stopped.
+# (config, folder, stop, objects) -> records as they arrive, None for a stopped object.
 Runner = Callable[
     [ConfigDict, Path, Callable[[], bool], Sequence[StudyObject]], Iterator[Record | None]
 ]
+
+
+def study_folders(
+    config: ConfigDict, objects: Sequence[str], out: str, *, parallel: int | None, cluster: str
+) -> int:
+    """Studies the objects of some folders, see `study_run`.
+
+    Args:
+      config: settings of every object; the data section's paths are ignored.
+      objects: folders of objects.
+      out: the folder of the study.
+      parallel: see `choose_runner`.
+      cluster: see `choose_runner`.
+
+    Returns:
+      The exit status: 1 if an object failed.
+
+    Raises:
+      InputError: no object, a wrong setting, or the folder of the study cannot be used.
+      MissingExtra: a package that writes the asset or the page is missing.
+      Interrupted: see `study_run`.
+    """
+    if not objects:
+        raise InputError("--objects: expected a folder of objects, got nothing")
+    shared = resolve.with_data(config, {"path": "", "truth": "", "mesh": ""})
+    found, others = find_objects([find_path(path) for path in objects])
+    check_extras()
+    found = scorable(found)
+    check_run(resolve.with_data(shared, found[0].data))
+    folder = open_workdir(out, "--out")
+    if others:
+        cli.say(f"no object in: {', '.join(map(str, others))}")
+    with locked(folder, "--out"):
+        # Before our signal handlers are installed: Ray installs handlers too.
+        run = choose_runner(cluster, parallel)
+        with stop_signal() as stop:
+            records = study_run(shared, found, folder, run, stop)
+    cli.say(f"{summary_text(records)}\n{folder / 'index.html'}")
+    return int(any(record["status"] != "ok" for record in records))
 
 
 def study_run(
@@ -39,17 +83,17 @@ def study_run(
     """Runs the objects that are not done, and keeps table and page up to date.
 
     Args:
-      config: as `default_config` has it; each object overrides its data section.
-      objects: of the study.
-      folder: of the study, existing and locked.
-      run: does the work.
-      stop: whether to save and stop.
+      config: config with the fields of `default_config`; each object overrides its data section.
+      objects: all objects of the study.
+      folder: folder of the study, existing and locked.
+      run: runner of the objects, see `choose_runner`.
+      stop: returns whether to save and stop.
 
     Returns:
-      The records of all objects, in their order.
+      The records of all objects, in the order of `objects`.
 
     Raises:
-      ValueError: the folder holds another study.
+      InputError: the folder holds another study.
       Interrupted: at least one object was stopped.
     """
     settings = to_plain(config)
@@ -64,7 +108,7 @@ def study_run(
     left = [one for one in objects if records.get(one.name, {}).get("status") != "ok"]
 
     def write() -> list[Record]:
-        """Brings table and page up to date."""
+        """Writes table and page; returns the known records."""
         known = [records[one.name] for one in objects if one.name in records]
         if known:
             write_results_csv(folder / "results.csv", known)
@@ -74,8 +118,7 @@ def study_run(
 
     if len(left) < len(objects):
         cli.say(f"{len(objects) - len(left)} of {len(objects)} objects are done already")
-    # A kill may have come between a record and the table.
-    known = write()
+    known = write()  # the study may have been killed between a record and the table
     if not left:
         return known
     started, ended = time.perf_counter(), 0
@@ -93,7 +136,7 @@ def study_run(
 
 
 def _outcome(record: Record) -> str:
-    """One line about an object."""
+    """One line of text about a finished object."""
     parts = [f"{record['total']:.1f} s"]
     if "psnr" in record.get("scores", {}):
         parts.append(f"PSNR {record['scores']['psnr']:.2f} dB")
@@ -103,21 +146,32 @@ def _outcome(record: Record) -> str:
 
 
 def choose_runner(cluster: str, parallel: int | None) -> Runner:
+    """Chooses where objects run: on a Ray cluster, or in processes of this machine.
+
+    Args:
+      cluster: address of the cluster, 'auto', or '' for this machine.
+      parallel: objects at a time on each GPU, or None for the default; only without `cluster`.
+
+    Raises:
+      InputError: both are given.
+      MissingExtra: Ray is missing.
+      StorageError: no cluster answers at the address.
+    """
     if not cluster:
         return partial(run_in_processes, parallel)
     if parallel is not None:
         raise InputError(
-            "--parallel: expected nothing with --cluster, where a GPU has one object at a time, "
-            f"got {parallel}"
+            "--parallel: expected no value with --cluster, where each GPU runs one object at a "
+            f"time, got {parallel}"
         )
     return partial(run_on_cluster, connect(cluster))
 
 
 def scorable(objects: Sequence[StudyObject]) -> list[StudyObject]:
-    """The objects, without their geometry where what it is scored with is missing."""
+    """Drops the objects' true geometry if the packages that score it are missing."""
     try:
         check_geometry_extra()
-    except ImportError as error:
+    except MissingExtra as error:
         if any(one.mesh for one in objects):
             cli.say(f"meshes are not scored: {error}")
         return [replace(one, mesh="") for one in objects]

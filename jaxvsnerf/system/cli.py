@@ -1,4 +1,4 @@
-"""What the commands share: flags, one-line errors, exit statuses."""
+"""The frame of every command: output, one-line errors, exit statuses."""
 
 from __future__ import annotations
 
@@ -7,38 +7,36 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NoReturn
 
 from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
 from tqdm import tqdm
 
-from jaxvsnerf.errors import InputError, Interrupted, NonFiniteLoss, OtherProcessFailed, describe
+from jaxvsnerf.errors import Interrupted, error_text, is_expected
 from jaxvsnerf.system.compilation import configure
+from jaxvsnerf.system.help import help_text, wants_help
 
 INTERRUPTED = 143  # 128 + SIGTERM, what a shell expects of a process ended by it
 BAR = "{percentage:3.0f}%|{bar:20}| {desc}"
-CLEAR = "\r\033[K"  # a terminal's line, which a passing one may have left
-
-# What bad input, a full disk or a missing package raise; anything else is a bug and
-# keeps its traceback.
-EXPECTED_ERRORS = (ValueError, OSError, ImportError, NonFiniteLoss, OtherProcessFailed)
+CLEAR = "\r\033[K"  # empties a terminal's line
 
 
 def say(line: str, *, passing: bool = False, done: float | None = None) -> None:
-    """Prints a line; on a terminal the next one takes the place of a passing one.
+    """Prints a line; on a terminal the next line overwrites a passing line.
 
     Args:
       line: the text.
-      passing: whether it holds for the moment only.
-      done: how much of the work is done, 0 to 1: on a terminal a bar before the line, which
-        passes until all is done. Elsewhere the plain line.
+      passing: whether the line is overwritten.
+      done: share of the work that is done, 0 to 1: a terminal shows a bar before the line, and
+        overwrites the line until the share is 1. Elsewhere the line is plain.
     """
     if not sys.stdout.isatty():
         print(line, flush=True)
         return
     passing = passing if done is None else done < 1
-    if passing or done is not None:  # one that wraps could not be taken back
+    if passing or done is not None:  # a line that wraps cannot be overwritten
         line = tqdm.format_meter(
             n=done or 0.0,
             total=1.0,
@@ -52,37 +50,22 @@ def say(line: str, *, passing: bool = False, done: float | None = None) -> None:
 
 
 def complain(line: str) -> None:
-    """Prints a line to stderr, on a terminal in the place of a passing one."""
+    """Prints a line to stderr; on a terminal the line overwrites a passing line."""
     print((CLEAR if sys.stderr.isatty() else "") + line, file=sys.stderr)
-
-
-def define_config() -> flags.FlagHolder:
-    """The flag --config, with --config.field=value for every field."""
-    return config_flags.DEFINE_config_file("config", None, "Config file.", lock_config=True)
-
-
-def config_value(config: flags.FlagHolder) -> ConfigDict:
-    """The config that was given.
-
-    Raises:
-      ValueError: none was.
-    """
-    if config.value is None:
-        raise InputError("--config: expected a config file such as configs/quickstart.py")
-    return config.value
 
 
 def define_workdir() -> flags.FlagHolder:
     """The flag --workdir."""
-    return flags.DEFINE_string("workdir", "", "Folder of the run.")
+    return flags.DEFINE_string("workdir", "", "The folder of the run.")
 
 
 def run(main: Callable[[Sequence[str]], int | None], positional: int = 0) -> None:
-    """Runs a command: a clear line and a status other than 0 where the input is wrong.
+    """Runs a command and ends the process; wrong input gives one line and a status other than 0.
 
     Args:
-      main: the command; the status it returns, or None for 0, is the process's.
-      positional: how many arguments may stand beside the flags.
+      main: the command; the status that it returns, or None for 0, is the process's. The docstring
+        of its module is the head of --help.
+      positional: number of arguments that may stand beside the flags.
     """
 
     def guarded(argv: Sequence[str]) -> int:
@@ -92,47 +75,73 @@ def run(main: Callable[[Sequence[str]], int | None], positional: int = 0) -> Non
         logging.set_verbosity(logging.WARNING)
         logging.use_absl_handler()
         configure(os.environ)
-        try:
-            return main(argv) or 0
-        except Interrupted as stopped:
-            complain(f"{stopped}; the same command goes on from there")
-            return INTERRUPTED
-        except KeyboardInterrupt:
-            complain("stopped; the same command goes on from the last checkpoint")
-            return 130
-        except EXPECTED_ERRORS as error:
-            if flags.FLAGS.traceback:
-                raise
-            complain(f"error: {error_text(error)}")
-            return 1
+        return guard(lambda: main(argv), traceback.value)
 
-    flags.DEFINE_bool("traceback", False, "Show where an error comes from.")
-    flags.adopt_module_key_flags(sys.modules[__name__])
-    app.run(guarded, flags_parser=_parse)
+    traceback = flags.DEFINE_bool("traceback", False, "Show where an error comes from.")
+    app.run(guarded, flags_parser=partial(_parse, sys.modules[main.__module__].__doc__ or ""))
 
 
-def error_text(error: BaseException) -> str:
-    """What an error says, and what it is where that is not told by its words."""
-    text = describe(error)
-    return text if isinstance(error, EXPECTED_ERRORS) else f"{type(error).__name__}: {text}"
+def guard(work: Callable[[], int | None], traceback: bool = False) -> int:
+    """Does a command's work; an expected error becomes a line on stderr, any other is raised.
 
+    Args:
+      work: the work; the status that it returns, or None for 0, is the process's.
+      traceback: whether expected errors are raised too.
 
-def _parse(argv: Sequence[str]) -> list[str]:
-    """Parses flags; a wrong one is an error of one line."""
+    Returns:
+      The exit status: the work's, 1 after an expected error, 143 or 130 after an interruption.
+    """
     try:
-        return flags.FLAGS(list(argv))
+        return work() or 0
+    except Interrupted as stopped:
+        complain(f"{stopped}; the same command goes on from there")
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        complain("stopped; the same command goes on from the last checkpoint")
+        return 130
+    except Exception as error:
+        if traceback or not is_expected(error):
+            raise
+        complain(f"error: {error_text(error)}")
+        return 1
+
+
+@contextlib.contextmanager
+def parsing() -> Iterator[None]:
+    """A block that reads flags: a wrong one ends the process with one line and status 2."""
+    try:
+        yield
+    except flags.UnrecognizedFlagError as error:
+        config, dot, _ = error.flagname.partition(".")
+        known = dot and config in flags.FLAGS
+        _refuse(f"--{error.flagname}: expected --{config} first" if known else str(error))
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         text = (
             _unknown_setting(error) if isinstance(error, (AttributeError, KeyError)) else str(error)
         )
-        print(f"error: {' '.join(text.split())}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(text)
+
+
+def _refuse(text: str) -> NoReturn:
+    """Ends the process with a line on wrong flags."""
+    complain(f"error: {' '.join(text.split())}")
+    sys.exit(2)
+
+
+def _parse(doc: str, argv: Sequence[str]) -> list[str]:
+    """Parses flags; --help prints the help, which begins with `doc`, and ends the process."""
+    if wants_help(argv):
+        print(help_text(doc, flags.FLAGS))
+        sys.exit(0)
+    with parsing():
+        return flags.FLAGS(list(argv))
 
 
 def _unknown_setting(error: AttributeError | KeyError) -> str:
-    """What is wrong with the name of a setting.
+    """The message for the name of a setting that does not exist.
 
-    ml_collections' words are a repr of it, or of that and a guess, or a repr of these.
+    The message of ml_collections is the repr of the name, or of the name and a guess, or the repr
+    of such a repr.
     """
     name, *guess = str(error.args[0]).splitlines()
     with contextlib.suppress(SyntaxError, ValueError):

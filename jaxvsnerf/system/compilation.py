@@ -89,7 +89,7 @@ def cache_home(environment: Mapping[str, str]) -> Path:
     Raises:
       FileNotFoundError: there is no home either.
     """
-    given = Path(environment.get("XDG_CACHE_HOME", ""))
+    given = Path(os.path.expanduser(environment.get("XDG_CACHE_HOME", "")))
     home = Path(os.path.expanduser("~"))
     if not given.is_absolute() and not home.is_absolute():
         raise FileNotFoundError("expected a home folder, or XDG_CACHE_HOME; got none")

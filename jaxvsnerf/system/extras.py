@@ -1,4 +1,4 @@
-"""Packages that only exports need, imported where they are used."""
+"""Optional packages, imported where they are used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import ModuleType
 from jaxvsnerf.errors import MissingExtra
 
 PIP_LINE = "pip install 'jaxvsnerf[export]'"
-# Module to import -> what it is needed for. Their distributions are the extra `export`.
+# Module to import -> its purpose. The modules' distributions are the extra `export`.
 EXPORT_MODULES = {
     "skimage.measure": "the mesh's marching cubes",
     "trimesh": "the mesh's normals and facts",
@@ -24,14 +24,14 @@ def require(module: str, purpose: str | None = None, pip_line: str = PIP_LINE) -
 
     Args:
       module: dotted name.
-      purpose: what needs it, for the message; known modules have one.
-      pip_line: what installs it.
+      purpose: what the module is needed for, in the message; EXPORT_MODULES has a purpose of each.
+      pip_line: the command that installs the module, in the message.
 
     Returns:
       The module.
 
     Raises:
-      ImportError: it is not installed; the message holds the pip line.
+      MissingExtra: the module cannot be imported; the message holds the pip line.
     """
     try:
         return importlib.import_module(module)
@@ -44,14 +44,14 @@ def require(module: str, purpose: str | None = None, pip_line: str = PIP_LINE) -
 
 
 def check_extras(modules: tuple[str, ...] = tuple(EXPORT_MODULES)) -> None:
-    """Imports every optional module now, so that none is found missing after training.
+    """Imports optional modules now, so that a missing module is found before training.
 
     Args:
-      modules: those that will be used; a run without a mesh need not have trimesh.
+      modules: the modules that will be used.
 
     Raises:
-      ImportError: at least one is missing, or there is no ffmpeg program; names all of
-        them and the pip line.
+      MissingExtra: at least one module or the ffmpeg program is missing; names all missing modules
+        and the pip line.
     """
     missing = []
     for module in modules:

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from jaxvsnerf.errors import InputError, is_expected
+
+
+@contextmanager
+def naming(path: str | Path, *aliases: str | Path) -> Iterator[None]:
+    """Puts the name of a file into every OSError that leaves the block without one.
+
+    The system names the file that it cannot open, and no file where a write fails, as on a full
+    disk. An error that names no file would be taken for a bug.
+
+    Args:
+      path: the file that the block reads or writes, as the user knows it.
+      *aliases: temporary files that stand for `path`; an error about one of them names `path`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename in map(str, aliases) or not is_expected(error):
+            error.filename = str(path)
+        raise
 
 
 @contextmanager
@@ -29,10 +52,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
     # The suffix stays last: encoders choose the format by it.
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with naming(path, temporary):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_json(path: str | Path) -> Any:
+    """What a JSON file of ours holds.
+
+    Raises:
+      InputError: the file is damaged.
+      OSError: it cannot be read.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected JSON, the file is damaged ({error})") from error
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -50,7 +87,7 @@ def check_room(folder: Path, size: int) -> None:
     """Raises OSError where `size` bytes cannot be written in `folder`."""
     probe = folder / ".room"
     try:
-        with probe.open("wb") as file:
+        with naming(folder, probe), probe.open("wb") as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, max(size, 1))
             elif shutil.disk_usage(folder).free < size:

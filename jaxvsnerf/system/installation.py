@@ -1,4 +1,4 @@
-"""What is installed: versions, and which extras are complete."""
+"""The installed versions and the complete extras."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CORE = (
     PACKAGE,
     *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml-collections", "pillow"),
 )
-# What an extra of another package brings, by which one sees that it was installed.
+# An extra of another package -> a distribution that only this extra installs.
 BROUGHT = {"jax[cuda13]": "jax-cuda13-plugin", "jax[tpu]": "libtpu"}
 FOR_DEVELOPERS = ("test",)
 _NAME = re.compile(r"[A-Za-z0-9._-]+(\[[A-Za-z0-9,_-]+\])?")
@@ -22,7 +22,7 @@ Version = Callable[[str], str | None]
 
 
 def version_of(distribution: str) -> str | None:
-    """The installed version of a distribution, None where it is absent."""
+    """The installed version of a distribution, or None."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -30,7 +30,7 @@ def version_of(distribution: str) -> str | None:
 
 
 def requirements() -> list[str]:
-    """What this package asks for, as its metadata have it; [] where it is not installed."""
+    """The requirements in this package's metadata; [] if the package is not installed."""
     try:
         return importlib.metadata.requires(PACKAGE) or []
     except importlib.metadata.PackageNotFoundError:
@@ -40,15 +40,14 @@ def requirements() -> list[str]:
 def missing_by_extra(
     asked: Iterable[str], version: Version = version_of
 ) -> dict[str, tuple[str, ...]]:
-    """What each extra lacks.
+    """The missing distributions of each extra.
 
     Args:
-      asked: requirements as metadata have them, such as `trimesh; extra == "export"`.
+      asked: requirements in the form of metadata, such as `trimesh; extra == "export"`.
       version: distribution -> installed version or None.
 
     Returns:
-      extra -> distributions that are absent, () where it is complete; extras for developers are
-      left out.
+      extra -> missing distributions, () for a complete extra; extras for developers are left out.
     """
     missing: dict[str, list[str]] = {}
     for requirement in asked:
@@ -63,5 +62,5 @@ def missing_by_extra(
 
 
 def pip_line(extra: str) -> str:
-    """What installs an extra."""
+    """The command that installs an extra."""
     return f"pip install '{PACKAGE}[{extra}]'"

@@ -15,11 +15,11 @@ import jax
 
 @dataclass(frozen=True)
 class Memory:
-    """The most memory that was in use at once.
+    """The peak of memory use.
 
     Attributes:
-      bytes: how much.
-      of: `device` (the one that used most) or `process` (in the host's memory).
+      bytes: the peak.
+      of: `device` (the device with the highest peak) or `process` (the host's memory).
     """
 
     bytes: int
@@ -27,9 +27,9 @@ class Memory:
 
 
 def process_age() -> float:
-    """Seconds since this process started; 0 where the system does not say, Linux does."""
+    """Seconds since this process started; 0 on systems other than Linux, which do not tell."""
     try:
-        # Fields are counted from the command's end: its name may hold spaces.
+        # Counted from the end of the command's name, which may contain spaces.
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
@@ -38,7 +38,7 @@ def process_age() -> float:
 
 
 def peak_memory(devices: Sequence[jax.Device]) -> Memory | None:
-    """The most that any of this process's `devices` held; of a CPU, that the process did."""
+    """The highest peak of this process's `devices`; with CPU devices the peak of the process."""
     stats = [device.memory_stats() or {} for device in devices]
     peaks = [found["peak_bytes_in_use"] for found in stats if "peak_bytes_in_use" in found]
     if peaks:
@@ -53,7 +53,7 @@ def peak_memory(devices: Sequence[jax.Device]) -> Memory | None:
 
 @contextlib.contextmanager
 def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    """Notes how many seconds the block took, however it ends."""
+    """Stores the seconds that the block took under `phase`, also after an error."""
     started = time.perf_counter()
     try:
         yield
@@ -62,7 +62,7 @@ def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 0.42 s, 12.3 s, 2 min 05 s, 1 h 02 min."""
+    """Seconds as text: 0.42 s, 12.3 s, 2 min 05 s, 1 h 02 min."""
     if seconds < 59.95:
         return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

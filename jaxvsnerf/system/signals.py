@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a wish to stop."""
+"""SIGTERM and SIGINT as requests to stop."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def stop_signal() -> Iterator[Callable[[], bool]]:
-    """Turns SIGTERM and SIGINT into a wish to stop after the current dispatch.
+    """Turns SIGTERM and SIGINT into requests to stop after the current dispatch.
 
-    Yields a function that says whether one came; a second one does not wait. Elsewhere
-    than in the main thread, where no signal arrives, it says no.
+    A second signal of the same kind acts at once. Only the main thread receives signals; in another
+    thread the function returns False.
+
+    Yields:
+      A function that returns whether a signal came.
     """
     asked = []
     if threading.current_thread() is not threading.main_thread():

@@ -1,1 +1,1 @@
-"""Losses, the three stages, the train step, the loop and its checkpoints."""
+"""Training: losses, the three stages, the train step, the training loop and checkpoints."""

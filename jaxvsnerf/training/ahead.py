@@ -1,4 +1,4 @@
-"""Compiles what a run will need while it trains."""
+"""Compiles programs in background threads while a run trains."""
 
 from __future__ import annotations
 
@@ -20,23 +20,28 @@ from jaxvsnerf.training.trainer import Trainer
 # Cores that the compilation of one program keeps busy.
 CORES_PER_PROGRAM = 4
 
-# Traces something; the function it returns compiles that.
+# Traces a program; the returned function compiles the program.
 Job = Callable[[], Callable[[], Any]]
-# Begins a job; the function it returns waits for what the job's function returned.
+# Begins a job; the returned function waits for the compilation and returns its result.
 Begin = Callable[[Job], Callable[[], Any]]
 
 
 def trace_stage(trainer: Trainer, stage: StageSpec, scene: Scene) -> Callable[[], Program]:
-    """Traces the start and the step of a stage.
+    """Traces the two programs of a stage: its initial state and its train step.
+
+    Args:
+      trainer: the run.
+      stage: the stage to trace.
+      scene: training data, on the devices.
 
     Returns:
-      What compiles them and returns the step, see `make_train_steps`.
+      A function that compiles both programs and returns the train step, see `make_train_steps`.
     """
     devices = trainer.devices
-    # One program runs in all processes, in parts that fit the memory of each.
+    # All processes run the same program, so its micro-batches must fit the memory of each.
     parts = most(trainer.micro_batches(stage))
     steps = make_train_steps(trainer.field, stage, trainer.spec, devices, parts)
-    # Arguments are placed as they will be.
+    # Arguments are placed on the devices as in training: placement is part of the program.
     empty = place(trainer.empty_state(stage.name), devices)
     compile_steps = steps.trace(empty, scene, place(trainer.key(), devices), 0)
     compile_start = trainer.trace_start(stage)
@@ -51,15 +56,16 @@ def trace_stage(trainer: Trainer, stage: StageSpec, scene: Scene) -> Callable[[]
 
 @contextlib.contextmanager
 def compiling_ahead() -> Iterator[Begin]:
-    """Threads that compile what will be wanted, until the block ends.
+    """Runs threads that compile programs ahead of use, until the block ends.
 
-    One thread traces the jobs in order, since tracing is Python, and others compile. With
-    several processes, which must ask each other in the same order, a job is done when its
-    result is waited for.
+    One thread traces the jobs in order, since tracing is Python code; others compile. Several
+    processes must communicate in the same order, so there a job runs when its result is waited
+    for.
 
     Yields:
-      Begins a job; returns a function that waits for its result. A job that nobody waits for
-      may fail unseen: what it compiles is then compiled, and fails, where it is wanted.
+      A function that begins a job and returns a function that waits for the job's result. A
+      failure of a job that nobody waits for is not reported: the program's first use then
+      compiles again and reports the failure.
     """
     if jax.process_count() > 1:
         yield lambda job: lambda: job()()
@@ -77,8 +83,8 @@ def compiling_ahead() -> Iterator[Begin]:
 
         try:
             yield begin
-        except BaseException:  # what has not begun need not
+        except BaseException:  # cancels the jobs that have not begun
             for pool in (tracing, compiling):
                 pool.shutdown(wait=False, cancel_futures=True)
             raise
-        tracing.shutdown()  # it fills the other pool
+        tracing.shutdown()  # first, since the traced jobs are submitted to the other pool

@@ -1,4 +1,4 @@
-"""The rays of a step: drawn on the device, the same for any number of devices."""
+"""The rays of a train step: drawn on the device, equal for any number of devices."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from jaxvsnerf.geometry.cameras import pixel_rays
+from jaxvsnerf.geometry.cameras import HALF_EXTENT, pixel_rays
 from jaxvsnerf.rendering.sampling import Level
+from jaxvsnerf.system.settings import check_spec, setting
 from jaxvsnerf.training.losses import LossSpec
 from jaxvsnerf.training.rays import RayTable, draw_rows
 from jaxvsnerf.training.stages import StageSpec
@@ -18,35 +19,57 @@ from jaxvsnerf.types import Array, Cameras, Context, Rays
 
 
 @dataclass(frozen=True)
+class TableSpec:
+    """Which pixels become training rays."""
+
+    near_px: int = setting(
+        6,
+        "Rays within this distance of a mask count as near the object; -1 counts all rays.",
+        at_least=-1,
+        at_most=100_000,
+        unit="pixels",
+    )
+
+    def __post_init__(self):
+        check_spec(self, "sampling")
+
+
+@dataclass(frozen=True)
 class StepSpec:
-    """What all stages share.
+    """What the steps of all stages share.
 
     Attributes:
-      levels: where to sample.
-      loss: what to minimise.
-      background_share: share of the rays drawn away from the masks, 0 to 1.
-      grid_every: steps between two updates of the density grid; at least 1.
-      grid_cells: cells looked at in one update; at least 1.
+      levels: where rays are sampled.
+      loss: what is minimised.
       half_extent: half the side of the sampled cube.
     """
 
     levels: tuple[Level, ...]
     loss: LossSpec
-    background_share: float
-    grid_every: int
-    grid_cells: int
-    half_extent: float
+    background_share: float = setting(
+        0.1, "Share of the rays that are drawn away from the masks.", at_least=0, at_most=1
+    )
+    grid_every: int = setting(
+        8, "Steps between two updates of the density grid.", at_least=1, at_most=1_000_000
+    )
+    grid_cells: int = setting(
+        65536, "Cells of the density grid that one update looks at.", at_least=1, at_most=2**24
+    )
+    half_extent: float = HALF_EXTENT
+
+    def __post_init__(self):
+        check_spec(self, "sampling")
 
 
 @flax.struct.dataclass
 class Scene:
-    """What a stage reads and never changes; it lives on the devices.
+    """Constant training data of a stage, on the devices.
 
     Attributes:
       table: the training pixels.
-      cameras: of the V input views.
-      context: of the field.
-      background: [3].
+      cameras: cameras of the V input views; each K is in the pixels of its own picture.
+      context: context of the field.
+      background: [3] colour.
       trust: [V] weights of the views' rays, see `view_trust`.
     """
 
@@ -62,10 +85,10 @@ class Batch:
     """The rays of one step on one device, grouped by view.
 
     Attributes:
-      rays: [V, R].
-      rgb: [V, R, 3] what the pictures show.
-      mask: [V, R] opacity, or None where unknown.
-      keys: [V, R] PRNG keys of the jitter.
+      rays: [V, R] rays.
+      rgb: [V, R, 3] colours of the pictures.
+      mask: [V, R] opacity, or None if unknown.
+      keys: [V, R] PRNG keys of the jitter along rays.
     """
 
     rays: Rays
@@ -75,22 +98,36 @@ class Batch:
 
 
 def stream(key: Array, name: str) -> Array:
-    """The child key of a named stream."""
+    """The child key of a named random stream."""
     return jax.random.fold_in(key, zlib.crc32(name.encode()) & 0x7FFFFFFF)
 
 
 def rays_per_device(stage: StageSpec, num_views: int, num_devices: int) -> int:
-    """Rays per view and device: the stage's rays in equal shares, rounded up."""
+    """Rays per view and device: the stage's rays in equal shares, rounded up.
+
+    Args:
+      stage: the stage.
+      num_views: V.
+      num_devices: number of devices that share a step.
+    """
     return -(-stage.rays // (num_views * num_devices))
 
 
 def draw_batch(
     scene: Scene, key: Array, device: Array, local: int, num_devices: int, spec: StepSpec
 ) -> Batch:
-    """This device's `local` rays of every view.
+    """Draws this device's share of a step's rays.
 
-    Everything is drawn for all devices and cut here, so that as long as the rays divide
-    evenly the number of devices does not change what is computed.
+    The rays of all devices are drawn and this device's share is cut out: if the rays divide
+    evenly, results do not depend on the number of devices.
+
+    Args:
+      scene: training data.
+      key: PRNG key of the step, the same on every device.
+      device: [] int32 index of this device.
+      local: R, rays per view on this device.
+      num_devices: number of devices that share the step.
+      spec: settings common to all stages.
     """
     num_views = scene.context.view_dirs.shape[0]
     rows = draw_rows(scene.table, stream(key, "rays"), local * num_devices, spec.background_share)

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: one orbax manager a stage, the only user of orbax."""
+"""Checkpoints of a run, stored by orbax with one manager per stage."""
 
 from __future__ import annotations
 
@@ -15,32 +15,36 @@ import numpy as np
 from absl import logging
 
 from jaxvsnerf.errors import InputError, StorageError
-from jaxvsnerf.system.files import check_room
+from jaxvsnerf.system.files import check_room, naming
 from jaxvsnerf.types import TrainState
 
 FORMAT_VERSION = 3
 KEEP = 2
 
 
-# Runs in one process store and read one after another: the verbosity of the logs, lowered
-# meanwhile, is the process's.
+# Runs in one process write and read checkpoints one after another, since the verbosity of logs,
+# lowered meanwhile, is shared by the whole process.
 _STORAGE = threading.Lock()
 
 
 def load_storage() -> None:
-    """Imports orbax, which takes a second, so that the first checkpoint need not."""
+    """Imports orbax ahead of the first checkpoint, since the import takes a second."""
     importlib.import_module("orbax.checkpoint")
 
 
-class BrokenCheckpoint(OSError):
-    """A checkpoint is there and cannot be read."""
+class BrokenCheckpoint(StorageError):
+    """A checkpoint exists but cannot be read."""
 
 
 class Checkpoints:
-    """The checkpoints of the stages of one run under `folder`/<stage>/<step>/.
+    """The checkpoints of one run's stages, under `folder`/<stage>/<step>/.
 
-    A checkpoint appears whole or not at all. Every stage's last one stays, since later
+    Checkpoints are written atomically. The last checkpoint of every stage is kept, since later
     commands render each stage. Call `close` when done.
+
+    Args:
+      folder: folder of the checkpoints; created by the first save.
+      stage_names: names of the stages, in order.
     """
 
     def __init__(self, folder: Path, stage_names: tuple[str, ...]):
@@ -52,7 +56,7 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         if stage not in self._managers:
-            # Whichever process opens checkpoints, it waits for no other.
+            # Any process may open checkpoints alone, without waiting for the others.
             index = jax.process_index()
             alone = ocp.options.MultiprocessingOptions(
                 primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"p{index}"
@@ -69,16 +73,16 @@ class Checkpoints:
         return self._managers[stage]
 
     def steps(self, stage: str) -> list[int]:
-        """Steps saved for a stage, ascending; nothing is created by asking."""
+        """Saved steps of a stage, ascending; creates no folder."""
         if not (self.folder / stage).is_dir():
             return []
         return sorted(self._manager(stage).all_steps())
 
     def save(self, stage: str, state: TrainState) -> None:
-        """Saves a state; its step names the checkpoint.
+        """Saves a state as the checkpoint of its step, unless that checkpoint exists.
 
         Raises:
-          OSError: the disk is full or not writable; what was saved before stays.
+          StorageError: the disk is full or not writable; earlier checkpoints stay.
         """
         import orbax.checkpoint as ocp
 
@@ -86,15 +90,15 @@ class Checkpoints:
         if step in self.steps(stage):
             return
         meta = {"format_version": FORMAT_VERSION, "stage": stage, "step": step}
-        # Host arrays, so that a checkpoint opens on any number of devices of any kind.
+        # Host arrays, so that a checkpoint can be read on any number of devices of any kind.
         host = jax.device_get(state)
         args = ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave(meta))
         try:
-            # First, since a disk that fills up halfway is reported by several threads.
+            # First, since several threads would report a disk that fills up during the write.
             check_room(self.folder.parent, sum(leaf.nbytes for leaf in jax.tree.leaves(host)))
             with _without_thread_logs():
                 self._manager(stage).save(step, args=args)
-        except Exception as error:  # noqa: BLE001 - storage raises what it likes
+        except Exception as error:  # noqa: BLE001 - orbax raises errors of many types
             for partial in (self.folder / stage).glob(f"{step}.*tmp*"):
                 shutil.rmtree(partial, ignore_errors=True)
             raise StorageError(
@@ -107,24 +111,24 @@ class Checkpoints:
         """Reads one checkpoint.
 
         Args:
-          stage: which stage.
-          step: which of its steps.
-          template: a state of the stage, or its shapes; branches differ between stages.
+          stage: name of the stage.
+          step: step of the checkpoint.
+          template: a state of the stage or the state's shapes, which differ between stages.
 
         Returns:
-          The state in numpy, whatever devices it was saved from.
+          The state as numpy arrays.
 
         Raises:
-          BrokenCheckpoint: it cannot be read.
-          ValueError: another format version wrote it.
+          BrokenCheckpoint: the checkpoint cannot be read.
+          InputError: the checkpoint has another format version.
         """
         path = self.folder / stage / str(step)
         try:
-            with _without_thread_logs():
+            with naming(path), _without_thread_logs():
                 meta, state = self._read(stage, step, template)
         except (MemoryError, PermissionError):
             raise
-        except Exception as error:  # noqa: BLE001 - storage raises what it likes
+        except Exception as error:  # noqa: BLE001 - orbax raises errors of many types
             raise BrokenCheckpoint(
                 f"checkpoint {stage} step {step} ({path}) cannot be read ({_first_line(error)})"
             ) from error
@@ -136,7 +140,7 @@ class Checkpoints:
         return state
 
     def _read(self, stage: str, step: int, template: TrainState) -> tuple[dict, TrainState | None]:
-        """(meta, state); no state where the format is another one."""
+        """Reads (meta, state); the state is None for another format version."""
         import orbax.checkpoint as ocp
 
         manager = self._manager(stage)
@@ -150,20 +154,20 @@ class Checkpoints:
     def restore_newest(
         self, templates: Callable[[str], TrainState]
     ) -> tuple[str, TrainState] | None:
-        """The newest readable checkpoint: the last stage that has one, its last step.
+        """Reads the newest readable checkpoint: the last step of the last stage with checkpoints.
 
-        One that cannot be read is moved to `broken/` with a warning, and the one before
-        it is taken.
+        A checkpoint that cannot be read is moved to `broken/` with a warning, and the previous
+        one is read instead.
 
         Args:
-          templates: stage name -> template of its state.
+          templates: stage name -> template of the stage's state, see `restore`.
 
         Returns:
-          (stage, state), or None where there is none.
+          (stage, state), or None if there are no checkpoints.
 
         Raises:
-          BrokenCheckpoint: there are some, and none of them can be read.
-          ValueError: another format version wrote them.
+          BrokenCheckpoint: there are checkpoints, but none can be read.
+          InputError: the checkpoint has another format version.
         """
         broken = 0
         for stage in reversed(self.stage_names):
@@ -173,10 +177,10 @@ class Checkpoints:
                 except BrokenCheckpoint as error:
                     broken += 1
                     aside = self._set_aside(stage, step)
-                    logging.warning("%s; moved to %s, taking the one before", error, aside)
+                    logging.warning("%s; moved to %s, reading the previous one", error, aside)
         if broken:
             raise BrokenCheckpoint(
-                f"none of the {broken} checkpoints could be read; they lie in "
+                f"none of the {broken} checkpoints could be read; all were moved to "
                 f"{self.folder / 'broken'}. The same command now starts from the beginning"
             )
         return None
@@ -192,14 +196,14 @@ class Checkpoints:
         return target
 
     def last(self) -> str:
-        """'stage1 step 500', the newest checkpoint in words, or 'none'."""
+        """Names the newest checkpoint, like 'stage1 step 500'; 'none' without checkpoints."""
         for stage in reversed(self.stage_names):
             if steps := self.steps(stage):
                 return f"{stage} step {steps[-1]}"
         return "none"
 
     def close(self) -> None:
-        """Releases the managers."""
+        """Closes orbax's managers."""
         for manager in self._managers.values():
             manager.close()
         self._managers.clear()
@@ -207,7 +211,7 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def _without_thread_logs() -> Iterator[None]:
-    """Silences what storage threads log of an error that is raised here anyway."""
+    """Silences the logs of storage threads, whose errors are raised here anyway."""
     with _STORAGE:
         verbosity = logging.get_verbosity()
         logging.set_verbosity(logging.FATAL)

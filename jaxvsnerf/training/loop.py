@@ -1,4 +1,4 @@
-"""Runs the stages: dispatch, watch, save, resume."""
+"""The training loop over stages: dispatch, report, save, resume."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from jaxvsnerf.types import TrainState
 
 @dataclass(frozen=True)
 class Progress:
-    """One report of the loop; loss and psnr are means since the report before.
+    """One report of the loop; loss, psnr and speed are averages since the previous report.
 
     Attributes:
-      stage: name.
+      stage: name of the stage.
       step: steps done in the stage.
-      steps: steps of the stage.
+      steps: total steps of the stage.
       loss: mean loss.
-      psnr: of the mean squared error on the training rays, in dB.
-      rays_per_s: rays per second since the report before.
-      seconds: time since it, in seconds.
-      report_steps: steps in that time.
+      psnr: PSNR in dB of the mean squared error on the training rays.
+      rays_per_s: training rays per second.
+      seconds: time since the previous report, in seconds.
+      report_steps: steps since the previous report.
     """
 
     stage: str
@@ -58,11 +58,24 @@ def run_stage(
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> TrainState:
-    """Trains one stage with its compiled `steps_fn` from `state` to its end.
+    """Trains one stage from a state to the stage's last step.
+
+    Args:
+      trainer: the run.
+      stage: the stage to train.
+      steps_fn: compiled train step of the stage, see `make_train_steps`.
+      state: initial or resumed state of the stage.
+      scene: training data, on the devices.
+      saver: writes checkpoints; used in the first process only.
+      report: called after every dispatch, in the first process.
+      stop: returns whether to save and stop; any process may return True.
+
+    Returns:
+      The state after the last step.
 
     Raises:
-      NonFiniteLoss: naming stage, step and last good checkpoint.
-      Interrupted: `stop` said so; the state was saved.
+      NonFiniteLoss: the loss became NaN or infinite; names stage, step and last good checkpoint.
+      Interrupted: `stop` returned True; the state was saved.
     """
     devices = trainer.devices
     key = place(stream(trainer.key(), stage.name), devices)
@@ -104,7 +117,7 @@ def run_stage(
 
 
 def _settle(saver: Saver) -> None:
-    """Waits until the first process has written what there is to write."""
+    """Waits until the first process has written all pending checkpoints."""
     with together():
         if is_first():
             saver.wait()
@@ -122,7 +135,7 @@ def _check_finite(sums: StepMetrics, stage: StageSpec, saver: Saver) -> None:
 def _newest(
     trainer: Trainer, checkpoints: Checkpoints, resumed: Callable[[str, int], None]
 ) -> tuple[str, TrainState] | None:
-    """The newest checkpoint as the first process reads it, in all processes."""
+    """Reads the newest checkpoint in the first process and sends stage and state to all."""
     with together():
         found = checkpoints.restore_newest(trainer.template) if is_first() else None
         if is_first():
@@ -145,21 +158,22 @@ def run_stages(
     begin: Begin,
     later: Sequence[Job] = (),
 ) -> None:
-    """Trains all stages, going on from the newest checkpoint.
+    """Trains all stages, continuing from the newest checkpoint.
 
     Args:
       trainer: the run.
-      scene: on the devices.
-      checkpoints: of the run; only the first process uses it.
+      scene: training data, on the devices.
+      checkpoints: checkpoints of the run; only the first process uses them.
       report: called after every dispatch, in the first process.
-      stop: whether to save and stop; any process may say so.
-      resumed: called once with (stage, step) the run goes on from, ("", 0) at the start; in
-        the first process.
+      stop: returns whether to save and stop; any process may return True.
+      resumed: called once in the first process with the (stage, step) that training continues
+        from, ("", 0) without a checkpoint.
       begin: compiles in the background, see `compiling_ahead`.
-      later: what will be wanted after training.
+      later: jobs whose programs are needed after training.
 
     Raises:
-      NonFiniteLoss, Interrupted, OSError: see run_stage and Checkpoints.save.
+      NonFiniteLoss, Interrupted: see `run_stage`.
+      StorageError, BrokenCheckpoint, InputError: see `Checkpoints.save` and `restore_newest`.
     """
     found = _newest(trainer, checkpoints, resumed)
     stage_name, state = found or ("", None)
@@ -176,7 +190,7 @@ def run_stages(
         begin(job)
     with Saver(checkpoints) as saver:
         for stage in remaining:
-            # Waited for before anything else: what a stage starts from is traced with it.
+            # First, since the program of the initial state is traced by the same job.
             steps_fn = programs[stage.name]()
             if not underway:
                 state = from_first(trainer.initial_state(stage, state))

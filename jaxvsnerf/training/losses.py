@@ -1,4 +1,4 @@
-"""Losses over rays."""
+"""Losses of rendered rays against the pictures."""
 
 from __future__ import annotations
 
@@ -6,49 +6,67 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 
-from jaxvsnerf.errors import InputError
+from jaxvsnerf.system.settings import Auto, check_spec, setting
 from jaxvsnerf.training.smoothness import ROUGHNESS
 from jaxvsnerf.types import Array, Rendering
 
 KINDS = ("mse", "charbonnier")
+# Choice: with fewer generated views hardly a point of the surface is seen by three views, and
+# nothing tells which of two views is wrong. Smoothness then decides instead of a robust loss.
+SPARSE = 8
+SMOOTH = 3.0
 
 
 @dataclass(frozen=True)
 class LossSpec:
-    """What is minimised.
+    """What is minimised."""
 
-    Attributes:
-      kind: `mse` (paper: squared colour error) or `charbonnier`, sqrt(|error|^2 + eps),
-        which pictures that disagree call for.
-      eps: of Charbonnier, in squared colour units; above 0.
-      mask_weight: weight of (opacity - mask)^2; 0 leaves it out. At least 0.
-      smooth: weight of the roughness of what is seen, see `with_roughness`; 0 leaves it out.
-        At least 0.
-    """
-
-    kind: str = "charbonnier"
-    eps: float = 1e-3
-    mask_weight: float = 1.0
-    smooth: float = 0.0
+    kind: str = setting(
+        "charbonnier",
+        "Error of a colour: `mse` (paper: the squared error) or `charbonnier`, "
+        "sqrt(|error|^2 + eps), which suits pictures that disagree.",
+        choices=KINDS,
+        auto=Auto("auto", f"`mse` with fewer than {SPARSE} generated views, else `charbonnier`"),
+    )
+    eps: float = setting(1e-3, "Charbonnier's eps, in squared colour units.", above=0, at_most=100)
+    mask_weight: float = setting(
+        1.0, "Weight of (opacity - mask)^2; 0 leaves the term out.", at_least=0, at_most=1e6
+    )
+    smooth: float = setting(
+        0.0,
+        "Weight of the roughness of the visible surface; 0 leaves the term out.",
+        at_least=0,
+        at_most=1e6,
+        auto=Auto(-1.0, f"{SMOOTH:g} with fewer than {SPARSE} generated views, else 0"),
+    )
 
     def __post_init__(self):
-        if self.kind not in KINDS:
-            raise InputError(
-                f"loss.kind: expected one of {', '.join(KINDS)} or auto, got {self.kind!r}"
-            )
-        if self.eps <= 0 or self.mask_weight < 0 or self.smooth < 0:
-            raise InputError(
-                "loss: expected eps > 0, mask_weight >= 0 and smooth >= 0, "
-                f"got {self.eps}, {self.mask_weight} and {self.smooth}"
-            )
+        check_spec(self, "loss")
 
     def color(self, rendering: Rendering, rgb: Array) -> Array:
-        """[...] what each ray that should show rgb [..., 3] adds to the colour term."""
+        """Colour term [...] of each ray, given the picture's rgb [..., 3]."""
         return ray_errors(rendering.rgb - rgb, self)
 
 
+@dataclass(frozen=True)
+class TrustSpec:
+    """How much the views count that are far from the picture the generator was given."""
+
+    trust: float = setting(
+        1.5,
+        "Exponent t of a view's weight (0.25 + sin(angle / 2))^-t, where `angle` lies between "
+        "the view and the picture that the generator was given, if that is known; 0 for pictures "
+        "that agree.",
+        at_least=0,
+        at_most=100,
+    )
+
+    def __post_init__(self):
+        check_spec(self, "loss")
+
+
 def ray_errors(error: Array, spec: LossSpec) -> Array:
-    """The error of each ray as the loss sees it. error [..., 3] -> [...]."""
+    """Loss of colour errors, per ray: error [..., 3] -> [...]."""
     squared = jnp.sum(error**2, -1)
     return squared if spec.kind == "mse" else jnp.sqrt(squared + spec.eps)
 
@@ -60,17 +78,17 @@ def total_loss(
     trust: Array,
     spec: LossSpec,
 ) -> tuple[Array, Array]:
-    """Loss of all levels, and the last one's mean squared error per channel.
+    """Training loss, summed over sampling levels, and mean squared colour error.
 
     Args:
-      renderings: one a level.
-      rgb: [..., 3] what the pictures show.
-      mask: [...] opacity, or None where unknown.
-      trust: weights of the rays, broadcast over [...].
+      renderings: one Rendering per sampling level.
+      rgb: [..., 3] colours of the pictures.
+      mask: [...] opacity, or None if unknown.
+      trust: weights of the rays, broadcast to [...].
       spec: the loss.
 
     Returns:
-      loss [], mse [].
+      loss [], and the last level's mean squared error per channel [].
 
     Source: paper, loss over rays; NeRF (arXiv:2003.08934) equation 6 sums the levels.
     """

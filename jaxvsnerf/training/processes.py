@@ -1,9 +1,9 @@
-"""Several processes that train one run together, on one machine or on several.
+"""Coordination of several processes that train one run, on one or more machines.
 
-All run the same command on the same settings; the first one alone touches the run's folder.
-What is computed on all devices needs every process at the same place, so an error or a wish
-to stop in one of them must be known to all before any goes on: `together` and `anywhere` are
-the places where they agree. With one process all of this is nothing.
+All processes run the same command with the same settings; only the first touches the run's
+folder. Computations on all devices need every process at the same point of the program. An error
+or a request to stop in one process must therefore reach all before any continues: `together` and
+`anywhere` are the points where processes agree. With one process these functions do nothing.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from jax.experimental import multihost_utils
 from jaxvsnerf.errors import InputError, OtherProcessFailed, StorageError, describe
 
 ADDRESS, COUNT, INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
-# Processes that agreed to end arrive within moments; one that waits for longer stands alone,
-# after an error that the others do not know of, and then all must end.
+# Processes that end in agreement reach the shutdown within moments. A process that waits longer
+# ended by an error that the others do not know; the timeout then ends all of them.
 SHUTDOWN_SECONDS = 30
 
 
 def join(environment: Mapping[str, str]) -> None:
-    """Makes this process one of those that the environment tells of; before any device is used.
+    """Joins this process to the others described by the environment; call before using a device.
 
     Args:
-      environment: a launcher's (SLURM, Open MPI, TPU pods and Kubernetes are found by JAX),
-        or the three variables ADDRESS, COUNT and INDEX, which come first.
+      environment: environment variables of a launcher (JAX detects SLURM, Open MPI, TPU pods and
+        Kubernetes), or ADDRESS, COUNT and INDEX, which take precedence.
 
     Raises:
-      ValueError: the environment tells of no processes, or of devices that differ in number.
-      ConnectionError: the others were not reached.
+      InputError: the environment describes no group of processes, or the processes differ in
+        their number of devices.
+      StorageError: the other processes were not reached.
     """
     address = environment.get(ADDRESS)
     count, index = _number(environment, COUNT), _number(environment, INDEX)
@@ -61,7 +62,8 @@ def join(environment: Mapping[str, str]) -> None:
             f"--distributed: the other processes were not reached ({describe(error)}); "
             f"got {_given(environment)}"
         ) from error
-    # JAX has just taken SIGTERM for itself and would swallow it; a run has its own way to stop.
+    # JAX has installed its own SIGTERM handler, which would swallow the signal; a run stops by the
+    # previous handler.
     signal.signal(signal.SIGTERM, handler)
     if jax.device_count() != jax.process_count() * jax.local_device_count():
         raise InputError(
@@ -71,26 +73,28 @@ def join(environment: Mapping[str, str]) -> None:
 
 
 def leave() -> None:
-    """Parts the processes: from here on each may end when it likes, none computes with another."""
+    """Ends the joint computation: afterwards every process may exit at any time."""
     jax.distributed.shutdown()
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and prints."""
+    """Whether this is the first process, the only one that writes and prints."""
     return jax.process_index() == 0
 
 
 def all_devices() -> list[jax.Device]:
-    """The devices of all processes, those of one process next to each other."""
+    """The devices of all processes, sorted by process."""
     return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
 
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """A block that fails in all processes where it fails in one; nothing in it may wait for them.
+    """A block that fails in all processes if it fails in one.
+
+    The block must not wait for other processes.
 
     Raises:
-      OtherProcessFailed: with the text of the first process that failed.
+      OtherProcessFailed: another process failed; the message is that of the first such process.
     """
     if jax.process_count() == 1:
         yield
@@ -98,7 +102,7 @@ def together() -> Iterator[None]:
     failure = None
     try:
         yield
-    except BaseException as error:  # the others wait for this one, however it ends
+    except BaseException as error:  # the other processes wait for this one in any case
         failure = error
     texts = _gather_texts("" if failure is None else describe(failure))
     if failure is not None:
@@ -109,10 +113,10 @@ def together() -> Iterator[None]:
 
 @contextlib.contextmanager
 def connected() -> Iterator[None]:
-    """A block that computes with the other processes, and says in one line where it lost them.
+    """A block of joint computation; turns the loss of another process into a one-line error.
 
     Raises:
-      ConnectionError: an error of the runtime, while there are several processes.
+      StorageError: JAX's runtime failed while there are several processes.
     """
     try:
         yield
@@ -127,24 +131,27 @@ def connected() -> Iterator[None]:
 
 
 def anywhere(flag: bool) -> bool:
-    """Whether `flag` is set in any process; all must ask."""
+    """Whether `flag` is set in any process; every process must call this."""
     if jax.process_count() == 1:
         return flag
     return bool(multihost_utils.process_allgather(np.uint8(flag)).any())
 
 
 def most(number: int) -> int:
-    """The largest of all processes' numbers; all must ask."""
+    """The largest of all processes' numbers; every process must call this."""
     if jax.process_count() == 1:
         return number
     return int(multihost_utils.process_allgather(np.int32(number)).max())
 
 
 def from_first(tree):
-    """The first process's pytree of arrays, bit for bit; elsewhere only its shapes count."""
+    """Sends the first process's pytree of arrays to all, bit for bit.
+
+    Other processes pass a pytree of the same shapes and dtypes, whose values are ignored.
+    """
     if jax.process_count() == 1:
         return tree
-    # As bytes: a sum, which a broadcast is, would turn -0.0 into 0.0.
+    # As bytes: JAX broadcasts by a sum, which would turn -0.0 into 0.0.
     sent = jax.tree.map(lambda leaf: np.frombuffer(np.asarray(leaf).tobytes(), np.uint8), tree)
     return jax.tree.map(
         lambda leaf, got: np.frombuffer(got.tobytes(), leaf.dtype).reshape(leaf.shape),
@@ -154,19 +161,23 @@ def from_first(tree):
 
 
 def check_same(text: str) -> None:
-    """Raises ValueError in all processes unless `text`, what they work on, is one and the same."""
+    """Checks that `text`, a description of the work, is equal in all processes.
+
+    Raises:
+      InputError: in every process, if texts differ.
+    """
     if jax.process_count() == 1:
         return
     texts = _gather_texts(text)
     if others := [str(index) for index, other in enumerate(texts) if other != texts[0]]:
         raise InputError(
             "--distributed: expected the same command, settings and number of pictures in every "
-            f"process, got others than the first one's in process {', '.join(others)}"
+            f"process, but they differ from the first process's in process {', '.join(others)}"
         )
 
 
 def _gather_texts(text: str) -> list[str]:
-    """Every process's text, in the order of the processes."""
+    """Gathers every process's text, in the order of the processes."""
     data = np.frombuffer(text.encode(), np.uint8)
     lengths = multihost_utils.process_allgather(np.int32(len(data)))
     if not lengths.any():
@@ -177,7 +188,11 @@ def _gather_texts(text: str) -> list[str]:
 
 
 def _check_address(address: str, listens: bool) -> None:
-    """Raises ValueError for what JAX would end on without a word."""
+    """Checks an address, since JAX exits without a message on a wrong one.
+
+    Raises:
+      InputError: the address is not HOST:PORT, or the port is not free in the first process.
+    """
     port = address.rpartition(":")[2] if ":" in address else ""
     if not port.isdecimal():
         raise InputError(f"{ADDRESS}: expected HOST:PORT, got {address!r}")

@@ -1,4 +1,4 @@
-"""The ray table: every training pixel on the device; indices are drawn inside the step."""
+"""The ray table: all training pixels on the device; the train step draws rows of it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from jaxvsnerf.types import Array, ViewSet
 
 @flax.struct.dataclass
 class RayTable:
-    """N pixels, sorted by view, and within a view near the mask first.
+    """N pixels, sorted by view; within a view, pixels near the mask come first.
 
     Attributes:
       pixels: [N, 2] positions (x, y) in pixels.
-      rgb: [N, 3] colours on the background.
-      mask: [N] opacity; 1 where the masks are unknown (see has_mask).
-      starts: [V, 2] int32 first row of a view's (near, background) pixels.
-      counts: [V, 2] int32 how many.
-      has_mask: whether `mask` means anything, static.
+      rgb: [N, 3] colours on the background, in [0, 1].
+      mask: [N] opacity in [0, 1]; all 1 if the masks are unknown (`has_mask` False).
+      starts: [V, 2] int32 first row of each view's near pixels and of its background pixels.
+      counts: [V, 2] int32 number of each view's near pixels and of its background pixels.
+      has_mask: whether masks are known, static.
     """
 
     pixels: Array
@@ -33,12 +33,12 @@ class RayTable:
 
 
 def build_ray_table(views: ViewSet, near_px: int) -> RayTable:
-    """The table of all pixels of `views`.
+    """Builds the table of all pixels of `views`.
 
     Args:
       views: V posed pictures.
-      near_px: pixels within this many of the mask count as near; all of them where it is
-        negative or there are no masks.
+      near_px: distance to the mask in pixels up to which a pixel counts as near; if negative, or
+        without masks, all pixels count as near.
     """
     num_views, height, width = views.images.shape[:3]
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
@@ -65,12 +65,12 @@ def build_ray_table(views: ViewSet, near_px: int) -> RayTable:
 
 
 def build_all_tables(views: ViewSet, photo: ViewSet | None, near_px: int) -> RayTable:
-    """The table of all pixels of the views and, after them, of the photo.
+    """Builds the table of all pixels of the views, followed by the photo's pixels.
 
     Args:
       views: V posed pictures.
-      photo: one more of its own size, or None.
-      near_px: see `build_ray_table`, in pixels of the views.
+      photo: one more posed picture, of any size, or None.
+      near_px: see `build_ray_table`, in pixels of the views; scaled to the photo's focal length.
     """
     table = build_ray_table(views, near_px)
     if photo is None:
@@ -80,10 +80,10 @@ def build_all_tables(views: ViewSet, photo: ViewSet | None, near_px: int) -> Ray
 
 
 def join_tables(first: RayTable, second: RayTable) -> RayTable:
-    """One table of the views of both; pictures of the two may differ in size.
+    """Concatenates two tables, whose pictures may differ in size.
 
     Raises:
-      ValueError: masks are known of one alone.
+      ValueError: only one of the tables has masks.
     """
     if first.has_mask != second.has_mask:
         raise ValueError("expected two tables with masks, or two without")
@@ -93,16 +93,16 @@ def join_tables(first: RayTable, second: RayTable) -> RayTable:
 
 
 def draw_rows(table: RayTable, key: Array, rays_per_view: int, background_share: float) -> Array:
-    """Random rows of the table, the same number from every view.
+    """Draws random rows of the table, the same number from every view.
 
     Args:
       table: the ray table.
       key: PRNG key.
       rays_per_view: R.
-      background_share: probability that a ray is not near the mask.
+      background_share: probability of a background pixel, 0 to 1.
 
     Returns:
-      [V, R] int32. A view that has only one kind of pixel gives that kind.
+      [V, R] int32 rows. A view with only one kind of pixel gives that kind.
     """
     num_views = table.starts.shape[0]
     which, where = jax.random.split(key)

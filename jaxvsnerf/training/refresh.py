@@ -1,4 +1,4 @@
-"""The density grid follows the field while it trains."""
+"""Densities of the field being trained, by which the density grid is updated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from jaxvsnerf.types import Array, Context, Params, Samples
 def density_function(
     field: Field, params: Params, context: Context, mode: str
 ) -> Callable[[Array], Array]:
-    """points [..., 3] -> density [...] per cube side, without a direction."""
+    """Density of a field as a function of points, without viewing directions.
+
+    Args:
+      field: the field.
+      params: parameters of the field.
+      context: context of the field.
+      mode: mode of the field.
+
+    Returns:
+      A function: points [..., 3] -> density [...] per side of the object's cube.
+    """
 
     def density(points: Array) -> Array:
         ones = jnp.ones((*points.shape[:-1], 1))
@@ -33,10 +43,19 @@ def density_function(
 def grid_density(
     field: Field, params: Params, context: Context, stage: StageSpec
 ) -> Callable[[Array], Array]:
-    """points [N, 3] -> density [N] by which a stage's grid is refreshed.
+    """Density that a stage's grid is updated with.
 
-    Choice: in stage 2 each branch answers for its share of the points; in stage 3 the
-    branch that says which samples are combined, where one does.
+    Choice: in stage 2 each branch gives the density of an equal share of the points; in stage 3
+    with sparse combination, the average branch, which also selects the samples to combine.
+
+    Args:
+      field: the field.
+      params: parameters of the field.
+      context: context of the field.
+      stage: the stage being trained.
+
+    Returns:
+      A function: points [N, 3] -> density [N] per side of the object's cube.
     """
     if stage.mode == "fused" and stage.combined:
         return density_function(field, params, context, "average")

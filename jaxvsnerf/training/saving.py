@@ -1,4 +1,4 @@
-"""Checkpoints written in a thread, so that training goes on meanwhile."""
+"""Writes checkpoints in a thread while training continues."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from jaxvsnerf.types import TrainState
 
 
 class Saver:
-    """Writes one checkpoint at a time; leaving its `with` block waits for the last one.
+    """Writes one checkpoint at a time; leaving the `with` block waits for the last.
 
-    What goes wrong is raised by the next call, and by `wait`.
+    An error of the writing thread is raised by the next call of any method.
     """
 
     def __init__(self, checkpoints: Checkpoints):
@@ -28,25 +28,25 @@ class Saver:
         self._pool.shutdown()
 
     def save(self, stage: str, state: TrainState) -> None:
-        """Begins to save a state, which may be donated afterwards.
+        """Begins to save a state, whose buffers may be donated afterwards.
 
         Raises:
-          OSError: the state before could not be written, see Checkpoints.save.
+          StorageError: the previous state could not be written, see `Checkpoints.save`.
         """
         self.wait()
         self._pending = self._pool.submit(self._checkpoints.save, stage, jax.device_get(state))
 
     def wait(self) -> None:
-        """Returns once everything is written.
+        """Waits until the last state is written.
 
         Raises:
-          OSError: it could not be, see Checkpoints.save.
+          StorageError: the state could not be written, see `Checkpoints.save`.
         """
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
 
     def last(self) -> str:
-        """The newest checkpoint in words, see Checkpoints.last."""
+        """Names the newest checkpoint, see `Checkpoints.last`."""
         self.wait()
         return self._checkpoints.last()

@@ -1,4 +1,4 @@
-"""Smoothness: what the pictures leave open is to be filled without bumps."""
+"""Smoothness prior: penalises bumps where the pictures do not determine the surface."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import numpy as np
 from jaxvsnerf.rendering.sparse import FieldFn
 from jaxvsnerf.types import FieldOut, Samples
 
-# Choice: in sides of the object's cube; twice as far scores less.
+# Choice: distance of compared points, in sides of the object's cube; twice the distance scored
+# lower.
 DISTANCE = 0.02
 ROUGHNESS = "roughness"
 
 
 def with_roughness(field: FieldFn) -> FieldFn:
-    """The field with how much its opacity changes over a short distance, as an extra.
+    """Adds to a field's output the change of opacity over a short distance.
 
     Returns:
       samples -> FieldOut whose extra `roughness` [..., S, 1] is the squared difference between
-      the opacity of an interval and that of the same interval moved by `DISTANCE`. Compositing
-      weighs it by what is seen, so that it asks for smooth surfaces and not for empty space.
+      the opacity of an interval and the opacity of the same interval moved by `DISTANCE`.
+      Compositing weighs the roughness by visibility: the loss then favours smooth surfaces
+      without favouring empty space.
     """
 
     def ask(samples: Samples) -> FieldOut:
@@ -33,11 +35,11 @@ def with_roughness(field: FieldFn) -> FieldFn:
 
 
 def _directions(num: int) -> np.ndarray:
-    """[num, 3] float32 unit vectors in all directions, neighbours far apart.
+    """Unit vectors [num, 3] float32 spread over the sphere; consecutive ones are far apart.
 
-    Choice: fixed; samples lie elsewhere at every step.
+    Choice: fixed, since samples are drawn anew at every step.
     """
-    # Powers of the plastic number, the golden ratio of two dimensions.
+    # The R2 low-discrepancy sequence: inverse powers of the plastic number.
     steps = (np.arange(num) + 0.5)[:, None] * (0.5698402909980532, 0.7548776662466927) % 1.0
     z, angle = 1.0 - 2.0 * steps[:, 0], 2.0 * np.pi * steps[:, 1]
     radius = np.sqrt(1.0 - z**2)

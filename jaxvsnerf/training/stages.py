@@ -1,4 +1,4 @@
-"""The three stages as data, and how the parameters of one become those of the next."""
+"""The three stages as data, their optimiser, and promotion of parameters between stages."""
 
 from __future__ import annotations
 
@@ -10,98 +10,110 @@ import optax
 
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.fields.build import Field
+from jaxvsnerf.system.settings import Auto, argument, check_spec, setting
+from jaxvsnerf.training.losses import SPARSE
 from jaxvsnerf.types import Array, Params
 
 GROUPS = ("encoding", "shared", "views", "attention", "heads")
 STAGE_MODES = ("single", "per_view", "fused")
 TOKEN_MASKS = ("none", "own")
-# What a stage's field renders any view with. Choice: after stage 2, before there is
-# attention, the plain mean of the view features.
+# Choice: the share of the steps in which frequencies open, where views are few.
+COARSE_TO_FINE = 0.9
+# Choice: rays of each view in a step whose number of rays is left open.
+RAYS_PER_VIEW = 256
+# Mode in which a stage's field renders any camera. Choice: after stage 2, which has no attention
+# yet, the mean of the view features.
 RENDER_MODE = {"single": "single", "per_view": "canonical", "fused": "fused"}
 
 
 @dataclass(frozen=True)
 class StageSpec:
-    """One stage.
+    """One stage of training."""
 
-    Attributes:
-      name: of the stage; its PRNG stream and its checkpoints carry it.
-      steps: optimiser steps; 0 leaves the stage out. At least 0.
-      mode: `single` (one MLP for all views), `per_view` (each view's rays through its own
-        branch) or `fused` (attention over all branches).
-      trainable: groups that change, some of `encoding`, `shared`, `views`, `attention` (mode
-        fused only) and `heads`; the others stay bit-identical.
-      token_mask: `own` hides a ray's own view from the combiner, `none` hides nothing.
-      lr_init: learning rate after warm-up.
-      lr_final: learning rate at the last step, exponential in between; above 0, lr_init at
-        most.
-      warmup: steps of linear warm-up from 0; at least 0.
-      rays: rays per step over all devices; at least 1.
-      combined: samples of a ray that the combiner sees, those that carry most weight; the
-        others keep the answer of the average branch. 0 is all. Mode fused only; at least 0.
-      encoding_lr: the encoding learns this many times faster than the rest; at least 0.
-      pull: weight in the loss of what branches are away from their mean, see `branch_spread`;
-        at least 0.
-      coarse_to_fine: share of the steps in which the encoding's frequencies open one after
-        the other, the coarsest first; 0 has all of them open from the start. 0 to 1.
-    """
-
-    name: str
-    steps: int
-    mode: str
-    trainable: tuple[str, ...]
-    token_mask: str = "none"
-    lr_init: float = 1e-3
-    lr_final: float = 1e-4
-    warmup: int = 100
-    rays: int = 4096
-    combined: int = 0
-    encoding_lr: float = 10.0
-    pull: float = 0.0
-    coarse_to_fine: float = 0.0
+    name: str = argument("Name of the stage; its PRNG stream and its checkpoints carry the name.")
+    steps: int = setting(
+        0, "Optimiser steps; 0 leaves the stage out.", at_least=0, at_most=100_000_000
+    )
+    mode: str = setting(
+        "single",
+        "`single` (one MLP for all views), `per_view` (each view's rays through the view's own "
+        "branch) or `fused` (attention over all branches).",
+        choices=STAGE_MODES,
+    )
+    trainable: tuple[str, ...] = setting(
+        ("encoding", "shared", "views", "heads"),
+        "Groups of parameters that change; the other groups stay bit-identical. `attention` "
+        "exists in mode fused only.",
+        choices=GROUPS,
+    )
+    token_mask: str = setting(
+        "none",
+        "`own` hides a ray's own view from the combiner, `none` hides nothing.",
+        choices=TOKEN_MASKS,
+    )
+    lr_init: float = setting(1e-3, "Learning rate after warm-up.", above=0, at_most=1000)
+    lr_final: float = setting(
+        1e-4,
+        "Learning rate at the last step, at most lr_init; the decay is exponential.",
+        above=0,
+        at_most=1000,
+    )
+    warmup: int = setting(50, "Steps of linear warm-up from 0.", at_least=0, at_most=100_000_000)
+    rays: int = setting(
+        4096,
+        "Rays per step over all devices.",
+        at_least=1,
+        at_most=2**22,
+        auto=Auto(0, f"{RAYS_PER_VIEW} rays of each view"),
+    )
+    combined: int = setting(
+        0,
+        "Samples of a ray that the combiner sees in mode fused, those of largest weight; the "
+        "others keep the answer of the average branch. 0 combines all.",
+        at_least=0,
+        at_most=4096,
+    )
+    encoding_lr: float = setting(
+        10.0,
+        "Learning rate of a learned encoding, relative to the other groups'.",
+        at_least=0,
+        at_most=1e4,
+    )
+    pull: float = setting(
+        0.0,
+        "Weight in the loss of the branches' distance from their mean.",
+        at_least=0,
+        at_most=1e6,
+    )
+    coarse_to_fine: float = setting(
+        0.0,
+        "Share of the steps in which the encoding's frequencies open one after the other, the "
+        "coarsest first; 0 opens all from the start.",
+        at_least=0,
+        at_most=1,
+        auto=Auto(-1.0, f"{COARSE_TO_FINE:g} with fewer than {SPARSE} generated views, else 0"),
+    )
 
     def __post_init__(self):
-        if self.mode not in STAGE_MODES:
-            raise InputError(
-                f"{self.name}.mode: expected one of {', '.join(STAGE_MODES)}, got {self.mode!r}"
-            )
-        unknown = [group for group in self.trainable if group not in GROUPS]
-        if unknown or not self.trainable:
-            raise InputError(
-                f"{self.name}.trainable: expected some of {', '.join(GROUPS)}, got {self.trainable}"
-            )
+        check_spec(self, self.name)
+        if not self.trainable:
+            raise InputError(f"{self.name}.trainable: expected some of {', '.join(GROUPS)}, got ()")
         if "attention" in self.trainable and self.mode != "fused":
             raise InputError(f"{self.name}.trainable: attention exists in mode fused only")
-        if self.token_mask not in TOKEN_MASKS:
+        if self.lr_final > self.lr_init:
             raise InputError(
-                f"{self.name}.token_mask: expected one of {', '.join(TOKEN_MASKS)}, "
-                f"got {self.token_mask!r}"
-            )
-        if self.steps < 0 or self.warmup < 0 or self.rays < 1:
-            raise InputError(
-                f"{self.name}: expected steps >= 0, warmup >= 0 and rays >= 1, "
-                f"got {self.steps}, {self.warmup} and {self.rays}"
-            )
-        if self.combined < 0 or self.encoding_lr < 0 or self.pull < 0:
-            raise InputError(
-                f"{self.name}: expected combined >= 0, encoding_lr >= 0 and pull >= 0, "
-                f"got {self.combined}, {self.encoding_lr} and {self.pull}"
-            )
-        if not 0 <= self.coarse_to_fine <= 1:
-            raise InputError(
-                f"{self.name}.coarse_to_fine: expected 0 to 1, got {self.coarse_to_fine}"
-            )
-        if not 0 < self.lr_final <= self.lr_init:
-            raise InputError(
-                f"{self.name}: expected 0 < lr_final <= lr_init, "
-                f"got {self.lr_final} and {self.lr_init}"
+                f"{self.name}: expected lr_final <= lr_init, got {self.lr_final} and {self.lr_init}"
             )
 
 
 def check_stages(stages: tuple[StageSpec, ...], num_views: int) -> None:
-    """Raises ValueError where the stages do not follow each other or do not fit the views."""
+    """Checks the order of the stages, and token masks against the number of views.
+
+    Raises:
+      InputError: no stage, modes out of order, or a token mask that does not fit.
+    """
     if not stages:
-        raise InputError("expected at least one stage with steps > 0, all of them are 0")
+        raise InputError("expected at least one stage with steps > 0, got 0 for all")
     order = [STAGE_MODES.index(stage.mode) for stage in stages]
     if order != sorted(order):
         raise InputError(
@@ -117,7 +129,7 @@ def check_stages(stages: tuple[StageSpec, ...], num_views: int) -> None:
 
 
 def make_optimizer(stage: StageSpec) -> optax.GradientTransformation:
-    """Adam with linear warm-up and exponential decay; its state is fresh at each stage."""
+    """Adam with linear warm-up and exponential decay; every stage starts with a fresh state."""
     warmup = min(stage.warmup, stage.steps // 2)
     schedule = optax.warmup_exponential_decay_schedule(
         init_value=0.0 if warmup else stage.lr_init,
@@ -130,7 +142,13 @@ def make_optimizer(stage: StageSpec) -> optax.GradientTransformation:
 
 
 def apply_updates(stage: StageSpec, params: Params, updates: Params) -> Params:
-    """params + updates, those of a learned encoding times `encoding_lr`."""
+    """Adds updates to parameters; updates of the encoding are multiplied by `encoding_lr`.
+
+    Args:
+      stage: the stage.
+      params: trainable parameters.
+      updates: the optimiser's updates, a pytree like `params`.
+    """
     if "encoding" in updates:
         faster = jax.tree.map(lambda leaf: stage.encoding_lr * leaf, updates["encoding"])
         updates = {**updates, "encoding": faster}
@@ -138,17 +156,19 @@ def apply_updates(stage: StageSpec, params: Params, updates: Params) -> Params:
 
 
 def promote(field: Field, params: Params, mode: str, key: Array) -> Params:
-    """The parameters a stage of `mode` starts from. The rendered function does not change.
+    """Converts one stage's parameters to initial parameters of the next.
+
+    The rendered function does not change.
 
     Args:
       field: the field.
-      params: of the stage before.
-      mode: of the stage to come.
-      key: initialises what is new.
+      params: parameters of the previous stage.
+      mode: mode of the next stage.
+      key: PRNG key that initialises new parameters.
 
     Returns:
-      params with V branches (copies of the one there was) for per_view and fused, and
-      with an attention group, whose output projection is zero, for fused.
+      Parameters with V branches, copies of the previous single branch, for per_view and fused;
+      and with the group attention, whose output projection is zero, for fused.
     """
     branches = jax.tree.leaves(params["views"])[0].shape[0]
     if mode != "single" and branches == 1:
@@ -161,7 +181,7 @@ def promote(field: Field, params: Params, mode: str, key: Array) -> Params:
 
 
 def split_trainable(params: Params, trainable: tuple[str, ...]) -> tuple[Params, Params]:
-    """(groups that change, groups that do not)."""
+    """Splits parameters by group: (trainable, frozen)."""
     changing = {group: value for group, value in params.items() if group in trainable}
     frozen = {group: value for group, value in params.items() if group not in trainable}
     return changing, frozen

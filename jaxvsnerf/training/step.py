@@ -1,4 +1,4 @@
-"""The train step: several optimiser steps a dispatch, over the devices of all processes."""
+"""The train step: several optimiser steps per dispatch, on the devices of all processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from jaxvsnerf.training.stages import StageSpec, apply_updates, make_optimizer, 
 from jaxvsnerf.types import Array, Context, Params, TrainState
 
 AXIS = "devices"
-NO_STEP = np.iinfo(np.int32).max
+NO_STEP = np.iinfo(np.int32).max  # stands for "no step" in StepMetrics.bad_step
 
 
 @flax.struct.dataclass
@@ -44,7 +44,13 @@ class StepMetrics:
 
 
 def stage_context(context: Context, stage: StageSpec, step: Array) -> Context:
-    """What the field knows at a step: a stage from coarse to fine has not all frequencies."""
+    """The field's context at a training step, with frequencies opened up to this step.
+
+    Args:
+      context: context with all frequencies open.
+      stage: the stage; `coarse_to_fine` is the share of steps in which frequencies open.
+      step: [] int32 step of the stage.
+    """
     if not stage.coarse_to_fine:
         return context
     last = stage.coarse_to_fine * stage.steps
@@ -59,9 +65,20 @@ def stage_field(
     grid: DensityGrid | None,
     smooth: bool,
 ) -> FieldFn:
-    """What the stage asks its samples, rays grouped by view.
+    """The field function that a stage trains, for rays grouped by view.
 
-    Choice: `smooth` adds the roughness but in mode fused, where the shape stays as it is.
+    Choice: no roughness in mode fused, which keeps the shape of the stage before.
+
+    Args:
+      field: the field.
+      params: parameters of the field.
+      context: context of the field.
+      stage: the stage.
+      grid: density grid, or None; limits the samples that mode fused combines.
+      smooth: whether the output has the extra `roughness`, see `with_roughness`.
+
+    Returns:
+      samples -> FieldOut.
     """
     own = None
     if stage.token_mask == "own":
@@ -83,16 +100,16 @@ def micro_gradients(
     batch: Batch,
     parts: int,
 ) -> tuple[tuple[Array, Array], Params]:
-    """Value and gradient of a mean over rays, `parts` equal parts one after the other.
+    """Value and gradient of a mean over rays, accumulated over equal micro-batches.
 
     Args:
       loss_fn: (parameters, batch) -> loss [], mse [].
       changing: the parameters to differentiate.
-      batch: its rays divide by `parts`.
-      parts: how many; the device holds one part's activations at a time.
+      batch: [V, R] rays; R is a multiple of `parts`.
+      parts: number of micro-batches; the device holds one micro-batch's activations at a time.
 
     Returns:
-      (loss, mse), gradients: means over the parts.
+      (loss, mse), gradients: means over the micro-batches.
     """
     value_and_grad = jax.value_and_grad(loss_fn, has_aux=True)
     if parts == 1:
@@ -129,14 +146,14 @@ def train_step(
     """One optimiser step on this device's share of the rays.
 
     Args:
-      state: of the stage.
-      scene: pixels and cameras.
+      state: state of the stage.
+      scene: training data.
       key: PRNG key of the stage, the same on every device.
       device: [] int32 index of this device.
       field: the field.
       stage: the stage.
-      spec: what stages share.
-      num_devices: how many devices share the step.
+      spec: settings common to all stages.
+      num_devices: number of devices that share the step.
       micro_batches: parts in which a device computes its gradient.
 
     Returns:
@@ -160,11 +177,11 @@ def train_step(
         return loss, mse
 
     (loss, mse), grads = micro_gradients(loss_fn, changing, batch, micro_batches)
-    # As one vector: one message between devices, and an optimiser that is traced once instead
-    # of once a leaf.
+    # As one vector: one all-reduce between devices, and an optimiser traced once instead of once
+    # per leaf.
     flat, unravel = ravel_pytree(grads)
     loss, mse, flat = jax.lax.pmean((loss, mse, flat), AXIS)
-    # A finite loss can have gradients that are not: both must be, or the state is lost.
+    # A finite loss can have non-finite gradients, which would destroy the state as well.
     loss = jnp.where(jnp.isfinite(jnp.sum(flat**2)), loss, jnp.nan)
     updates, opt_state = make_optimizer(stage).update(flat, state.opt_state)
     params = {**frozen, **apply_updates(stage, changing, unravel(updates))}
@@ -184,7 +201,7 @@ def train_step(
     )
 
 
-@cache  # runs of the same shape in one process share what was compiled
+@cache  # runs of the same shape in one process share the compiled program
 def make_train_steps(
     field: Field,
     stage: StageSpec,
@@ -192,14 +209,14 @@ def make_train_steps(
     devices: tuple[jax.Device, ...],
     micro_batches: int = 1,
 ) -> Program:
-    """The compiled step of a stage: one program for any number of steps.
+    """The compiled train step of a stage: one program for any number of steps.
 
     Args:
       field: the field.
       stage: the stage.
-      spec: what stages share.
-      devices: those that share a step.
-      micro_batches: parts in which each computes its gradient, see `Trainer.micro_batches`.
+      spec: settings common to all stages.
+      devices: the devices that share a step.
+      micro_batches: parts in which a device computes its gradient, see `Trainer.micro_batches`.
 
     Returns:
       (state, scene, key, num_steps) -> (state, StepMetrics); the state is donated.
@@ -227,8 +244,8 @@ def make_train_steps(
                 bad_step=jnp.minimum(metrics.bad_step, jnp.where(finite, NO_STEP, step)),
             )
 
-        # A loop whose length is an argument: every dispatch of a stage, the last and
-        # shorter one and a resumed one too, is the same program and so the same bits.
+        # The number of steps is an argument: all dispatches of a stage, also the shorter last one
+        # and those of a resumed run, use the same program and so give the same bits.
         start = StepMetrics(jnp.zeros(()), jnp.zeros(()), jnp.asarray(NO_STEP, jnp.int32))
         return jax.lax.fori_loop(0, num_steps, body, (state, start))
 
@@ -240,7 +257,7 @@ def make_train_steps(
         donate_argnums=0,
         devices=devices,
     )
-    # Each process feeds its own devices' part of the mapped axis.
+    # Each process passes the indices of its own devices along the mapped axis.
     indices = np.flatnonzero([_is_here(device) for device in devices]).astype(np.int32)
     return Program(
         mapped,
@@ -249,7 +266,13 @@ def make_train_steps(
 
 
 def init_state(stage: StageSpec, params: Params, sampler: DensityGrid | None) -> TrainState:
-    """The state a stage starts from."""
+    """The initial state of a stage.
+
+    Args:
+      stage: the stage.
+      params: initial parameters of all groups.
+      sampler: initial density grid, or None.
+    """
     changing, _ = split_trainable(params, stage.trainable)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -260,9 +283,10 @@ def init_state(stage: StageSpec, params: Params, sampler: DensityGrid | None) ->
 
 
 def place(tree, devices: tuple[jax.Device, ...]):
-    """Puts a pytree on all devices as the step returns it, so that one program serves.
+    """Copies a pytree to all devices, in the placement that the train step returns.
 
-    Of devices in several processes, each process fills its own.
+    Equal placement lets one program serve the first and all later dispatches. With several
+    processes, each process copies to its own devices.
     """
     mesh = jax.sharding.Mesh(np.asarray([d for d in devices if _is_here(d)]), (AXIS,))
     return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))

@@ -1,4 +1,4 @@
-"""All that does not change while a run trains."""
+"""The constants of a training run, and the initial states of stages."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from functools import cache
 import jax
 import numpy as np
 
-from jaxvsnerf.errors import InputError
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.rendering.plan import memory_budget, micro_batches
+from jaxvsnerf.system.settings import LARGEST_SEED, check_spec, setting
 from jaxvsnerf.training.batch import StepSpec, rays_per_device, stream
 from jaxvsnerf.training.stages import StageSpec, promote
 from jaxvsnerf.training.step import init_state, place
@@ -19,29 +19,41 @@ from jaxvsnerf.types import Array, TrainState
 
 
 @dataclass(frozen=True)
-class LoopSpec:
-    """Cadence, in steps of a stage.
+class SeedSpec:
+    """Where all randomness of a run begins."""
 
-    Attributes:
-      report_every: steps per dispatch and report; at least 1.
-      checkpoint_every: steps between two checkpoints; the end of a stage is always one. At
-        least 1.
-    """
-
-    report_every: int
-    checkpoint_every: int
+    seed: int = setting(
+        0,
+        "Seed of the initial parameters, the rays and the jitter; the same seed gives the same "
+        "result.",
+        at_least=0,
+        at_most=LARGEST_SEED,
+    )
 
     def __post_init__(self):
-        if self.report_every < 1 or self.checkpoint_every < 1:
-            raise InputError(
-                f"loop: expected report_every and checkpoint_every of at least 1, "
-                f"got {self.report_every} and {self.checkpoint_every}"
-            )
+        check_spec(self, "")
 
 
-@cache  # runs of the same shape in one process share what was compiled
+@dataclass(frozen=True)
+class LoopSpec:
+    """How often a run reports and saves."""
+
+    report_every: int = setting(50, "Steps per dispatch and report.", at_least=1, at_most=1_000_000)
+    checkpoint_every: int = setting(
+        500,
+        "Steps between two checkpoints; the end of a stage is always saved.",
+        at_least=1,
+        at_most=100_000_000,
+    )
+    tensorboard: bool = setting(False, "Whether event files for TensorBoard are written too.")
+
+    def __post_init__(self):
+        check_spec(self, "loop")
+
+
+@cache  # runs of the same shape in one process share the compiled program
 def _make_start(field: Field, stage: StageSpec) -> Callable[..., TrainState]:
-    """(params or None, sampler, key) -> the state that `stage` starts from."""
+    """The program (params or None, sampler, key) -> initial state of `stage`."""
 
     @jax.jit  # one small program instead of dozens of single operations
     def start(params, sampler, key) -> TrainState:
@@ -54,16 +66,16 @@ def _make_start(field: Field, stage: StageSpec) -> Callable[..., TrainState]:
 
 @dataclass(frozen=True)
 class Trainer:
-    """All that does not change while a run trains.
+    """The constants of a training run.
 
     Attributes:
       field: the field.
-      stages: in order.
-      spec: of the step.
-      loop: cadence.
-      sampler: density grid the first stage starts from, or None.
-      seed: of the run.
-      devices: those that share a step, of all processes.
+      stages: the stages, in order.
+      spec: settings of the train step, common to all stages.
+      loop: how often the run reports and saves.
+      sampler: initial density grid of the first stage, or None.
+      seed: seed of the run's PRNG key.
+      devices: devices of all processes, which share each step.
     """
 
     field: Field
@@ -75,18 +87,18 @@ class Trainer:
     devices: tuple
 
     def key(self) -> Array:
-        """The run's PRNG key; children are named streams."""
+        """The run's PRNG key; `batch.stream` derives named child keys."""
         return jax.random.key(self.seed)
 
     def micro_batches(self, stage: StageSpec) -> int:
-        """Parts in which each device computes a step's gradient, so that it fits."""
+        """Parts in which each device computes a step's gradient, so that activations fit memory."""
         shape = self.field.spec
         local = rays_per_device(stage, shape.num_views, len(self.devices))
         samples, views = max(level.num for level in self.spec.levels), 1
         if stage.mode == "fused":
             samples, views = min(stage.combined or samples, samples), shape.num_views
         if self.spec.loss.smooth and stage.mode != "fused":
-            samples *= 2  # the roughness asks beside each of them
+            samples *= 2  # the roughness evaluates a second point per sample
         elements = local * shape.num_views * samples * views * shape.width
         return micro_batches(local, elements, memory_budget(jax.local_devices()[0]))
 
@@ -97,18 +109,22 @@ class Trainer:
         return params, sampler, stream(self.key(), f"init/{stage.name}")
 
     def initial_state(self, stage: StageSpec, previous: TrainState | None) -> TrainState:
-        """The state `stage` starts from, given the state the stage before ended with."""
+        """The initial state of `stage`, given the previous stage's last state, if any."""
         return _make_start(self.field, stage)(*self._start_arguments(stage, previous))
 
     def trace_start(self, stage: StageSpec) -> Callable[[], object]:
-        """Traces what makes the state `stage` starts from; the returned function compiles it."""
+        """Traces the program of `initial_state`; the returned function compiles the program."""
         before = self.stages[: self.stages.index(stage)]
         ended = place(self.empty_state(before[-1].name), self.devices) if before else None
         start = _make_start(self.field, stage)
         return start.lower(*self._start_arguments(stage, ended)).compile
 
     def template(self, name: str) -> TrainState:
-        """Shapes of the state of stage `name`."""
+        """Shapes and dtypes of the state of stage `name`.
+
+        Raises:
+          ValueError: the run has no such stage.
+        """
 
         def states() -> TrainState:
             state = None
@@ -121,5 +137,5 @@ class Trainer:
         return jax.eval_shape(states)
 
     def empty_state(self, name: str) -> TrainState:
-        """A state of stage `name` that is all zeros, as numpy arrays."""
+        """A state of zeros for stage `name`, as numpy arrays."""
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self.template(name))

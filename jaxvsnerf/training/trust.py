@@ -1,12 +1,12 @@
-"""How far each view is trusted."""
+"""Weights of the views in the loss, by the generator's expected error."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Of a real SyncDreamer strip (`chicken`) a view's squared error against the truth is proportional
-# to NEAR + sin(angle / 2), with its angle from the input view: 0.44 dB off in the root mean square,
-# 0.9 at most.
+# Measured on a real SyncDreamer strip (`chicken`): a view's squared error against the truth is
+# proportional to NEAR + sin(angle / 2), with the view's angle from the input view. The fit is off
+# by 0.44 dB in the root mean square, by 0.9 dB at most.
 NEAR = 0.25
 
 
@@ -17,21 +17,21 @@ def view_trust(
     given: np.ndarray | None = None,
     photo_weight: float | None = None,
 ) -> np.ndarray:
-    """Weights of the views' rays in the loss: less for what a generator saw less of.
+    """Weights of the views' rays in the loss, smaller for views far from the input view.
 
     Args:
-      axes: [V] unit optical axes of the generated views, each [3].
-      input_axis: [3] that of the picture the generator was given, or None where unknown.
-      power: at least 0, which trusts all views alike; 1 weighs by the inverse of the expected
-        squared error.
-      given: [V] further weights, at least 0 and not all 0, or None.
-      photo_weight: of the photo itself, relative to a generated view that shows just what it
-        shows; None where it is no view.
+      axes: [V, 3] unit optical axes of the generated views.
+      input_axis: [3] unit optical axis of the generator's input picture, or None if unknown.
+      power: at least 0; 0 weighs all views equally, 1 by the inverse of the expected squared
+        error.
+      given: [V] factors on the weights, at least 0 and not all 0, or None.
+      photo_weight: weight of the photo's rays relative to a generated view with the photo's
+        camera; None if the photo is not a training view.
 
     Returns:
-      [V] float32, of mean 1; with the photo [V + 1], its weight the last.
+      [V] float32 of mean 1; with the photo [V + 1], the photo's weight last.
 
-    Choice: the paper trusts all views alike.
+    Choice: the paper weighs all views equally.
     """
     weights = np.ones(len(axes)) if given is None else np.asarray(given)
     best = 1.0

@@ -1,10 +1,10 @@
-"""Shows a run in a browser, while it trains and after.
+"""Shows a run in a browser, during and after training.
 
     python -m jaxvsnerf.view --workdir=DIR [--port=8080] [--host=127.0.0.1]
 
-The page renders the newest checkpoint from anywhere: colour, depth, opacity, or how far the
-views' own branches disagree; of any stage, with the views combined in any way or each view's
-branch alone. A run saves every `loop.checkpoint_every` steps (500); a smaller number shows more
+The page renders the newest checkpoint of any stage from any viewpoint: colour, depth, opacity, or
+the disagreement of the views' own branches, with the views combined in any way or with the branch
+of one view. A run saves every `loop.checkpoint_every` steps (500); a smaller number shows more
 of the training. Needs pip install 'jaxvsnerf[viewer]'. Nothing is written.
 """
 
@@ -25,19 +25,19 @@ def main() -> None:
     """The command."""
     workdir = cli.define_workdir()
     host = flags.DEFINE_string(
-        "host", "127.0.0.1", "Who can open the page: this machine alone; 0.0.0.0: the network."
+        "host", "127.0.0.1", "Address to serve: by default this machine only; 0.0.0.0: the network."
     )
     port = flags.DEFINE_integer(
-        "port", 8080, "Of the page; 0: a free one.", lower_bound=0, upper_bound=65535
+        "port", 8080, "Port of the page; 0: any free port.", lower_bound=0, upper_bound=65535
     )
-    height = flags.DEFINE_enum("height", None, HEIGHTS, "Of a picture, in pixels.")
+    height = flags.DEFINE_enum("height", None, HEIGHTS, "Height of a picture, in pixels.")
 
     def command(_) -> None:
         check_installed()
         folder = open_run(workdir.value)
-        # Choice: what answers within a second or so.
+        # Choice: heights that render within about a second.
         own = "128" if jax.default_backend() == "cpu" else "512"
-        with contextlib.suppress(KeyboardInterrupt):  # its ordinary end
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the ordinary end
             view_run(folder, host.value, port.value, int(height.value or own))
 
     cli.run(command)

@@ -1,4 +1,4 @@
-"""A run while it trains: which checkpoints there are, and their fields. It is only read."""
+"""Reads the checkpoints and fields of a run that may still be training."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from jaxvsnerf.training.step import stage_context
 
 
 class Saved(NamedTuple):
-    """A checkpoint.
+    """Identity of a checkpoint.
 
     Attributes:
-      stage: its stage.
-      step: steps done in it.
+      stage: name of the stage.
+      step: steps done in the stage.
     """
 
     stage: str
@@ -30,12 +30,12 @@ class Saved(NamedTuple):
 
 
 class LiveRun:
-    """The checkpoints of a run that another process may be training.
+    """Checkpoints of a run that another process may be training.
 
-    The run's lock is that process's: nothing here takes it, and nothing is written.
+    The training process holds the run's lock; this class takes no lock and writes nothing.
 
     Args:
-      folder: of the run; its config.json and scene.json are there.
+      folder: folder of the run, with its settings and scene files.
 
     Raises:
       FileNotFoundError: the run has not started.
@@ -43,25 +43,25 @@ class LiveRun:
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        self.config, self.trainer, self.cameras, self.background = open_saved(self.folder)
+        self.config, self.trainer, self.scene = open_saved(self.folder)
         self.stages = {stage.name: stage for stage in self.trainer.stages}
 
     def saved(self) -> list[Saved]:
-        """The newest checkpoint of every stage that has one, in the order of the stages."""
+        """Newest checkpoint of every stage that has a checkpoint, in the order of the stages."""
         found = []
         for stage in self.stages:
-            # Looked up in the folder each time: a manager remembers what it saw first. One
-            # that is being written has another name than its step.
+            # Lists the folder each time: a checkpoint manager caches its first listing. Names of
+            # unfinished checkpoints are not plain numbers.
             names = [path.name for path in (self.folder / "checkpoints" / stage).glob("*")]
             if steps := [int(name) for name in names if name.isdecimal()]:
                 found.append(Saved(stage, max(steps)))
         return found
 
     def load(self, saved: Saved) -> TrainedField | None:
-        """The field of a checkpoint, None where it is gone or cannot be read.
+        """Loads the field of a checkpoint; None if the checkpoint is gone or cannot be read.
 
         A run keeps the last two checkpoints of a stage, so that a reader has the time between
-        two to read one.
+        two checkpoints to read one.
         """
         checkpoints = Checkpoints(self.folder / "checkpoints", tuple(self.stages))
         template = self.trainer.template(saved.stage)
@@ -73,7 +73,13 @@ class LiveRun:
         stage = self.stages[saved.stage]
         state = jax.device_put(state)
         field = assemble.trained_field(
-            self.config, self.trainer, stage, state, self.cameras, self.background
+            self.config,
+            self.trainer,
+            stage,
+            state,
+            self.scene.cameras,
+            self.scene.background,
+            photo=self.scene.photo,
         )
         if saved.step == stage.steps:
             return field

@@ -1,4 +1,4 @@
-"""What the live viewer shows: cameras as viewers have them, modes, and pictures."""
+"""Cameras, modes and pictures of the live viewer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import camera_centers, magnification, optical_axes, take
 from jaxvsnerf.metrics.disagreement import disagreement
 from jaxvsnerf.pictures.images import (
@@ -22,30 +21,30 @@ from jaxvsnerf.rendering.trained import TrainedField
 from jaxvsnerf.types import Cameras
 
 SHOWN = ("colour", "depth", "opacity", "disagreement")
-# How a stage's field can combine views, its own way first.
+# Mode of a stage's field -> modes in which its views can be combined, the stage's own first.
 COMBINATIONS = {
     "single": ("single",),
     "canonical": ("canonical", "average", "nearest"),
     "fused": ("fused", "canonical", "average", "nearest"),
 }
 VIEW, PHOTO = "view ", "photo"
-# Choice: pictures are this many times as wide as high whatever the window, so that one program
-# serves every window; their pixels are square in a window of this shape.
+# Choice: all pictures have this aspect ratio, whatever the window's, so that one compiled program
+# serves every window; pixels are square in a window of this aspect ratio.
 ASPECT = 1.5
 FAR_AWAY = 100.0
-# The spread of the views' branches that is shown brightest. Choice: a quarter of what pictures
-# may differ, since branches are copies of one that are held together while they train.
+# Difference between the views' branches that is shown brightest. Choice: a quarter of the one for
+# pictures, because branches start as copies of one branch and stay close during training.
 SPREAD_SHOWN = DIFFERENCE_SHOWN / 4
 
 
 class Pose(NamedTuple):
-    """A camera as viewers have it.
+    """A camera in the form of the viewer.
 
     Attributes:
       wxyz: [4] unit quaternion, camera to world, OpenCV axes.
-      position: [3] in the world.
-      fov: vertical angle of view in radians.
-      look_at: [3] the point of its axis that is nearest to the origin.
+      position: [3] camera centre in the world.
+      fov: vertical field of view in radians.
+      look_at: [3] point of the optical axis nearest to the origin.
     """
 
     wxyz: np.ndarray
@@ -57,17 +56,17 @@ class Pose(NamedTuple):
 def to_cameras(
     wxyz: np.ndarray, position: np.ndarray, fov: float, aspect: float, height: int
 ) -> Cameras:
-    """One camera that fills a viewer's window with a picture of a fixed shape.
+    """Camera that fills a viewer's window with a picture of aspect ratio ASPECT.
 
     Args:
       wxyz: [4] quaternion, camera to world, OpenCV axes.
-      position: [3] in the world.
-      fov: vertical angle of view in radians.
-      aspect: the window's width over its height.
-      height: of the picture in pixels.
+      position: [3] camera centre in the world.
+      fov: vertical field of view in radians, in (0, pi).
+      aspect: width over height of the window.
+      height: height of the picture in pixels.
 
     Returns:
-      The camera; its pixels are as wide as they must be for the window.
+      One camera; pixels are stretched horizontally to the window's aspect ratio.
     """
     width = round(ASPECT * height)
     turn = Rotation.from_quat(np.roll(np.asarray(wxyz, np.float64), -1)).as_matrix().T
@@ -79,10 +78,10 @@ def to_cameras(
 
 
 def to_pose(cameras: Cameras, view: int) -> Pose:
-    """The pose from which a viewer sees about what an input view shows.
+    """Pose from which the viewer shows approximately the picture of an input view.
 
-    A viewer's camera is perspective and looks at the middle of its picture; an orthographic
-    one becomes the perspective camera of the same size at the origin's distance.
+    A viewer's camera is perspective with a centred principal point; an orthographic camera becomes
+    the perspective camera of the same magnification at the origin.
     """
     one = take(cameras, [view])
     position, axis = camera_centers(one)[0], np.asarray(optical_axes(one))[0]
@@ -94,10 +93,13 @@ def to_pose(cameras: Cameras, view: int) -> Pose:
 
 
 def modes_of(field: TrainedField, photo: bool = False) -> tuple[str, ...]:
-    """How views of a field, as a run's stage has it, can be combined; its own way first.
+    """Modes in which the views of a stage's field can be combined, the stage's own mode first.
 
-    Each view's own branch is 'view 0', 'view 1' ... where a stage has them, the last of them
-    'photo' in a run that has the photo as one more view.
+    A stage with branches also offers each view's own branch, 'view 0', 'view 1' ...
+
+    Args:
+      field: field of a stage, in the stage's own mode.
+      photo: whether the last branch is the photo's; its mode is then 'photo'.
     """
     if field.mode == "single":
         return COMBINATIONS[field.mode]
@@ -106,7 +108,7 @@ def modes_of(field: TrainedField, photo: bool = False) -> tuple[str, ...]:
 
 
 def in_mode(field: TrainedField, mode: str) -> TrainedField:
-    """The field with its views combined as one of `modes_of` says."""
+    """Returns the field with its views combined in one of the modes of `modes_of`."""
     if mode == PHOTO:
         return field.branch(field.field.spec.num_views - 1)
     if mode.startswith(VIEW):
@@ -117,24 +119,24 @@ def in_mode(field: TrainedField, mode: str) -> TrainedField:
 def look_at_field(
     field: TrainedField, mode: str, shown: str, camera: Cameras
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A picture of a field, and how far away what it shows is.
+    """Renders a picture of a field and its depth.
 
     Args:
-      field: as a run's stage has it.
+      field: field of a stage, in the stage's own mode.
       mode: one of `modes_of`.
-      shown: one of SHOWN. `disagreement` is how far the views' own branches are from what the
-        mode shows, mean over the views; none where there is one branch.
+      shown: one of SHOWN. `disagreement` is the difference between the views' own branches and
+        the rendering in `mode`, averaged over views; 0 for a field of one branch.
       camera: one camera.
 
     Returns:
-      picture [H, W, 3] float32 in [0, 1]; depth [H, W] along the camera's axis, FAR_AWAY where
-      nothing is.
+      Picture [H, W, 3] float32 in [0, 1], and depth [H, W] along the optical axis, FAR_AWAY in
+      empty pixels.
 
     Raises:
-      ValueError: `shown` is something else.
+      ValueError: `shown` is not one of SHOWN.
     """
     if shown not in SHOWN:
-        raise InputError(f"expected to show one of {', '.join(SHOWN)}, got {shown!r}")
+        raise ValueError(f"expected to show one of {', '.join(SHOWN)}, got {shown!r}")
     picture = in_mode(field, mode).render(camera)
     rgb, acc, distance = picture.rgb[0], picture.acc[0], picture.distance[0]
     depth = np.where(acc >= 0.5, distance, FAR_AWAY)
@@ -149,7 +151,7 @@ def look_at_field(
 
 
 def _spread(field: TrainedField, picture: Picture, camera: Cameras) -> np.ndarray:
-    """[H, W] how far the views' own branches are from a picture, mean over the views."""
+    """[H, W] difference between the views' own branches and a picture, averaged over views."""
     if field.mode == "single":
         return np.zeros(picture.acc.shape[1:], np.float32)
     views = range(field.field.spec.num_views)

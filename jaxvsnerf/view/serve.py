@@ -13,21 +13,30 @@ from jaxvsnerf.view.viewer import Viewer, start_server
 
 
 def input_pictures(run: LiveRun) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Pictures and names of a run's input views; no pictures where their files are gone."""
+    """Pictures [V, H, W, 3] and names of a run's input views; None if the files are gone."""
     try:
         views = read_pictures(run.config).inputs
     except FileNotFoundError as error:
         cli.say(f"the input pictures are not shown: {error}")
-        count = len(run.cameras.w2c) - bool(run.config.data.photo)  # the photo's is the last
+        photos = run.scene.photo is not None  # the photo's camera is the last
+        count = len(run.scene.cameras.w2c) - photos
         return None, tuple(str(view) for view in range(count))
     return views.images, views.names
 
 
 def view_run(folder: Path, host: str, port: int, height: int) -> None:
-    """Serves until a KeyboardInterrupt, which is raised.
+    """Serves the viewer until a KeyboardInterrupt, which is raised.
+
+    Args:
+      folder: folder of the run.
+      host: address to serve.
+      port: port to serve; 0 is any free port.
+      height: initial height of pictures in pixels, one of `viewer.HEIGHTS`.
 
     Raises:
-      ImportError, FileNotFoundError, OSError: viser, the run or the address is not there.
+      MissingExtra: viser is missing.
+      FileNotFoundError: the run has not started.
+      StorageError: the address cannot be served.
     """
     run = LiveRun(folder)
     pictures, names = input_pictures(run)

@@ -1,7 +1,7 @@
-"""The live viewer: a page by viser that shows a run's field from anywhere, while it trains.
+"""Live viewer: a viser page that shows a run's field from any viewpoint during training.
 
-One thread, the one that calls `Viewer.serve`, reads checkpoints and renders; viser's own
-threads only note what is wanted.
+Only the thread that calls `Viewer.serve` reads checkpoints and renders; viser's own threads only
+record requests.
 """
 
 from __future__ import annotations
@@ -29,28 +29,34 @@ from jaxvsnerf.view.look import ASPECT, SHOWN, look_at_field, modes_of, to_camer
 
 NEWEST = "newest"
 HEIGHTS = ("64", "128", "256", "512", "1024")
-# Choice: while a camera moves pictures are a quarter as high and wide.
+# Choice: while a camera moves, pictures have a quarter of the height and width.
 COARSE = 4
 POLL_SECONDS = 1.0
 FRUSTUM, THICKNESS = 0.12, 0.003  # of input cameras, in cube sides
-# Where a window begins: turned from the first input camera, which would stand in the way.
+# Rotation and scale from the first input camera to the initial viewpoint of a window, which the
+# input camera's frustum would otherwise block.
 START = 1.6 * Rotation.from_euler("z", 25.0, degrees=True).as_matrix()
 JPEG_QUALITY = 90
 
 
 def check_installed() -> ModuleType:
-    """viser; ImportError with the pip line where it is absent."""
+    """Imports viser.
+
+    Raises:
+      MissingExtra: viser is missing; the message holds the pip line.
+    """
     return require("viser", "the live viewer", pip_line="pip install 'jaxvsnerf[viewer]'")
 
 
 def start_server(host: str, port: int):
-    """A viser server at exactly this address; port 0 is a free one.
+    """Starts a viser server at exactly this address; port 0 is any free port.
 
     Raises:
-      ImportError: viser is absent; OSError: the address cannot be had.
+      MissingExtra: viser is missing.
+      StorageError: the address cannot be served.
     """
     viser = check_installed()
-    # viser would take the next free port without a word.
+    # viser would silently take the next free port.
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -58,12 +64,12 @@ def start_server(host: str, port: int):
         except OSError as error:
             raise StorageError(
                 f"--host, --port: {host}:{port} cannot be served ({error.strerror}); "
-                "is the name right? Where another viewer is there, --port=0 takes a free one"
+                "check the host name; if another viewer uses the port, --port=0 takes a free port"
             ) from error
         port = probe.getsockname()[1]
-    with contextlib.redirect_stdout(io.StringIO()):  # the command says the address itself
+    with contextlib.redirect_stdout(io.StringIO()):  # the command prints the address
         server = viser.ViserServer(host=host, port=port, label="jaxvsnerf", verbose=False)
-    # Whoever reaches the page could else ask for a public address of it.
+    # Otherwise any visitor could request a public address for the page.
     server.request_share_url = lambda verbose=True: None
     server.gui.configure_theme(show_logo=False, show_share_button=False)
     return server
@@ -71,12 +77,12 @@ def start_server(host: str, port: int):
 
 @dataclass
 class _Window:
-    """A browser's window.
+    """A browser window.
 
     Attributes:
-      client: viser's handle.
-      frusta: the input cameras in it.
-      height: of the last picture; 0 where there is none from the present camera.
+      client: viser's client handle.
+      frusta: handles of the input cameras shown in the window.
+      height: height of the last picture; 0 if none was rendered from the current camera.
     """
 
     client: Any
@@ -85,14 +91,14 @@ class _Window:
 
 
 class Viewer:
-    """Shows a run in the windows of a server.
+    """Shows a run in the windows of a viser server.
 
     Args:
       run: the run.
-      server: of viser, see `start_server`.
-      pictures: [V, H, W, 3] of the input views in [0, 1], or None to show their cameras alone.
-      names: of the input views.
-      height: of a picture in pixels, at first.
+      server: viser server, see `start_server`.
+      pictures: [V, H, W, 3] input views in [0, 1], or None to show only their cameras.
+      names: V names of the input views.
+      height: initial height of pictures in pixels, one of HEIGHTS.
     """
 
     def __init__(self, run: LiveRun, server, pictures, names: tuple[str, ...], height: int):
@@ -103,14 +109,14 @@ class Viewer:
         self._awake = threading.Event()
         self._inputs = names, pictures
         self._add_controls(height, names)
-        begin, first = server.initial_camera, to_pose(run.cameras, 0)
+        begin, first = server.initial_camera, to_pose(run.scene.cameras, 0)
         begin.look_at, begin.fov = first.look_at, first.fov
         begin.position = first.look_at + START @ (first.position - first.look_at)
         server.on_client_connect(self._connected)
         server.on_client_disconnect(lambda client: self._windows.pop(client.client_id, None))
 
     def serve(self, running: Callable[[], bool] = lambda: True) -> None:
-        """Reads and renders for as long as `running` says."""
+        """Reads checkpoints and renders while `running()` is true."""
         looked = -POLL_SECONDS
         while running():
             if time.monotonic() - looked >= POLL_SECONDS:
@@ -121,12 +127,12 @@ class Viewer:
                 self._awake.wait(POLL_SECONDS)
 
     def refresh(self) -> bool:
-        """Loads what is chosen where there is something newer; whether it did."""
+        """Loads the newest checkpoint of the chosen stage; True if a new one was loaded."""
         found = {saved.stage: saved for saved in self.run.saved()}
         if not found:
             every = self.run.trainer.loop.checkpoint_every
             self._text.content = (
-                f"no checkpoint yet: there is one every {every} steps (`loop.checkpoint_every`) "
+                f"no checkpoint yet: a run saves every {every} steps (`loop.checkpoint_every`) "
                 "and at the end of a stage"
             )
             return False
@@ -137,38 +143,47 @@ class Viewer:
         if chosen == self.saved:
             return False
         field = self.run.load(chosen)
-        if field is None:  # gone meanwhile, mostly: a newer one is there at the next look
+        if field is None:  # mostly deleted meanwhile: the next look finds a newer checkpoint
             self._text.content = f"{chosen.stage}, step {chosen.step} cannot be read; waiting ..."
             return False
         self.saved, self.field = chosen, field
         if self._mode.options != self._modes():
             self._mode.options = self._modes()
-        self._tell("rendering; what is new is compiled first ...")
+        self._tell("rendering; new programs compile first ...")
         self._redraw()
         return True
 
     def look(self, pose, aspect: float, height: int) -> tuple[np.ndarray, np.ndarray]:
-        """What is chosen, from a pose (`wxyz`, `position`, `fov`): see `look_at_field`."""
+        """Renders the chosen content with the chosen mode, see `look_at_field`.
+
+        Args:
+          pose: camera with `wxyz`, `position` and `fov`, see `Pose`.
+          aspect: width over height of the window.
+          height: height of the picture in pixels.
+
+        Returns:
+          Picture [H, W, 3] float32 in [0, 1] and depth [H, W].
+        """
         camera = to_cameras(pose.wxyz, pose.position, pose.fov, aspect, height)
-        # A stage's modes differ from another's, and a window may still name an old one.
+        # Modes differ between stages, and a window may still show a mode of another stage.
         mode = self._mode.value if self._mode.value in self._modes() else self.field.mode
         return look_at_field(self.field, mode, self._shown.value, camera)
 
     def _modes(self) -> tuple[str, ...]:
-        return modes_of(self.field, photo=bool(self.run.config.data.photo))
+        return modes_of(self.field, photo=self.run.scene.photo is not None)
 
     def _add_controls(self, height: int, names: tuple[str, ...]) -> None:
         gui = self.server.gui
         self._text = gui.add_markdown("reading ...")
         self._stage = gui.add_dropdown("stage", (NEWEST,))
         self._mode = gui.add_dropdown(
-            "views", ("...",), hint="How views are combined, or one view's own branch."
+            "views", ("...",), hint="Combination of the views, or one view's own branch."
         )
         self._shown = gui.add_dropdown(
             "show", SHOWN, hint="Disagreement renders every view's branch, which takes longer."
         )
         self._height = gui.add_dropdown(
-            "height", HEIGHTS, initial_value=str(height), hint="Of a picture, in pixels."
+            "height", HEIGHTS, initial_value=str(height), hint="Height of a picture, in pixels."
         )
         self._stage.on_update(lambda _: self._awake.set())
         self._frusta = gui.add_checkbox("input cameras", True)
@@ -181,8 +196,8 @@ class Viewer:
             self._go(event.client, names.index(jump.value))
 
     def _add_inputs(self, client) -> list[Any]:
-        """The input views' cameras with their pictures in a window; a click goes there."""
-        cameras, (names, pictures), frusta = self.run.cameras, self._inputs, []
+        """Adds the input cameras with their pictures to a window; a click moves there."""
+        cameras, (names, pictures), frusta = self.run.scene.cameras, self._inputs, []
         for view, name in enumerate(names):
             pose = to_pose(cameras, view)
             frustum = client.scene.add_camera_frustum(
@@ -200,7 +215,7 @@ class Viewer:
         return frusta
 
     def _show_inputs(self, window: _Window) -> None:
-        """Input cameras as the checkbox has it, but for the one that a window stands in."""
+        """Shows input cameras if the checkbox is set, except one at the window's own camera."""
         for frustum in window.frusta:
             away = np.linalg.norm(frustum.position - window.client.camera.position)
             visible = bool(self._frusta.value and away > 2 * FRUSTUM)
@@ -208,8 +223,8 @@ class Viewer:
                 frustum.visible = visible
 
     def _go(self, client, view: int) -> None:
-        """Moves a window's camera to an input view's."""
-        pose = to_pose(self.run.cameras, view)
+        """Moves a window's camera to that of an input view."""
+        pose = to_pose(self.run.scene.cameras, view)
         with client.atomic():
             client.camera.position = pose.position
             client.camera.look_at = pose.look_at
@@ -233,20 +248,20 @@ class Viewer:
         self._awake.set()
 
     def _render_one(self) -> bool:
-        """Renders the next picture that a window wants; whether one did."""
+        """Renders the next picture that a window waits for; False if no window waits."""
         full = int(self._height.value)
         waiting = [w for w in list(self._windows.values()) if w.height < full]
         if self.field is None or not waiting:
             return False
-        window = min(waiting, key=lambda one: one.height)  # coarse ones of all windows first
+        window = min(waiting, key=lambda one: one.height)  # first the coarse pictures
         height = max(full // COARSE, 1) if window.height == 0 else full
-        window.height = height  # before the camera is read: a move meanwhile makes it 0 again
+        window.height = height  # before the camera is read: a move meanwhile resets it to 0
         began, camera = time.perf_counter(), window.client.camera
-        if not camera.image_width or not camera.image_height:  # hidden; it moves when it is not
+        if not camera.image_width or not camera.image_height:  # hidden window
             return True
         self._show_inputs(window)
         rgb, depth = self.look(camera, camera.aspect, height)
-        if window.client.client_id in self._windows:  # not closed meanwhile
+        if window.client.client_id in self._windows:  # still open
             window.client.scene.set_background_image(
                 to_uint8(rgb), format="jpeg", jpeg_quality=JPEG_QUALITY, depth=depth
             )

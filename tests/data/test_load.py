@@ -98,9 +98,9 @@ def test_the_input_view_is_the_rigs_or_the_one_that_is_named(tmp_path):
     data = load_dataset(replace(spec, input_view=8))
     np.testing.assert_array_equal(data.inputs.input_axis, data.inputs.cameras.w2c[1, 2, :3])
     orbit = replace(spec, rig="orbit", azimuth_deg=tuple(22.5 * k for k in range(16)))
-    orbit = replace(orbit, elevation_deg=30.0, distance=1.5, fov_deg=49.1)
+    orbit = replace(orbit, elevation_deg=(30.0,), distance=1.5, fov_deg=49.1)
     assert load_dataset(orbit).inputs.input_axis is None
-    with pytest.raises(ValueError, match="input_view must be one of the views"):
+    with pytest.raises(ValueError, match="data.input_view: expected -1 or one of data.views"):
         replace(spec, input_view=5)
     with pytest.raises(ValueError, match="input_view: expected -1 or one of the 16 views"):
         load_dataset(replace(spec, views=(), input_view=16))
@@ -145,7 +145,7 @@ def test_one_elevation_serves_all_views(tmp_path):
         path=path,
         rig="orbit",
         azimuth_deg=(0, 180),
-        elevation_deg=15,
+        elevation_deg=(15,),
         distance=1.5,
         fov_deg=50.0,
     )
@@ -197,8 +197,8 @@ def test_a_strip_on_another_background_gets_masks_and_that_background(tmp_path):
         views = load_dataset(given).inputs
         assert views.masks.mean() == pytest.approx(0.25)
         np.testing.assert_allclose(views.background, grey)
-    with pytest.raises(ValueError, match="no masks can be made .* set background"):
-        load_dataset(replace(spec, background="white"))
+    with pytest.raises(ValueError, match="no masks can be made .* set data.background"):
+        load_dataset(replace(spec, background=(1.0, 1.0, 1.0)))
 
 
 def test_views_on_different_backgrounds_are_laid_on_one(tmp_path):
@@ -214,7 +214,7 @@ def test_views_on_different_backgrounds_are_laid_on_one(tmp_path):
 def test_a_border_without_one_colour_gives_no_masks(tmp_path):
     noise = np.random.default_rng(0).uniform(size=(24, 24 * 16, 3))
     _save(tmp_path / "s.png", noise)
-    with pytest.raises(ValueError, match="no masks can be made .* set background"):
+    with pytest.raises(ValueError, match="no masks can be made .* set data.background"):
         load_dataset(DataSpec(kind="strip", path=str(tmp_path / "s.png")))
 
 
@@ -261,22 +261,37 @@ def test_paths_are_also_tried_under_the_data_variable(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "film"}, "kind must be 'auto' | 'strip' | 'folder' | 'video' | 'transforms'"),
-        ({"rig": "zero"}, "'orbit' | 'grid:RxC' (R rows of C views), got 'zero'"),
+        ({"kind": "film"}, "data.kind: expected one of auto, strip, folder, video, transforms"),
+        ({"rig": "zero"}, "orbit or grid:RxC (R rows of C views), got 'zero'"),
         ({"rig": "grid:0x4"}, "got 'grid:0x4'"),
-        ({"distance": "far"}, "distance must be of numbers, got 'far'"),
-        ({"mask": "magic"}, "mask must be 'auto' | 'alpha' | 'background' | 'none', got 'magic'"),
-        ({"path": ""}, "path is empty: kind='strip' needs"),
-        ({"downscale": 0}, "downscale must be whole numbers of at least 1, got 0"),
-        ({"downscale": 1.5}, "downscale must be whole numbers"),
-        ({"views": (0, -1)}, "views must be whole numbers of at least 0, got -1"),
-        ({"mask_threshold": 0.0}, "mask_threshold must lie within (0, 1), got 0.0"),
-        ({"background": "black"}, "background must be 'auto' | 'white' or (r, g, b)"),
-        ({"background": (1, 2, 3)}, "background must be 'white' or three numbers"),
-        ({"background": (float("nan"), 0, 0)}, "background must be 'white' or three numbers"),
-        ({"similarity": (1.0, 2.0)}, "four finite numbers (scale, tx, ty, tz)"),
+        (
+            {"distance": "far"},
+            "data.distance: expected a number above 0, up to 1000000 cube sides, or None",
+        ),
+        (
+            {"mask": "magic"},
+            "data.mask: expected one of auto, alpha, background, none, got 'magic'",
+        ),
+        ({"path": ""}, "data.path: expected the path of the pictures with data.kind='strip'"),
+        ({"downscale": 0}, "data.downscale: expected a whole number of 1 to 1024, got 0"),
+        ({"downscale": 1.5}, "data.downscale: expected a whole number"),
+        (
+            {"views": (0, -1)},
+            "data.views: expected a list of whole numbers of 0 to 1000000, got (0, -1)",
+        ),
+        (
+            {"mask_threshold": 0.0},
+            "data.mask_threshold: expected a number above 0, below 1, got 0.0",
+        ),
+        (
+            {"background": "black"},
+            "data.background: expected a list of 3 numbers of 0 to 1, or an empty list",
+        ),
+        ({"background": (1, 2, 3)}, "data.background: expected a list of 3"),
+        ({"background": (float("nan"), 0, 0)}, "data.background: expected a list of 3"),
+        ({"similarity": (1.0, 2.0)}, "data.similarity: expected a list of 4 numbers"),
         ({"similarity": (-1.0, 0, 0, 0)}, "with a positive scale"),
-        ({"kind": "toy", "downscale": 2}, "use size instead of downscale=2"),
+        ({"kind": "toy", "downscale": 2}, "leave data.downscale at 1"),
     ],
 )
 def test_a_wrong_field_is_refused_when_the_spec_is_made(changes, message):

@@ -11,7 +11,6 @@ from PIL import Image
 
 from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.geometry.cameras import (
-    camera_centers,
     inverse_similarity,
     orbit_cameras,
     transform_cameras,
@@ -21,7 +20,6 @@ from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
 from jaxvsnerf.run.dataset import load_dataset
 from jaxvsnerf.simulate.toy import render_toy
 from jaxvsnerf.simulate.toy_object import toy_sdf
-from jaxvsnerf.types import Similarity
 from tests.posed_files import (
     ELSEWHERE,
     FOCAL,
@@ -103,23 +101,30 @@ def test_a_given_similarity_is_used_as_it_stands(tmp_path, toy):
     np.testing.assert_allclose(data.inputs.cameras.intrinsics, toy[0].intrinsics, rtol=1e-5)
 
 
-def test_a_frame_far_from_the_origin_keeps_its_precision(tmp_path, toy):
-    far = Similarity(np.float64(1.0), np.eye(3), np.array([4.0e5, -3.0e5, 100.0]))
-    cameras, images, masks = toy
-    # transform_cameras rounds to float32: write these poses from float64 by hand.
-    poses = c2w(cameras)
-    poses[:, :3, 3] += far.translation
-    meta = write_ngp(tmp_path, toy)
-    for frame, pose in zip(meta["frames"], poses, strict=True):
-        frame["transform_matrix"] = pose.tolist()
-    (tmp_path / "transforms.json").write_text(json.dumps(meta))
-    data = load_dataset(DataSpec(kind="transforms", path=str(tmp_path), mask="none"))
-    # In float32 a centre at 4e5 would be off by 0.03. The half frame is 24 * 1.5 / 52 = 0.6923.
-    rotation, t = data.inputs.cameras.w2c[..., :3], data.inputs.cameras.w2c[..., 3]
-    centers = -np.einsum("vji,vj->vi", rotation, t)
-    expected = np.asarray(camera_centers(cameras)) * 0.5 / 0.6923
-    # The file's origin of the cube is only known to float32, one shift for all cameras.
-    np.testing.assert_allclose(centers - centers[0], expected - expected[0], atol=1e-4)
+@pytest.mark.parametrize("mask", ["auto", "none"])
+def test_a_scene_far_out_gives_the_cube_cameras_of_the_scene_at_the_origin(tmp_path, toy, mask):
+    scale, offset = 1.07, np.array([1.0e6, -3.0e5, 100.0])
+
+    def load(folder, moved):
+        meta = write_ngp(folder, toy)
+        for frame in meta["frames"] if moved else ():
+            # In float64: float32 knows a place at 1e6 to 0.03.
+            pose = np.array(frame["transform_matrix"])
+            pose[:3, 3] = scale * pose[:3, 3] + offset
+            frame["transform_matrix"] = pose.tolist()
+        (folder / "transforms.json").write_text(json.dumps(meta))
+        return load_dataset(DataSpec(kind="transforms", path=str(folder), mask=mask))
+
+    near, far = load(tmp_path / "near", False), load(tmp_path / "far", True)
+    # float64 knows a place at 1e6 to 1e-10, and the hull, of cells in float32, is the same: what
+    # is left are float32's roundings of lengths up to 1.5 sides of the cube.
+    np.testing.assert_allclose(far.inputs.cameras.w2c, near.inputs.cameras.w2c, atol=1e-6)
+    assert far.to_cube.scale * scale == pytest.approx(float(near.to_cube.scale), rel=1e-6)
+    # The middle of the cube, found in the source's frame.
+    middle, found = (
+        transform_points(np.zeros(3), inverse_similarity(data.to_cube)) for data in (near, far)
+    )
+    np.testing.assert_allclose(found - offset, scale * middle, atol=1e-6)
 
 
 def test_a_folder_takes_its_test_file_as_truth_and_the_same_similarity(tmp_path, toy):

@@ -23,6 +23,7 @@ from jaxvsnerf.run.dataset import load_dataset
 from jaxvsnerf.simulate.toy import toy_dataset
 from jaxvsnerf.study.objects import find_objects
 from jaxvsnerf.types import Similarity, ViewSet
+from tests import commands
 
 TINY = {
     "field.width": 16,
@@ -56,7 +57,9 @@ def tiny_settings(name, **more):
     return {**methods.METHODS[name].settings, "length": 0.02, **TINY, **more}
 
 
-def test_methods_train_render_and_repeats_bit_by_bit(item, tmp_path):
+def test_methods_train_render_and_repeats_bit_by_bit(item, tmp_path, monkeypatch):
+    for name, value in commands.QUICK_TO_COMPILE.items():  # of the processes that train
+        monkeypatch.setenv(name, value)
     # The others are configs of what other tests train.
     names = ["trimmed", "deformed"]
     case = cases.Case(item, "medium", 4, 1)

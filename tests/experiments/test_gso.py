@@ -168,7 +168,7 @@ def test_a_command_that_finds_no_study_or_other_settings_says_so(objects, tmp_pa
     assert done.returncode == 1 and "alone was made with other settings" in done.stdout
 
 
-def test_from_truth_to_the_table(objects, tmp_path, cache):
+def test_from_truth_to_the_table(objects, tmp_path):
     ready, out = tmp_path / "ready", tmp_path / "tiny"
     (objects / "top.png").unlink()
     (objects / "alone" / "mesh.obj").unlink()
@@ -178,7 +178,7 @@ def test_from_truth_to_the_table(objects, tmp_path, cache):
     stages = [f"--config.stage{stage}.steps={steps}" for stage, steps in ((1, 2), (2, 0), (3, 0))]
     config = f"--config={commands.ROOT / 'configs' / 'smoke.py'}"
     folders = [f"--objects={ready}", f"--out={out}"]
-    done = commands.run("study", config, *stages, *folders, env=cache)
+    done = commands.run("study", config, *stages, *folders, env=commands.QUICK_TO_COMPILE)
     assert done.returncode == 0, done.stdout + done.stderr
     done = run("table", f"--studies={out}", f"--out={tmp_path / 'table'}")
     assert done.returncode == 0, done.stderr

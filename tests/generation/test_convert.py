@@ -169,11 +169,11 @@ def test_without_pytorch_its_archives_say_what_to_install(tmp_path, monkeypatch)
 
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path):
     (tmp_path / "cut.ckpt").write_bytes(b"PK\x03\x04 and no more")
-    for arguments, message in (
-        ((f"--from={tmp_path / 'cut.ckpt'}", f"--to={tmp_path / 'w'}"), "download it again"),
-        ((), "expected --from=CHECKPOINT and --to=FOLDER"),
-    ):
-        done = commands.run("convert", *arguments)
+    refused = commands.run_each(
+        ("convert", f"--from={tmp_path / 'cut.ckpt'}", f"--to={tmp_path / 'w'}"), ("convert",)
+    )
+    messages = ("download it again", "expected --from=CHECKPOINT and --to=FOLDER")
+    for done, message in zip(refused, messages, strict=True):
         assert done.returncode == 1 and message in done.stderr, done.stderr
         assert "Traceback" not in done.stderr and not (tmp_path / "w").exists()
 

@@ -124,11 +124,12 @@ def test_a_model_that_is_missing_or_damaged_says_how_to_get_it(monkeypatch, tmp_
 def test_the_command_refuses_what_it_cannot_do(tmp_path):
     there = saved(tmp_path / "there.png", scene())
     clear = saved(tmp_path / "clear.png", np.zeros((8, 8, 4), np.uint8))
-    for arguments, message in (
+    cases = (
         ((), "expected a photo"),
         ((str(there), "--out=cut.jpg"), "ends in .png"),
         ((str(there), f"--out={there}"), "exists already"),
         ((str(clear), f"--out={tmp_path / 'cut.png'}"), "transparent background already"),
-    ):
-        done = commands.run("cutout", *arguments)
+    )
+    refused = commands.run_each(*(("cutout", *arguments) for arguments, _ in cases))
+    for (_, message), done in zip(cases, refused, strict=True):
         assert done.returncode == 1 and message in done.stderr, done.stderr

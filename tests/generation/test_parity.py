@@ -45,6 +45,7 @@ def test_modules_are_the_originals(check, least, fixtures):
     assert_all(check(fixtures), least)
 
 
+@pytest.mark.slow
 def test_guided_noise_is_the_originals(fixtures, predict):
     # Of the first object; the experiment checks the second too.
     assert_all(islice(sampling.check_guided(fixtures, predict), 2), 2)

@@ -68,7 +68,7 @@ def test_photos_without_an_object_say_what_is_needed(tmp_path):
     for changed, message in (
         (pixels[..., :3], "no alpha channel"),
         (pixels * np.uint8([1, 1, 1, 0]), "shows no object"),
-        (pixels | np.uint8([0, 0, 0, 255]), "its background still"),
+        (pixels | np.uint8([0, 0, 0, 255]), "background is not removed"),
     ):
         with pytest.raises(ValueError, match=f"{message}.*--cutout=u2netp.*jaxvsnerf.cutout"):
             photo.read_photo(saved(changed))

@@ -4,15 +4,19 @@ import json
 import os
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.serialize_executable import serialize
 
 from jaxvsnerf.geometry.cameras import (
     camera_centers,
     cube_interval,
+    fit_cameras,
     image_rays,
     inverse_similarity,
+    join_cameras,
     magnification,
     optical_axes,
     orbit_cameras,
@@ -89,6 +93,54 @@ def test_image_rays_go_through_pixel_centres():
     assert rays.origins.shape == (4, 6, 3)
     np.testing.assert_allclose(pixels[2, 5], [5.5, 2.5], atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(rays.viewdirs, axis=-1), 1.0, atol=1e-6)
+
+
+def test_rays_of_a_picture_are_bit_equal_to_those_through_a_grid_of_pixels_made_beforehand():
+    cameras = _rig(517, 383)
+    x, y = np.meshgrid(np.arange(517) + 0.5, np.arange(383) + 0.5)
+    pixels = np.stack([x, y], -1).astype(np.float32)
+    expected = pixel_rays(cameras, np.full((383, 517), 5, np.int32), pixels)
+    rays = image_rays(cameras, 5)
+    for name in ("origins", "directions", "viewdirs", "radii", "near", "far", "view_index"):
+        np.testing.assert_array_equal(getattr(rays, name), getattr(expected, name))
+
+
+def test_no_pixel_grid_is_stored_in_the_program_of_a_large_picture():
+    cameras = _rig(2048, 2048, 2)
+    program = jax.jit(lambda k, view: image_rays(cameras.replace(intrinsics=k), view).directions)
+    lowered = program.lower(cameras.intrinsics, 1)
+    # A grid of 2048 x 2048 x 2 float32 is 33 MB, 67 MB as text; the whole program is a few kB.
+    assert len(lowered.as_text()) < 1e5
+    # XLA, too, could replace the computation of the grid by its result.
+    assert len(serialize(lowered.compile())[0]) < 1e6
+
+
+def test_no_lattice_of_cells_is_stored_in_a_program():
+    program = jax.jit(lambda scale: scale * grid_centers(64, 0.6)).lower(1.0)
+    # 64^3 x 3 float32 are 3.1 MB, 6.3 MB as text.
+    assert len(program.as_text()) < 1e5 and len(serialize(program.compile())[0]) < 1e6
+
+
+def test_pictures_of_another_size_show_the_same_and_keep_square_pixels():
+    for cameras in (_rig(96, 64), _parallel()):
+        points = np.random.default_rng(3).uniform(-0.4, 0.4, (20, 3)).astype(np.float32)
+        fitted = fit_cameras(cameras, 48, 48)
+        # 96 x 64 fits halved into 48 x 48: 48 x 32, with 8 rows more above and below.
+        before, _ = project(cameras.intrinsics[7], cameras.w2c[7], points)
+        after, _ = project(fitted.intrinsics[7], fitted.w2c[7], points)
+        np.testing.assert_allclose(after, before / 2 + np.array([0.0, 8.0]), atol=1e-4)
+        assert (fitted.width, fitted.height) == (48, 48)
+        same = fit_cameras(cameras, 96, 64)
+        np.testing.assert_array_equal(same.intrinsics, cameras.intrinsics)
+
+
+def test_joined_cameras_have_pictures_of_one_size():
+    large = _rig(256, 256)
+    joined = join_cameras(_rig(64, 64), large)
+    # A quarter of the side has a quarter of K: the first set's own, since both rigs are alike.
+    np.testing.assert_allclose(joined.intrinsics[16:], joined.intrinsics[:16], rtol=1e-6)
+    np.testing.assert_array_equal(joined.w2c[16:], large.w2c)
+    assert (joined.width, joined.height) == (64, 64)
 
 
 def test_cube_interval_of_a_hit_and_of_a_miss():

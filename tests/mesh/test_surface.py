@@ -106,6 +106,37 @@ def test_a_tube_stays_open_where_cameras_look_through_it():
     assert not hidden_hollows(tube, CORNER, SPACING, FROM_ABOVE).any()
 
 
+@pytest.mark.parametrize("reach", ["ball", "box"])
+@pytest.mark.parametrize(
+    "wall, resolution", [(0.023, 96), (0.017, 128), (0.012, 192), (0.01, 224), (0.01, 256)]
+)
+def test_a_closed_shell_is_filled_whatever_the_lattice(reach, wall, resolution):
+    spacing = 1.2 / (resolution - 1)
+    axes = np.ogrid[[slice(0, resolution)] * 3]
+    x, y, z = (np.abs(index * spacing - 0.6) for index in axes)
+    depth = np.sqrt(x * x + y * y + z * z) if reach == "ball" else np.maximum(np.maximum(x, y), z)
+    # Walls of more than sqrt(3) cells: lattice points of a thinner one may leave a gap between
+    # diagonal neighbours.
+    assert wall > np.sqrt(3) * spacing
+    solid = (depth < 0.55) & (depth > 0.55 - wall)
+    azimuth = np.arange(16) * np.pi / 8
+    around = np.stack([np.cos(azimuth), np.sin(azimuth), np.full(16, 0.6)], -1) * 1.3
+    filled = hidden_hollows(solid, np.full(3, -0.6), spacing, around)
+    # Blocks of two points a side that hold some of the wall are filled too, also outside it.
+    outside = depth > 0.55 + np.sqrt(3) * spacing
+    assert filled[depth <= 0.55 - wall].all() and not filled[outside].any()
+
+
+@pytest.mark.parametrize("resolution", [49, 97, 193])
+def test_a_wide_tube_is_looked_through_on_every_lattice(resolution):
+    spacing = 1.0 / (resolution - 1)
+    axes = np.ogrid[[slice(0, resolution)] * 3]
+    x, y, z = (np.abs(index * spacing - 0.5) for index in axes)
+    across = np.sqrt(x * x + y * y) + 0.0 * z
+    tube = (across < 0.3) & (across > 0.08) & (z < 0.45)
+    assert not hidden_hollows(tube, np.full(3, -0.5), spacing, FROM_ABOVE).any()
+
+
 def test_an_extraction_counts_what_it_removed_and_filled():
     shell = 100.0 * ((RADIUS < 0.36) & (RADIUS > 0.15) & ~((ACROSS < 0.03) & (POINTS[..., 2] > 0)))
     for corner in (-21 * SPACING, 21 * SPACING):

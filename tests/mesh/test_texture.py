@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from jaxvsnerf.geometry.cameras import orbit_cameras, take
-from jaxvsnerf.mesh.bake import bake_texture, check_texture_size, paint_vertices
+from jaxvsnerf.mesh.bake import bake_texture, paint_vertices
 from jaxvsnerf.mesh.extract import Mesh, vertex_normals
-from jaxvsnerf.mesh.project import interpolate, paint_from_pictures
+from jaxvsnerf.mesh.project import Pictures, interpolate, paint_from_pictures
 from jaxvsnerf.mesh.raster import Fragments, rasterize
 from jaxvsnerf.mesh.unwrap import unwrap
 
@@ -107,14 +107,8 @@ def test_vertices_take_the_colours_at_their_places():
     np.testing.assert_allclose(painted.colors, colour(mesh.vertices), atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [-1, 8, 10000])
-def test_a_texture_of_an_absurd_size_is_refused(size):
-    with pytest.raises(ValueError, match="16 to 8192"):
-        check_texture_size(size)
-
-
 def pictures(mesh, colors, cameras=CAMERAS):
-    """What cameras see of a coloured mesh on red: rgb and opacity, a pixel being 3 x 3 rays."""
+    """What cameras of 96 x 96 pixels see of a coloured mesh on red, with 3 x 3 rays a pixel."""
     body = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
     x, y = (np.meshgrid(*[(np.arange(96 * 3) + 0.5) / 3] * 2)[i].reshape(-1) for i in (0, 1))
     rgb, acc = [], []
@@ -128,7 +122,7 @@ def pictures(mesh, colors, cameras=CAMERAS):
         picture[ray], opacity[ray] = colors(place), 1.0
         rgb.append(picture.reshape(96, 3, 96, 3, 3).mean((1, 3)))
         acc.append(opacity.reshape(96, 3, 96, 3).mean((1, 3)))
-    return np.float32(rgb), np.float32(acc)
+    return Pictures(np.float32(rgb), np.float32(acc), cameras)
 
 
 def points_of(mesh):
@@ -142,7 +136,7 @@ def test_pictures_give_back_the_colours_that_they_show():
     pytest.importorskip("embreex")
     mesh = ball()
     unseen = mesh._replace(colors=np.full(mesh.vertices.shape, 0.5, np.float32))
-    paint = paint_from_pictures(unseen, *pictures(mesh, colour), CAMERAS, RED)
+    paint = paint_from_pictures(unseen, [pictures(mesh, colour)], RED)
     places = interpolate(mesh.vertices, mesh, points_of(mesh))
     painted, height = paint(points_of(mesh)), places[:, 2] / 0.3
     # Cameras 15 degrees up see these at 45 degrees at least; the red behind does not show.
@@ -166,7 +160,7 @@ def test_what_stands_in_front_leaves_no_colour_on_what_is_behind():
         return np.repeat((places[:, :1] < 0.15).astype(float), 3, axis=1)
 
     one = take(CAMERAS, [0])  # looks along -x
-    paint = paint_from_pictures(mesh, *pictures(mesh, colors, one), one, RED)
+    paint = paint_from_pictures(mesh, [pictures(mesh, colors, one)], RED)
     painted = paint(points_of(mesh))[len(front.faces) :]
     # White where seen, its own grey where hidden, and nothing of the front's black.
     assert painted.min() > 0.45 and painted.max() > 0.97
@@ -181,7 +175,7 @@ def test_parallel_rays_project_without_perspective():
     flat.intrinsics[0, 2, 2] = 0.0
     y, x = np.mgrid[:96, :96] + 0.5
     picture = np.stack([x / 96, y / 96, 0 * x], -1)[None].astype(np.float32)
-    paint = paint_from_pictures(mesh, picture, np.ones((1, 96, 96)), flat, RED)
+    paint = paint_from_pictures(mesh, [Pictures(picture, np.ones((1, 96, 96)), flat)], RED)
     places = interpolate(mesh.vertices, mesh, points_of(mesh))
     camera_frame = places @ camera.w2c[0, :, :3].T
     expected = (camera_frame[:, :2] * 100 + 48) / 96

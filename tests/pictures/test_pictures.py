@@ -76,7 +76,7 @@ def test_a_body_that_leaves_the_cube_is_closed_at_its_border():
 
 def test_an_empty_surface_says_which_level_would_give_one():
     density = ball((0, 0, 0), 0.3, 40.0)
-    with pytest.raises(ValueError, match=r"ranges from 0 to 40; level=(\S+) gives one") as error:
+    with pytest.raises(ValueError, match=r"from 0 to 40; level=(\S+) gives a surface") as error:
         extract_mesh(density, half_extent=HALF, level=1e3)
     level = float(str(error.value).split("level=")[1].split()[0])
     assert len(extract_mesh(density, half_extent=HALF, level=level).mesh.faces)

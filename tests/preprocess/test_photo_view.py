@@ -102,7 +102,7 @@ def test_a_wrong_elevation_is_told_the_right_one_and_another_object_is_refused(
     other = np.zeros((90, 90, 4), np.uint8)
     other[40:44, 5:80] = 255  # a rod
     Image.fromarray(other).save(tmp_path / "rod.png")
-    with pytest.raises(ValueError, match="does not fit to the views.*overlaps"):
+    with pytest.raises(ValueError, match="does not fit the views.*overlaps"):
         photo_view.load_photo(tmp_path / "rod.png", views, 30.0, 1.0, 0.04)
 
 
@@ -133,7 +133,7 @@ def test_photos_and_views_that_cannot_be_used_say_why(views, photo_file, tmp_pat
         photo_view.load_photo(photo_file, down, 30.0, 1.0, 0.04)
     for changes, message in (
         ({}, "input_elevation_deg must be given"),
-        ({"input_elevation_deg": 100.0}, r"\[-90, 90\]"),
+        ({"input_elevation_deg": 100.0}, "-90 to 90 degrees"),
         ({"input_elevation_deg": 30.0, "photo_weight": 0.0}, "photo_weight"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -229,22 +229,27 @@ def test_a_field_has_a_branch_for_the_photo_and_shows_it(mixed, tmp_path):
     views, photo = mixed
     dataset = Dataset(views, None, None, identity_similarity(), photo=photo)
     save_scene(tmp_path, dataset)
-    cameras, background, _ = load_scene(tmp_path)
+    cameras, background, _, photo_camera = load_scene(tmp_path)
     assert (cameras.width, cameras.height) == (12, 12)
-    for name in ("intrinsics", "w2c"):
-        expected = [getattr(views.cameras, name), getattr(photo.view.cameras, name)]
-        np.testing.assert_array_equal(getattr(cameras, name), np.concatenate(expected))
+    own = photo.view.cameras
+    np.testing.assert_array_equal(cameras.w2c, np.concatenate([views.cameras.w2c, own.w2c]))
+    np.testing.assert_array_equal(cameras.intrinsics[:3], views.cameras.intrinsics)
+    # 20 x 15 fits into 12 x 12 at a scale of 0.6, so that K is (15.6, 15.6), its middle (6, 6).
+    np.testing.assert_allclose(cameras.intrinsics[3], [[15.6, 0, 6], [0, 15.6, 6], [0, 0, 1]])
+    np.testing.assert_array_equal(photo_camera.intrinsics, own.intrinsics)
+    assert (photo_camera.width, photo_camera.height) == (20, 15)
     config = smoke.get_config()
     config.stage2.steps = config.stage3.steps = 0
     config.render.turntable_size = 12  # the views' size: one program for both
     config = resolve.resolve_config(config)
-    save_config(tmp_path, config)
+    save_config(tmp_path, config, config)
     grid = assemble.make_grid(config, views)
     trainer = assemble.make_trainer(config, len(cameras.w2c), grid, jax.local_devices()[:1])
     scene = assemble.make_scene(config, views, trainer.devices, photo)
     batch = draw_batch(scene, jax.random.key(0), 0, 5, 1, trainer.spec)
     assert batch.rgb.shape == (4, 5, 3)
-    # The photo's pixels are half as wide.
+    # Training rays start from the photo's own pixels, which are half as wide.
+    np.testing.assert_array_equal(np.asarray(scene.cameras.intrinsics)[3:], own.intrinsics)
     np.testing.assert_allclose(batch.rays.radii[3], batch.rays.radii[0] / 2, rtol=1e-6)
     stage = trainer.stages[0]
     state = trainer.initial_state(stage, None)

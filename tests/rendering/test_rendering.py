@@ -5,12 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvsnerf.geometry.cameras import image_rays, orbit_cameras
+from jaxvsnerf.geometry.cameras import orbit_cameras
 from jaxvsnerf.rendering import grid as grids
 from jaxvsnerf.rendering.composite import alpha_weights, composite
 from jaxvsnerf.rendering.images import plan_rendering, render_packed
-from jaxvsnerf.rendering.intervals import importance_edges, invert_cdf, uniform_edges
-from jaxvsnerf.rendering.render import make_samples, render_rays
 from jaxvsnerf.rendering.sampling import (
     GridLevel,
     ImportanceLevel,
@@ -19,7 +17,18 @@ from jaxvsnerf.rendering.sampling import (
     probe_points,
 )
 from jaxvsnerf.types import FieldOut
+from tests.compiled import (
+    image_rays,
+    importance_edges,
+    invert_cdf,
+    lookup,
+    make_samples,
+    render_rays,
+    uniform_edges,
+    update_grid,
+)
 
+pytestmark = pytest.mark.unoptimized
 WHITE = jnp.ones(3)
 RADIUS = 0.3
 
@@ -182,7 +191,7 @@ def test_nothing_exists_outside_the_grids_support(rays, ball_grid):
     rendering = render_rays({"main": fog_field(50.0)}, rays, (GridLevel(48),), ball_grid, WHITE)[-1]
     # As many probes as the level takes to find the support.
     _, points = probe_points(rays, GridLevel(48).num_probes)
-    hit = jnp.any(grids.lookup(ball_grid, ball_grid.support, points), -1)
+    hit = jnp.any(lookup(ball_grid, ball_grid.support, points), -1)
     assert 0 < int(hit.sum()) < len(hit)
     np.testing.assert_array_equal(rendering.acc[~hit], 0)
     np.testing.assert_array_equal(rendering.rgb[~hit], 1)
@@ -194,14 +203,14 @@ def test_lookup_reads_the_cell_a_point_lies_in():
     values = jnp.arange(64, dtype=jnp.float32).reshape(4, 4, 4)
     # Cell (0, 1, 3) spans x in [-0.5, -0.25], y in [-0.25, 0], z in [0.25, 0.5].
     points = jnp.asarray([[-0.4, -0.1, 0.3], [0.6, 0.0, 0.0], [0.0, 0.0, -0.51]])
-    np.testing.assert_array_equal(grids.lookup(grid, values, points), [0 * 16 + 1 * 4 + 3, 0, 0])
+    np.testing.assert_array_equal(lookup(grid, values, points), [0 * 16 + 1 * 4 + 3, 0, 0])
 
 
 def test_a_grid_update_moves_every_cell_of_the_support_and_none_outside(ball_grid):
     grid = ball_grid
     for step in range(3):
         key = jax.random.key(step)
-        grid = grids.update_grid(grid, lambda p: jnp.full(len(p), 2.0), key, 8192)
+        grid = update_grid(grid, lambda p: jnp.full(len(p), 2.0), key, 8192)
     # 8192 draws a time walk through all cells of the support: 5 * 0.8^3 = 2.56, never below 2.
     inside = np.asarray(grid.support)
     assert int(inside.sum()) < 8192
@@ -210,7 +219,7 @@ def test_a_grid_update_moves_every_cell_of_the_support_and_none_outside(ball_gri
 
 
 def test_a_grid_update_follows_density_that_grows(ball_grid):
-    grid = grids.update_grid(ball_grid, lambda p: p[:, 0] + 10.0, jax.random.key(0), 8192)
+    grid = update_grid(ball_grid, lambda p: p[:, 0] + 10.0, jax.random.key(0), 8192)
     x = (np.arange(32) + 0.5) / 32 * 1.2 - 0.6
     inside = np.asarray(grid.support)
     expected = np.broadcast_to(x[:, None, None] + 10.0, inside.shape)
@@ -267,7 +276,7 @@ def test_the_plan_bounds_the_largest_tensor(mode):
 def test_levels_say_what_they_miss(rays):
     with pytest.raises(ValueError, match="density grid, got None"):
         render_rays({"main": ball_field}, rays, (GridLevel(8),), None, WHITE)
-    with pytest.raises(ValueError, match="it is the first"):
+    with pytest.raises(ValueError, match="got the first"):
         render_rays({"main": ball_field}, rays, (ImportanceLevel(8),), None, WHITE)
     with pytest.raises(ValueError, match=r"expected edges \[\.\.\., S \+ 1\]"):
         make_samples(rays, jnp.zeros((3, 9)))

@@ -5,14 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvsnerf.geometry.cameras import image_rays, orbit_cameras
-from jaxvsnerf.rendering.grid import init_grid, lookup
+from jaxvsnerf.geometry.cameras import orbit_cameras
+from jaxvsnerf.rendering.grid import init_grid
 from jaxvsnerf.rendering.plan import MAX_ELEMENTS, TRAIN_BYTES, micro_batches, power_of_two
-from jaxvsnerf.rendering.render import make_samples, render_rays
 from jaxvsnerf.rendering.sampling import GridLevel, UniformLevel
 from jaxvsnerf.rendering.sparse import ask_heaviest, inside_support, march
 from jaxvsnerf.types import FieldOut
+from tests.compiled import image_rays, lookup, make_samples, render_rays
 
+pytestmark = pytest.mark.unoptimized
 WHITE = jnp.ones(3)
 
 

@@ -9,11 +9,20 @@ import trimesh
 from experiments.assets import raycast
 from jaxvsnerf.config.defaults import default_config
 from jaxvsnerf.config.files import to_plain
-from jaxvsnerf.geometry.cameras import image_rays, orbit_cameras
+from jaxvsnerf.geometry.cameras import (
+    camera_centers,
+    fit_cameras,
+    identity_similarity,
+    image_rays,
+    join_cameras,
+    orbit_cameras,
+    take,
+)
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.run.asset import export_run
 from jaxvsnerf.run.scene_file import load_scene, save_scene
-from jaxvsnerf.types import Dataset, Similarity, ViewSet
+from jaxvsnerf.run.surface import texture_cameras
+from jaxvsnerf.types import Dataset, Photo, Similarity, ViewSet
 
 CENTER, RADIUS = np.array([0.1, -0.05, 0.0]), 0.3
 TURN = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], np.float32)
@@ -22,7 +31,7 @@ TURN = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], np.float32
 class BallField:
     """A field in closed form: a ball whose colour is that of its place."""
 
-    grid, background, mode = None, np.ones(3, np.float32), "fused"
+    grid, background, mode, photo = None, np.ones(3, np.float32), "fused", None
     cameras = orbit_cameras([0, 72, 144, 216, 288], 20, 1.5, 52, 48, 48)
 
     def query(self, points, directions=None):
@@ -85,7 +94,7 @@ def test_every_format_holds_the_field_in_the_frame_asked_for(folder, kind, frame
     # x_cube = 0.5 Q x_source + b.
     scale, turn, shift = 1.0, np.eye(3), np.zeros(3)
     if frame == "source":
-        scale, turn, shift = (np.asarray(a) for a in _fields(load_scene(folder)[2]))
+        scale, turn, shift = (np.asarray(a) for a in _fields(load_scene(folder).to_cube))
     in_cube = scale * read.triangles_center @ turn.T + shift
     np.testing.assert_allclose(np.average(in_cube, 0, read.area_faces), CENTER, atol=0.005)
     colors = raycast.colors_at(read, np.arange(len(read.faces)), read.triangles_center)
@@ -118,6 +127,77 @@ def test_more_input_views_than_a_texture_needs_are_thinned(folder):
 
     export_run(folder, Many(), faces=300, say=print)
     assert asked == [32]
+
+
+# Of 160 x 120 pixels, more than thrice as fine as the views, and with the ball off the middle.
+PHOTO_CAMERA = orbit_cameras([0], 20, 1.5, 170, 160, 120)
+PHOTO_CAMERA.intrinsics[0, :2, 2] = (75.0, 66.0)
+
+
+class PhotoField(BallField):
+    """The ball as views from behind show it, and in inverted colours where the photo looks.
+
+    Attributes:
+      sizes: (V, width, height) of the pictures that were rendered.
+    """
+
+    def __init__(self, scene):
+        self.cameras, self.photo, self.sizes = scene.cameras, scene.photo, []
+
+    def render(self, cameras):
+        self.sizes.append((len(cameras.w2c), cameras.width, cameras.height))
+        shown = super().render(cameras)
+        # The photo's camera is the only one on the side of +x.
+        inverted = (camera_centers(cameras)[:, 0] > 0)[:, None, None] & (shown.acc > 0)
+        return shown.replace(rgb=np.where(inverted[..., None], 1.0 - shown.rgb, shown.rgb))
+
+
+@pytest.fixture
+def photo_scene(folder):
+    """The scene of a run with four views from behind and a photo from the front."""
+    cameras = orbit_cameras([120, 160, 200, 240], 20, 1.5, 52, 48, 48)
+    views = ViewSet(np.ones((4, 48, 48, 3)), None, cameras, np.ones(3), tuple("abcd"))
+    photo = views.replace(cameras=PHOTO_CAMERA, images=np.ones((1, 120, 160, 3)), names=("photo",))
+    data = Dataset(views, None, None, identity_similarity(), photo=Photo(photo, 1.0, 0.9, 20, 0.9))
+    save_scene(folder, data)
+    return load_scene(folder)
+
+
+def test_the_texture_shows_the_photo_where_the_photo_alone_sees_the_surface(folder, photo_scene):
+    field = PhotoField(photo_scene)
+    export_run(folder, field, say=lambda line: None)
+    assert field.sizes == [(4, 48, 48), (1, 160, 120)]
+    read = raycast.read_asset(folder / "mesh.glb")
+    places = read.triangles_center
+    colors = raycast.colors_at(read, np.arange(len(read.faces)), places)
+    own = np.clip(places + 0.5, 0, 1)
+
+    def cosine(cameras):  # of the steepest look among some cameras, at each face
+        looks = camera_centers(cameras)[:, None] - places
+        looks /= np.linalg.norm(looks, axis=-1, keepdims=True)
+        return (looks * (places - CENTER) / RADIUS).sum(-1).max(0)
+
+    # A picture counts where it looks at a surface by a cosine of more than 0.15.
+    from_front, from_behind = cosine(PHOTO_CAMERA), cosine(take(photo_scene.cameras, range(4)))
+    front, behind = (from_front > 0.4) & (from_behind < 0), (from_behind > 0.4) & (from_front < 0)
+    assert front.sum() > 100 and behind.sum() > 100
+    # The errors that the test above finds in a texture of this size.
+    for seen, expected in ((front, 1.0 - own), (behind, own)):
+        error = np.abs(colors - expected)[seen].max(-1)
+        assert error.mean() < 0.03 and np.quantile(error, 0.95) < 0.08
+
+
+def test_a_photo_is_always_among_the_pictures_of_a_texture_and_its_size_is_bounded():
+    views = orbit_cameras(np.arange(100) * 3.6, 20, 1.5, 52, 48, 48)
+    large = fit_cameras(PHOTO_CAMERA, 1024, 768)
+    some, photo = texture_cameras(join_cameras(views, large), large)
+    assert len(some.w2c) == 31 and len(photo.w2c) == 1
+    np.testing.assert_array_equal(photo.w2c, PHOTO_CAMERA.w2c)
+    # 1024 x 768 pixels are halved, and so is K.
+    assert (photo.width, photo.height) == (512, 384)
+    np.testing.assert_allclose(photo.intrinsics[0, :2], large.intrinsics[0, :2] / 2, rtol=1e-6)
+    few = texture_cameras(views, None)
+    assert [len(one.w2c) for one in few] == [32]
 
 
 def test_contradicting_settings_are_refused_before_anything_is_made(folder):

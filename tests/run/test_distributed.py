@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxvsnerf.errors import InputError
+from jaxvsnerf.training.processes import join
 from tests import commands
-from tests.run.test_resume import wait_for
+from tests.commands import wait_for
 
 # Two stages of the smoke run on a picture that loads at once, and little after them.
 SMALL = (
@@ -197,14 +199,17 @@ def test_a_bad_flag_ends_all(tmp_path):
 @pytest.mark.parametrize(
     "environment, text",
     [
-        ({}, "JAX_COORDINATOR_ADDRESS=HOST:PORT of the first process, JAX_NUM_PROCESSES and"),
         ({"JAX_COORDINATOR_ADDRESS": "here"}, "expected HOST:PORT, got 'here'"),
         ({"JAX_PROCESS_ID": "one"}, "JAX_PROCESS_ID: expected a whole number, got 'one'"),
     ],
 )
-def test_an_environment_without_processes_is_an_error_of_one_line(environment, text):
-    done = commands.run(
-        "train", *commands.train_arguments("unused", "--distributed"), env=environment
-    )
+def test_a_wrong_environment_is_an_error_that_names_it(environment, text):
+    with pytest.raises(InputError, match=text):
+        join(environment)
+
+
+def test_an_environment_without_processes_is_an_error_of_one_line():
+    done = commands.run("train", *commands.train_arguments("unused", "--distributed"))
+    text = "JAX_COORDINATOR_ADDRESS=HOST:PORT of the first process, JAX_NUM_PROCESSES and"
     assert done.returncode == 1 and text in done.stderr, done.stderr
     assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1

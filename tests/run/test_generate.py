@@ -16,7 +16,8 @@ from jaxvsnerf.generation.spec import TINY
 from jaxvsnerf.generation.weights import WeightsInfo
 from jaxvsnerf.run import create
 from jaxvsnerf.run.request import Request, fitting_view_batch, plan_request
-from jaxvsnerf.run.samples import output_paths, strip_consistency, write_samples
+from jaxvsnerf.run.samples import strip_consistency, write_samples
+from jaxvsnerf.system.paths import numbered_paths
 from tests import commands
 from tests.generator_weights import save_tiny
 
@@ -52,7 +53,7 @@ def request_(photo, weights):
 
 
 @pytest.fixture(scope="module")
-def created(request_, tmp_path_factory, cache):
+def created(request_, tmp_path_factory):
     """A run from a photo, by one command."""
     folder = tmp_path_factory.mktemp("runs") / "mine"
     done = commands.run(
@@ -67,7 +68,6 @@ def created(request_, tmp_path_factory, cache):
         "--config.data.views=(0,4,8,12)",
         "--config.stage2.steps=0",
         "--config.stage3.steps=0",
-        env=cache,
     )
     assert done.returncode == 0, done.stderr
     return folder
@@ -123,14 +123,14 @@ def test_the_photo_itself_can_be_one_more_view(request_, tmp_path, monkeypatch):
         create.create_run(default_config(), str(tmp_path / "with"), own, photo_view=True)
 
 
-def test_zero123_makes_single_views_from_another_camera(photo, other_weights, tmp_path, cache):
+def test_zero123_makes_single_views_from_another_camera(photo, other_weights, tmp_path):
     arguments = (f"--image={photo}", f"--weights={other_weights}", "--steps=2", "--guidance=1")
     out = tmp_path / "views" / "side.png"
     camera = ("--azimuth_deg=90", "--samples=2", f"--out={out}")
-    done = commands.run("generate", *arguments, *camera, env=cache)
+    done = commands.run("generate", *arguments, *camera)
     assert done.returncode == 0, done.stderr
     assert "not ranked" in done.stdout
-    first, second = (np.asarray(Image.open(path)) for path in output_paths(out, 2))
+    first, second = (np.asarray(Image.open(path)) for path in numbered_paths(out, 2))
     assert first.shape == second.shape == (256, 256, 3) and (first != second).any()
     done = commands.run("generate", *arguments, *camera)
     assert done.returncode == 1 and "side_0.png exists already" in done.stderr
@@ -149,12 +149,12 @@ def test_real_views_agree_better_than_the_same_in_another_order(data_folder):
 
 def test_the_most_consistent_sample_comes_first(tmp_path):
     views = np.zeros((3, 16, 8, 8, 3), np.uint8) + np.uint8([9, 200, 30])[:, None, None, None, None]
-    paths, lines = output_paths(tmp_path / "strip.png", 3), []
+    paths, lines = numbered_paths(tmp_path / "strip.png", 3), []
     assert [path.name for path in paths] == ["strip_0.png", "strip_1.png", "strip_2.png"]
     write_samples(paths, views, lambda one: float(one.mean()), lines.append)
     assert [np.asarray(Image.open(path)).max() for path in paths] == [200, 30, 9]
     assert "consistency 200" in lines[0] and not any("not ranked" in line for line in lines)
-    assert output_paths(tmp_path / "strip.png", 1) == [tmp_path / "strip.png"]
+    assert numbered_paths(tmp_path / "strip.png", 1) == [tmp_path / "strip.png"]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_the_command_refuses_bad_input_in_one_line_and_writes_nothing(
     out = tmp_path / "strip.png"
     good = (f"--image={photo}", f"--weights={weights}", "--elevation_deg=30", f"--out={out}")
     config = commands.train_arguments(tmp_path / "run")
-    for name, arguments, message in (
+    cases = (
         ("generate", (*good, f"--image={opaque}"), "no alpha channel"),
         ("generate", (*good, f"--weights={tmp_path}"), "syncdreamer-pretrain.ckpt"),
         ("generate", (*good, "--elevation_deg=-100"), "elevation_deg"),
@@ -213,8 +213,9 @@ def test_the_command_refuses_bad_input_in_one_line_and_writes_nothing(
             (good[0], f"--weights={other_weights}", "--azimuth_deg=9", *config),
             "takes the 16 views of SyncDreamer",
         ),
-    ):
-        done = commands.run(name, *arguments)
+    )
+    refused = commands.run_each(*((name, *arguments) for name, arguments, _ in cases))
+    for (*_, message), done in zip(cases, refused, strict=True):
         assert done.returncode in (1, 2) and message in done.stderr, done.stderr
         assert "Traceback" not in done.stderr, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["opaque.png"]

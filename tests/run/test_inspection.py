@@ -1,4 +1,4 @@
-"""inspect.py and data/mistakes.py: planted mistakes are named, right sets are left alone."""
+"""run/inspection.py and diagnose/mistakes.py: planted mistakes are named, without false alarms."""
 
 import json
 
@@ -103,9 +103,11 @@ def test_flipped_axes_are_named_where_the_cameras_share_no_object_at_all(views, 
 
 
 def test_the_command_takes_a_source_and_a_rig_and_says_what_is_missing():
-    done = commands.run("inspect", "nowhere.png", "--rig=sv3d")
-    assert done.returncode == 1 and "nothing at" in done.stderr
-    done = commands.run("inspect", "tests", "--rig=sv3d")
-    assert done.returncode == 1 and "distance must be given for rig 'sv3d'" in done.stderr
-    done = commands.run("inspect", "one.png", "two.png")
-    assert done.returncode == 2 and "unknown argument 'two.png'" in done.stderr
+    absent, unknown, second = commands.run_each(
+        ("inspect", "nowhere.png", "--rig=sv3d"),
+        ("inspect", "tests", "--rig=sv3d"),
+        ("inspect", "one.png", "two.png"),
+    )
+    assert absent.returncode == 1 and "nothing at" in absent.stderr
+    assert unknown.returncode == 1 and "distance must be given for rig 'sv3d'" in unknown.stderr
+    assert second.returncode == 2 and "unknown argument 'two.png'" in second.stderr

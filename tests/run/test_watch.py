@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from jaxvsnerf.config import resolve
 from jaxvsnerf.config.defaults import default_config
 from jaxvsnerf.run import events, logs
+from jaxvsnerf.run.door import check_run
 from jaxvsnerf.system import cli
 
 
@@ -124,7 +124,7 @@ def test_steps_that_are_trained_again_stand_once_in_the_event_files(tmp_path):
 
 def test_event_files_without_their_package_are_refused_before_training(monkeypatch):
     config = default_config()
-    config.loop.tensorboard = True
+    config.data.path, config.loop.tensorboard = "x", True
     monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxvsnerf\[tensorboard\]'"):
-        resolve.check_outputs(config)
+        check_run(config)

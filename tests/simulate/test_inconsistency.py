@@ -1,4 +1,4 @@
-"""data/inconsistency.py, damage.py, severity.py and noise.py: simulated inconsistency."""
+"""simulate/inconsistency.py, damage.py, severity.py and noise.py: simulated inconsistency."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""data/toy.py: the procedural scene."""
+"""simulate/toy.py: the procedural scene."""
 
 import jax
 import jax.numpy as jnp
@@ -122,9 +122,9 @@ def test_the_toy_without_masks_has_none():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"severity": "wild"}, "severity must be"),
-        ({"size": 4}, "size must be whole numbers of at least 8"),
-        ({"num_views": 0}, "num_views must be whole numbers of at least 1"),
+        ({"severity": "wild"}, "data.severity: expected one of clean, mild, medium, severe"),
+        ({"size": 4}, "data.size: expected a whole number of 8 to 4096 pixels, got 4"),
+        ({"num_views": 0}, "data.num_views: expected a whole number of 1"),
     ],
 )
 def test_a_toy_out_of_range_is_refused(wrong, message):

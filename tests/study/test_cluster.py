@@ -24,9 +24,9 @@ def objects(tmp_path):
     return folder
 
 
-def start(objects, out, cache, *more):
+def start(objects, out, *more):
     arguments = tiny.arguments(objects, out, "--cluster=auto", *more)
-    return commands.start("study", *arguments, env=cache)
+    return commands.start("study", *arguments)
 
 
 def workers_of(process) -> list[int]:
@@ -60,10 +60,10 @@ def test_without_ray_the_pip_line_is_said(objects, tmp_path):
 
 
 @needs_ray
-def test_a_killed_worker_is_replaced_and_its_object_goes_on(objects, tmp_path, cache):
+def test_a_killed_worker_is_replaced_and_its_object_goes_on(objects, tmp_path):
     out = tmp_path / "out"
     tiny.break_picture(objects / "two.png")
-    process = start(objects, out, cache, "--config.stage1.steps=600")
+    process = start(objects, out, "--config.stage1.steps=600")
     wait_for(commands.saved(out / "one", "stage1"), process)
     for worker in workers_of(process):
         os.kill(worker, signal.SIGKILL)
@@ -78,9 +78,9 @@ def test_a_killed_worker_is_replaced_and_its_object_goes_on(objects, tmp_path, c
 
 
 @needs_ray
-def test_sigterm_reaches_the_workers(objects, tmp_path, cache):
+def test_sigterm_reaches_the_workers(objects, tmp_path):
     out = tmp_path / "out"
-    process = start(objects, out, cache, "--config.stage1.steps=1000000")
+    process = start(objects, out, "--config.stage1.steps=1000000")
     wait_for(commands.saved(out / "one", "stage1"), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=200)

@@ -21,12 +21,6 @@ from tests.commands import wait_for
 
 
 @pytest.fixture(scope="module")
-def cache(cache):
-    """Small programs too: here they are most of the time."""
-    return {**cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-
-
-@pytest.fixture(scope="module")
 def objects(tmp_path_factory):
     """A strip, a folder with truth, and a strip that cannot be read."""
     folder = tmp_path_factory.mktemp("objects")
@@ -41,18 +35,18 @@ def objects(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def study(objects, tmp_path_factory, cache):
+def study(objects, tmp_path_factory):
     """A study of them, one object at a time, with its torn picture; (folder, output)."""
     out = tmp_path_factory.mktemp("studies") / "first"
     whole = tiny.break_picture(objects / "torn" / "strip.png")
-    done = commands.run("study", *tiny.arguments(objects, out, "--parallel=1"), env=cache)
+    done = commands.run("study", *tiny.arguments(objects, out, "--parallel=1"))
     (objects / "torn" / "strip.png").write_bytes(whole)
     assert done.returncode == 1, done.stderr
     return out, done.stdout
 
 
-def started(objects, out, cache, *more):
-    return commands.start("study", *tiny.arguments(objects, out, *more), env=cache)
+def started(objects, out, *more):
+    return commands.start("study", *tiny.arguments(objects, out, *more))
 
 
 def test_one_object_that_fails_is_recorded_and_does_not_stop_the_rest(study):
@@ -95,11 +89,11 @@ def test_the_page_has_failures_first_pictures_means_and_links(study):
         assert "stage1    60/60" in (out / name / "log.txt").read_text()
 
 
-def test_given_again_only_the_failed_is_tried(study, objects, tmp_path, cache):
+def test_given_again_only_the_failed_is_tried(study, objects, tmp_path):
     out = tmp_path / "again"
     shutil.copytree(study[0], out)
     before = {p: p.stat().st_mtime_ns for p in (out / "alone").rglob("*") if p.is_file()}
-    done = commands.run("study", *tiny.arguments(objects, out), env=cache)
+    done = commands.run("study", *tiny.arguments(objects, out))
     assert done.returncode == 0, done.stderr
     assert "2 of 3 objects are done already" in done.stdout and "[1/1] torn" in done.stdout
     assert {row["status"] for row in tiny.rows(out).values()} == {"ok"}
@@ -107,17 +101,15 @@ def test_given_again_only_the_failed_is_tried(study, objects, tmp_path, cache):
     assert "truncated" not in (out / "index.html").read_text()
 
 
-def test_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(
-    study, objects, tmp_path, cache
-):
+def test_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(study, objects, tmp_path):
     out = tmp_path / "killed"
-    process = started(objects, out, cache)
+    process = started(objects, out)
     wait_for(commands.saved(out / "alone", "stage1"), process)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not (out / "alone" / "record.json").exists()
-    done = commands.run("study", *tiny.arguments(objects, out, "--parallel=2"), env=cache)
+    done = commands.run("study", *tiny.arguments(objects, out, "--parallel=2"))
     assert done.returncode == 0, done.stderr
     assert "going on from stage1 step" in (out / "alone" / "log.txt").read_text()
     for name in ("alone", "scored"):
@@ -125,9 +117,9 @@ def test_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(
         assert (study[0] / name / "mesh.glb").read_bytes() == (out / name / "mesh.glb").read_bytes()
 
 
-def test_sigterm_reaches_all_that_are_at_work(objects, tmp_path, cache):
+def test_sigterm_reaches_all_that_are_at_work(objects, tmp_path):
     out, names = tmp_path / "terminated", ("alone", "scored")
-    process = started(objects, out, cache, "--parallel=2", "--config.stage1.steps=1000000")
+    process = started(objects, out, "--parallel=2", "--config.stage1.steps=1000000")
     wait_for(lambda: any(commands.saved(out / n, "stage1")() for n in names), process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
@@ -138,9 +130,9 @@ def test_sigterm_reaches_all_that_are_at_work(objects, tmp_path, cache):
     assert not (out / "torn").exists()
 
 
-def test_a_killed_process_costs_its_object_alone(objects, tmp_path, cache):
+def test_a_killed_process_costs_its_object_alone(objects, tmp_path):
     out = tmp_path / "lost"
-    process = started(objects, out, cache, "--config.stage1.steps=1000000")
+    process = started(objects, out, "--config.stage1.steps=1000000")
     wait_for(commands.saved(out / "alone", "stage1"), process)
     (worker,) = workers_of(process)
     os.kill(worker, signal.SIGKILL)
@@ -170,14 +162,16 @@ def test_gpus_are_found_without_waking_them(tmp_path):
     assert visible_gpus({}, tmp_path / "none") == []
 
 
-def test_another_config_or_other_objects_in_its_folder_are_refused(study, objects, cache, tmp_path):
+def test_another_config_or_other_objects_in_its_folder_are_refused(study, objects, tmp_path):
     before = sorted((p, p.stat().st_mtime_ns) for p in study[0].rglob("*") if p.name != ".lock")
     tiny.write_strip(tmp_path / "other" / "alone.png", tiny.toy().inputs.images)
-    for folder, more, expected in (
-        (objects, ["--config.stage1.steps=9"], "config.stage1.steps: 60 -> 9"),
-        (tmp_path / "other", [], "objects.scored"),
+    refused = commands.run_each(
+        ("study", *tiny.arguments(objects, study[0], "--config.stage1.steps=9")),
+        ("study", *tiny.arguments(tmp_path / "other", study[0])),
+    )
+    for done, expected in zip(
+        refused, ("config.stage1.steps: 60 -> 9", "objects.scored"), strict=True
     ):
-        done = commands.run("study", *tiny.arguments(folder, study[0], *more), env=cache)
         assert done.returncode == 1 and expected in done.stderr, done.stderr
     after = sorted((p, p.stat().st_mtime_ns) for p in study[0].rglob("*") if p.name != ".lock")
     assert after == before

@@ -95,9 +95,10 @@ def bad_inputs(folder: Path):
 
 
 def test_bad_input_is_one_clear_line_and_nothing_is_written(tmp_path):
-    for name, (overrides, message) in bad_inputs(tmp_path / "given").items():
-        workdir = tmp_path / "run"
-        done = commands.run("train", *commands.train_arguments(workdir, *overrides))
+    workdir, inputs = tmp_path / "run", bad_inputs(tmp_path / "given")
+    calls = [("train", *commands.train_arguments(workdir, *given)) for given, _ in inputs.values()]
+    refused = commands.run_each(*calls)
+    for (name, (_, message)), done in zip(inputs.items(), refused, strict=True):
         assert done.returncode in (1, 2), (name, done.stderr)
         assert message in done.stderr, (name, done.stderr)
         assert "Traceback" not in done.stderr, (name, done.stderr)
@@ -116,6 +117,6 @@ def test_a_missing_extra_is_said_before_anything_happens(tmp_path):
 
 
 def test_commands_without_a_run_say_so(tmp_path):
-    for name in ("evaluate", "render", "export", "report"):
-        done = commands.run(name, f"--workdir={tmp_path}")
+    names = ("evaluate", "render", "export", "report")
+    for done in commands.run_each(*((name, f"--workdir={tmp_path}") for name in names)):
         assert done.returncode == 1 and "train there first" in done.stderr

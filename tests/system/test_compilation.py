@@ -21,11 +21,11 @@ print(config.jax_persistent_cache_min_compile_time_secs)
 """
 
 
-def settings(**environment):
-    """What JAX is told in such an environment, and the warnings."""
+def settings(then="", **environment):
+    """What JAX is told in such an environment, and the warnings; `then` runs after that."""
     clean = {k: v for k, v in commands.environment().items() if not k.startswith("JAX_")}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", SCRIPT + then],
         capture_output=True,
         text=True,
         env={**clean, "JAX_PLATFORMS": "cpu", **environment},
@@ -38,8 +38,9 @@ def mode(path):
     return path.stat().st_mode & 0o777
 
 
-def test_a_run_leaves_its_programs_in_the_users_cache_folder(run_folder, cache):
-    folder = Path(cache["XDG_CACHE_HOME"]) / "jaxvsnerf" / "xla"
+def test_programs_are_left_in_the_users_cache_folder(tmp_path):
+    settings("jax.jit(lambda x: x + 1)(1.0)", XDG_CACHE_HOME=str(tmp_path))
+    folder = tmp_path / "jaxvsnerf" / "xla"
     assert list(folder.glob("*-cache"))
     assert mode(folder) == mode(folder.parent) == 0o700
 

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+from tests.commands import QUICK_TO_COMPILE
+
 SCRIPT = """
 import jax, numpy as np
 from tests import tiny as t
@@ -29,6 +31,7 @@ def test_four_devices_take_the_step_of_one():
     # Rays a step divide evenly by 3 views and 4 devices, so both draw the same ones.
     environment = {
         **os.environ,
+        **QUICK_TO_COMPILE,
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
         "PYTHONPATH": os.getcwd(),

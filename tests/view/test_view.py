@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from jaxvsnerf.geometry.cameras import orbit_cameras, project, take
 from jaxvsnerf.pictures.colormap import viridis
+from jaxvsnerf.view import viewer as viewer_module
 from jaxvsnerf.view.live_run import LiveRun, Saved
 from jaxvsnerf.view.look import (
     ASPECT,
@@ -133,7 +134,6 @@ def test_views_that_are_one_disagree_nowhere(fused):
 
 
 def test_a_server_has_the_page_and_renders_what_is_chosen(live):
-    viewer_module = pytest.importorskip("jaxvsnerf.viewer")
     pytest.importorskip("viser", reason="viser, which serves the page, is not installed")
     server = viewer_module.start_server("127.0.0.1", 0)
     try:
@@ -144,7 +144,7 @@ def test_a_server_has_the_page_and_renders_what_is_chosen(live):
         viewer = viewer_module.Viewer(live, server, None, names, 64)
         assert viewer.refresh() and not viewer.refresh()
         assert viewer.saved == ("stage3", 6)
-        picture, _ = viewer.look(to_pose(live.cameras, 0), 1.0, HEIGHT)
+        picture, _ = viewer.look(to_pose(live.scene.cameras, 0), 1.0, HEIGHT)
         assert picture.shape == (HEIGHT, 12, 3)
         viewer._stage.value = "stage1"
         assert viewer.refresh() and viewer.saved == ("stage1", 6)

@@ -28,7 +28,7 @@ from jaxvsnerf.metrics.consistency import consistency
 from jaxvsnerf.run.dataset import load_dataset
 from jaxvsnerf.simulate.inconsistency import simulate
 from jaxvsnerf.simulate.severity import SEVERITIES
-from jaxvsnerf.simulate.toy import render_toy
+from jaxvsnerf.simulate.toy import ToySpec, render_toy
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.files import write_text
 from jaxvsnerf.system.paths import find_path, user_path
@@ -146,8 +146,8 @@ def toy(name: str, **given: float) -> ViewSet:
 def right_sets(quick: bool) -> Iterator[tuple[str, ViewSet, tuple[int, int] | None]]:
     """Yields sets without a mistake, and the layout of their sheet."""
     for severity in ("clean", "mild", "medium", "severe"):
-        spec = DataSpec(kind="toy", size=128, severity=severity)
-        yield f"toy {severity}", load_dataset(spec).inputs, None
+        toy = ToySpec(size=128, severity=severity)
+        yield f"toy {severity}", load_dataset(DataSpec(kind="toy"), toy).inputs, None
     for name, given in {
         "zero123pp-v1.2": {},
         "wonder3d": {},
@@ -204,8 +204,8 @@ def _score(views: ViewSet) -> float:
 def planted_sets(quick: bool) -> Iterator[tuple[str, ViewSet]]:
     """Yields the orbits of 16 views for the planted mistakes."""
     for severity in ("clean", "medium"):
-        spec = DataSpec(kind="toy", size=128, severity=severity)
-        yield f"toy {severity}", load_dataset(spec).inputs
+        toy = ToySpec(size=128, severity=severity)
+        yield f"toy {severity}", load_dataset(DataSpec(kind="toy"), toy).inputs
     if not quick:
         chicken = load_dataset(CHICKEN)
         yield "chicken, real", chicken.inputs

@@ -211,7 +211,7 @@ def test_every_control_has_a_name_and_headings_are_in_order(chromium, report_fil
     names = {}
     for node in nodes:
         if not node["ignored"]:
-            names.setdefault(node["role"]["value"], set()).add(node["name"]["value"])
+            names.setdefault(node["role"]["value"], set()).add(node["name"]["value"].strip())
     for role in ("link", "region", "image"):
         assert names[role] and "" not in names[role], role
     assert names["slider"] == {"Border between the two pictures"}

@@ -57,6 +57,7 @@ def tiny_settings(name, **more):
     return {**methods.METHODS[name].settings, "length": 0.02, **TINY, **more}
 
 
+@pytest.mark.slow
 def test_methods_train_render_and_repeats_bit_by_bit(item, tmp_path, monkeypatch):
     for name, value in commands.QUICK_TO_COMPILE.items():  # of the processes that train
         monkeypatch.setenv(name, value)

@@ -168,6 +168,7 @@ def test_a_command_that_finds_no_study_or_other_settings_says_so(objects, tmp_pa
     assert done.returncode == 1 and "alone was made with other settings" in done.stdout
 
 
+@pytest.mark.slow
 def test_from_truth_to_the_table(objects, tmp_path):
     ready, out = tmp_path / "ready", tmp_path / "tiny"
     (objects / "top.png").unlink()

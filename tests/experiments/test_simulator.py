@@ -63,6 +63,7 @@ def test_bands_are_where_the_difference_is():
     assert fine == sorted(fine, reverse=True) and fine[0] > 0.8
 
 
+@pytest.mark.slow
 def test_tables_charts_and_page_are_written(truth, tmp_path):
     dataset = toy_dataset(96, 4, "medium")
     pair = dataset.replace(truth=truth, clean=truth.images)

@@ -25,6 +25,7 @@ def listed(path):
     return {name: tuple(shape) for name, (shape, _) in json.loads(path.read_text())["keys"].items()}
 
 
+@pytest.mark.slow
 def test_the_full_model_has_the_keys_and_shapes_of_the_published_checkpoint(data_folder):
     keys = listed(data_folder / "syncdreamer_parity/keys_full.json")
     assert expected_shapes(FULL, "syncdreamer") == keys

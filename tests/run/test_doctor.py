@@ -1,5 +1,7 @@
 """What is installed, and whether it trains."""
 
+import pytest
+
 from jaxvsnerf.run import doctor
 from jaxvsnerf.system.installation import missing_by_extra
 from tests import commands
@@ -36,6 +38,7 @@ def test_a_training_that_does_not_gain_is_a_problem(monkeypatch):
     assert "did not train" in problem and "12.5" in problem
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_finds_all_well():
     done = commands.run("doctor", "--seconds=0.1", env=commands.QUICK_TO_COMPILE)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -123,6 +123,7 @@ def test_the_photo_itself_can_be_one_more_view(request_, tmp_path, monkeypatch):
         create.create_run(default_config(), str(tmp_path / "with"), own, photo_view=True)
 
 
+@pytest.mark.slow
 def test_zero123_makes_single_views_from_another_camera(photo, other_weights, tmp_path):
     arguments = (f"--image={photo}", f"--weights={other_weights}", "--steps=2", "--guidance=1")
     out = tmp_path / "views" / "side.png"

@@ -64,6 +64,7 @@ def test_sigterm_saves_and_exits_and_a_second_process_is_refused(tmp_path):
     assert names
 
 
+@pytest.mark.slow
 def test_a_checkpoint_opens_on_another_number_of_devices(run_folder, tmp_path):
     folder = tmp_path / "devices"
     shutil.copytree(run_folder, folder)

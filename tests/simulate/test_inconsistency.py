@@ -144,6 +144,7 @@ def test_the_mask_moves_with_the_picture(views):
     assert np.abs(damaged.masks - views.masks)[1:].mean((1, 2)).min() > 0
 
 
+@pytest.mark.slow
 def test_damage_grows_with_the_angle_and_with_the_severity(views):
     scores = {
         name: np.mean(

@@ -101,6 +101,7 @@ def test_given_again_only_the_failed_is_tried(study, objects, tmp_path):
     assert "truncated" not in (out / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(study, objects, tmp_path):
     out = tmp_path / "killed"
     process = started(objects, out)

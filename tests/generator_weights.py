@@ -1,5 +1,6 @@
 """Weights of the smallest generators, random, as a download would have them."""
 
+import functools
 from pathlib import Path
 
 import jax
@@ -12,6 +13,7 @@ from jaxvsnerf.generation.spec import TINY
 from jaxvsnerf.generation.weights import Source, WeightsInfo, save_weights
 
 
+@functools.cache
 def tiny_params(model="syncdreamer"):
     """Host arrays; the same in every process."""
     return random_params(jax.random.key(0), TINY, model)

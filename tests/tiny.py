@@ -52,8 +52,9 @@ def make_scene(views):
 
 
 def make_field(dtype="float32"):
-    """A field of 8 features."""
-    return build_field(FieldSpec(V, width=8, pos_freqs=2, dir_freqs=1, num_heads=2, dtype=dtype))
+    """A field of 4 layers of 8 features."""
+    layers = dict(depth=4, shared_layers=2, skip_layer=2, width=8)
+    return build_field(FieldSpec(V, **layers, pos_freqs=2, dir_freqs=1, num_heads=2, dtype=dtype))
 
 
 def step_spec(levels=LEVELS):

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 
 from experiments.assets import raycast
 from jaxvsnerf.errors import InputError
@@ -29,7 +28,7 @@ from jaxvsnerf.run.dataset import read_pictures
 from jaxvsnerf.run.saved import load_stages
 from jaxvsnerf.run.surface import field_mesh, head_on_colors
 from jaxvsnerf.run.workdir import load_settings
-from jaxvsnerf.system.compilation import configure
+from jaxvsnerf.system import cli
 from jaxvsnerf.system.files import replacing
 from jaxvsnerf.system.paths import user_path
 from jaxvsnerf.types import ViewSet
@@ -144,19 +143,13 @@ def table(workdir: Path, out: Path) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Runs the command.
-
-    Raises:
-      app.UsageError: a flag is missing.
-    """
+    """Runs the command."""
     workdir = flags.DEFINE_string("workdir", "", "Folder of a run with truth pictures.")
     out = flags.DEFINE_string("out", "", "Folder for the files and results.csv.")
 
     def command(_) -> None:
-        logging.set_verbosity(logging.WARNING)
-        configure(os.environ)
         if not workdir.value or not out.value:
-            raise app.UsageError("--workdir and --out are needed")
+            raise InputError("expected --workdir=RUN and --out=FOLDER")
         rows = table(user_path(workdir.value), user_path(out.value))
         results = user_path(out.value) / "results.csv"
         with replacing(results) as path, path.open("w", newline="") as file:
@@ -166,7 +159,7 @@ def main() -> None:
                 writer.writerow({k: f"{v:.3f}" if type(v) is float else v for k, v in row.items()})
         print(results.read_text())
 
-    app.run(command)
+    cli.run(command)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ from jaxvsnerf.types import Similarity, ViewSet
 from tests import commands
 
 TINY = {
+    "field.depth": 3,
+    "field.shared_layers": 2,
+    "field.skip_layer": 2,
     "field.width": 16,
     "field.pos_freqs": 3,
     "field.num_heads": 2,

@@ -52,6 +52,7 @@ def test_guided_noise_is_the_originals(fixtures, predict):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_sampling_is_the_originals_from_the_photo_to_the_strip(fixtures, predict):
     # Step by step for four views; the experiment follows the whole run.
     chosen = np.array([0, 9, 5, 14])

@@ -44,7 +44,6 @@ def test_noise_depends_on_the_key():
 def test_a_novel_view_is_as_recorded_and_depends_on_the_key(recorded):
     found = given.novel_view(5)
     assert found.shape == (1, 256, 256, 3) and found.dtype == np.uint8
-    np.testing.assert_array_equal(given.novel_view(5), found)
     assert_same_pictures(found[:, :: given.STRIDE, :: given.STRIDE], recorded["novel"])
     assert np.abs(given.novel_view(6).astype(int) - found).mean() > 5
 

@@ -30,8 +30,6 @@ geometry = ["trimesh", "libigl>=2.5", "embreex"]
 tensorboard = ["tensorboardX>=2.6"]
 # The live viewer: a web server and its page in one wheel, 9 MB unpacked.
 viewer = ["viser>=1.1"]
-# COLMAP's own reader of COLMAP models, 38 MB.
-colmap = ["pycolmap>=3.12"]
 # Cutting the object out of a photo: about 300 MB, most of it numba for the colours of soft outlines
 # and onnxruntime for the model. Only --cutout needs them; the tests do without.
 photo = ["rembg>=2.0.86", "onnxruntime>=1.20", "pymatting>=1.1.14"]
@@ -75,7 +73,6 @@ setup(
     extras_require={
         "export": export,
         "geometry": geometry,
-        "colmap": colmap,
         "tensorboard": tensorboard,
         "viewer": viewer,
         "photo": photo,
@@ -88,7 +85,7 @@ setup(
         "gpu": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         "test": [
-            *(*export, *geometry, *colmap, *tensorboard, *viewer, safetensors),
+            *(*export, *geometry, *tensorboard, *viewer, safetensors),
             # A test builds the wheel, which setuptools does by itself from 70 on.
             *("pytest>=8", "pytest-xdist>=3", "setuptools>=77"),
         ],

@@ -19,7 +19,6 @@ def get_config():
     config = default_config()
     config.data.views = (0, 4, 8, 12)
     config.field.view_dependent = True
-    config.field.angle_term = False
     config.field.key_size = 64  # queries and keys as wide as the values
     config.sampling.kind = "hierarchical"
     config.sampling.near_px = -1  # all pixels of the pictures with equal chance

@@ -16,7 +16,7 @@ def get_config():
     config.data.kind = "toy"
     config.data.size = 24
     config.data.num_views = 4
-    config.field.update(width=16, num_heads=2)
+    config.field.update(depth=3, shared_layers=2, skip_layer=2, width=16, num_heads=2)
     config.sampling.update(
         num_intervals=8,
         num_probes=16,

@@ -1,20 +1,21 @@
 """Scores a run's stages against the truth.
 
-    python -m jaxvsnerf.evaluate --workdir=DIR
+    python -m jaxvsnerf.evaluate --workdir=DIR [--path=PICTURES]
 
 Writes DIR/eval/metrics.json and DIR/eval/metrics.csv.
 """
 
 from __future__ import annotations
 
+from jaxvsnerf.config.flags import define_paths
 from jaxvsnerf.run.remake import evaluate_folder
 from jaxvsnerf.system import cli
 
 
 def main() -> None:
     """The command."""
-    workdir = cli.define_workdir()
-    cli.run(lambda _: evaluate_folder(workdir.value))
+    workdir, paths = cli.define_workdir(), define_paths("path", "truth", "photo", "lpips")
+    cli.run(lambda _: evaluate_folder(workdir.value, paths()))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     python -m jaxvsnerf.export --workdir=DIR [--format=glb|obj|ply] [--faces=20000]
         [--texture=1024] [--frame=source] [--level=10] [--resolution=256]
+        [--mesh=TRUTH]
 
 Writes DIR/mesh.glb (or mesh.obj with mesh.mtl and mesh.png, or mesh.ply), in the object's cube or
 in the frame of the given poses; DIR/eval/mesh.json, facts about the mesh; and
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from absl import flags
 
+from jaxvsnerf.config.flags import define_paths
 from jaxvsnerf.run.asset import WRITERS
 from jaxvsnerf.run.remake import export_folder
 from jaxvsnerf.system import cli
@@ -20,7 +22,7 @@ from jaxvsnerf.system import cli
 
 def main() -> None:
     """The command."""
-    workdir = cli.define_workdir()
+    workdir, paths = cli.define_workdir(), define_paths("path", "truth", "photo", "mesh")
     options = {
         "format": flags.DEFINE_enum("format", "glb", list(WRITERS), "Format of the file."),
         "frame": flags.DEFINE_enum("frame", "cube", ["cube", "source"], "Frame of the mesh."),
@@ -31,7 +33,8 @@ def main() -> None:
     }
 
     def command(_) -> None:
-        export_folder(workdir.value, **{name: flag.value for name, flag in options.items()})
+        given = {name: flag.value for name, flag in options.items()}
+        export_folder(workdir.value, paths(), **given)
 
     cli.run(command)
 

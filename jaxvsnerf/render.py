@@ -1,6 +1,6 @@
 """Renders a run's final field: every view beside its input and truth, and a turntable.
 
-    python -m jaxvsnerf.render --workdir=DIR [--mode=canonical]
+    python -m jaxvsnerf.render --workdir=DIR [--mode=canonical] [--path=PICTURES]
 
 Writes into DIR/renders: input_<view>.png (input, truth if known, rendering, depth, opacity),
 novel_<view>.png for truth views that were no input (truth, rendering, depth, opacity),
@@ -12,17 +12,18 @@ from __future__ import annotations
 
 from absl import flags
 
+from jaxvsnerf.config.flags import define_paths
 from jaxvsnerf.run.remake import render_folder
 from jaxvsnerf.system import cli
 
 
 def main() -> None:
     """The command."""
-    workdir = cli.define_workdir()
+    workdir, paths = cli.define_workdir(), define_paths("path", "truth", "photo")
     mode = flags.DEFINE_string(
         "mode", "", "How views are combined: fused, canonical or nearest; '' is the stage's mode."
     )
-    cli.run(lambda _: render_folder(workdir.value, mode.value))
+    cli.run(lambda _: render_folder(workdir.value, mode.value, paths()))
 
 
 if __name__ == "__main__":

@@ -72,6 +72,9 @@ class ViewSet:
         or None if unknown.
       weights: [V] weight of each view in the loss, at least 0, or None for equal weights; a view
         of weight 0 does not carve the visual hull either.
+      mask_sources: where each view's mask comes from ('alpha', 'background', 'file', 'scene'),
+        static; () if there are no masks, or if that is unknown.
+      notes: lines for the user on how the pictures were read, static.
     """
 
     images: Array
@@ -81,6 +84,8 @@ class ViewSet:
     names: tuple[str, ...] = flax.struct.field(pytree_node=False)
     input_axis: Array | None = None
     weights: Array | None = None
+    mask_sources: tuple[str, ...] = flax.struct.field(pytree_node=False, default=())
+    notes: tuple[str, ...] = flax.struct.field(pytree_node=False, default=())
 
 
 class Surface(NamedTuple):
@@ -224,7 +229,8 @@ class Rendering:
       acc: [...] accumulated opacity in [0, 1].
       distance: [...] mean t under the weights; far for rays that hit nothing.
       weights: [..., S] compositing weights of the intervals.
-      t_edges: [..., S + 1] interval edges.
+      t_edges: [..., S + 1] interval edges; an interval may include a gap that does not count.
+      middles: [..., S] t of the samples.
       extras: name -> [..., C], composited further outputs.
     """
 
@@ -233,6 +239,7 @@ class Rendering:
     distance: Array
     weights: Array
     t_edges: Array
+    middles: Array
     extras: dict[str, Array]
 
 

@@ -14,8 +14,7 @@ import numpy as np
 import jaxvsnerf
 
 ROOT = Path(__file__).parents[1]
-# For commands whose programs run for a moment, and whose results are compared with none that
-# optimized programs gave.
+# For commands whose programs no other command uses: they compile in half the time and run slowly.
 QUICK_TO_COMPILE = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 # Imports commands, then runs each call of them in a process of its own.
 FORKS = """
@@ -50,6 +49,11 @@ for index, (module, (_, *arguments)) in enumerate(zip(modules, calls)):
 def environment() -> dict[str, str]:
     """The environment of a command: CPU, the project importable."""
     return {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+def xla_flags(*flags: str) -> dict[str, str]:
+    """An environment in which XLA is told more than it is told already."""
+    return {"XLA_FLAGS": " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()}
 
 
 def command(name: str, *arguments: str) -> list[str]:

@@ -9,7 +9,7 @@ from jaxvsnerf.geometry import cameras as geometry
 from jaxvsnerf.rendering import grid as grids
 from jaxvsnerf.rendering import intervals, render
 
-image_rays = jax.jit(geometry.image_rays, static_argnums=1)
+image_rays = jax.jit(geometry.image_rays)
 lookup = jax.jit(grids.lookup)
 make_samples = jax.jit(render.make_samples)
 invert_cdf = jax.jit(intervals.invert_cdf)
@@ -18,8 +18,12 @@ uniform_edges = jax.jit(intervals.uniform_edges, static_argnums=2)
 
 
 def field(spec: FieldSpec) -> Field:
-    """The field of a spec; each of its functions is one program per mode and shape."""
-    built = build_field(spec)
+    """The field of a spec, see `whole`."""
+    return whole(build_field(spec))
+
+
+def whole(built: Field) -> Field:
+    """A field each of whose functions is one program per mode and shape."""
     return built._replace(
         init=jax.jit(built.init, static_argnums=1),
         init_attention=jax.jit(built.init_attention),

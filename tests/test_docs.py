@@ -5,7 +5,6 @@ import importlib.util
 import re
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -13,6 +12,7 @@ from jaxvsnerf.config.defaults import default_config
 from jaxvsnerf.config.names import config_names
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.unoptimized
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 # Files that define flags for several commands.
@@ -36,15 +36,6 @@ def name_page(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.fixture
-def quick_compilation():
-    """Compiles in half the time what then runs once."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if page.name != "README.md" and blocks(page, "python")],

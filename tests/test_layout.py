@@ -5,7 +5,7 @@ import ast
 from experiments.architecture.arrows import COMMANDS, PACKAGE, room_of, wrong_arrows
 from jaxvsnerf.config.defaults import default_config
 
-FILE_LINES, FUNCTION_LINES, COMMAND_LINES = 350, 80, 75
+FILE_LINES, FUNCTION_LINES, COMMAND_LINES = 350, 70, 75
 
 
 def trees():

@@ -81,8 +81,7 @@ class DistortedLoss(LossSpec):
 
     def color(self, rendering: Rendering, rgb: Array) -> Array:
         """Loss per ray [...]: colour term and distortion."""
-        weights, edges = rendering.weights, rendering.t_edges
-        middles = 0.5 * (edges[..., 1:] + edges[..., :-1])
+        weights, edges, middles = rendering.weights, rendering.t_edges, rendering.middles
         apart = jnp.abs(middles[..., :, None] - middles[..., None, :])
         between = jnp.sum(weights[..., :, None] * weights[..., None, :] * apart, (-2, -1))
         within = jnp.sum(weights**2 * jnp.diff(edges), -1) / 3.0

@@ -113,7 +113,7 @@ VARIANTS: dict[str, Entry] = {
     "stage3-everything": _variant(stage3__trainable=ALL_GROUPS),
     "stage3-attention": _variant(stage3__trainable=("attention",)),
     "stage3-fast": _variant(stage3__lr_init=1e-3, stage3__lr_final=1e-4),
-    "no-angle": _variant(field__angle_term=False),
+    "angle": _variant(field__angle_term=True),
     # The loss, and the inputs of the colour.
     "squared": _variant(loss__kind="mse"),
     **{f"eps-{one:g}": _variant(loss__eps=one) for one in (1e-4, 1e-2, 1e-1)},

@@ -146,8 +146,8 @@ def toy(name: str, **given: float) -> ViewSet:
 def right_sets(quick: bool) -> Iterator[tuple[str, ViewSet, tuple[int, int] | None]]:
     """Yields sets without a mistake, and the layout of their sheet."""
     for severity in ("clean", "mild", "medium", "severe"):
-        toy = ToySpec(size=128, severity=severity)
-        yield f"toy {severity}", load_dataset(DataSpec(kind="toy"), toy).inputs, None
+        damaged = ToySpec(size=128, severity=severity)
+        yield f"toy {severity}", load_dataset(DataSpec(kind="toy"), damaged).inputs, None
     for name, given in {
         "zero123pp-v1.2": {},
         "wonder3d": {},

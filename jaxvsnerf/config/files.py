@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ from ml_collections import ConfigDict
 from jaxvsnerf import __version__
 from jaxvsnerf.config.check import check_sections
 from jaxvsnerf.config.defaults import spec_defaults
+from jaxvsnerf.config.sections import SECTIONS
 from jaxvsnerf.errors import InputError
 
 
@@ -29,7 +31,7 @@ def from_plain(values: dict[str, Any], source: str = "config", version: str = ""
     Raises:
       InputError: a setting is unknown, missing, of a wrong type or out of range.
     """
-    config = spec_defaults()
+    config, values = spec_defaults(), completed(values)
     ours, theirs = (_names(plain) for plain in (to_plain(config), values))
     if ours != theirs:
         parts = [f"no {name}" for name in sorted(ours - theirs)]
@@ -43,6 +45,21 @@ def from_plain(values: dict[str, Any], source: str = "config", version: str = ""
     check_sections(values)
     config.update(values)
     return config
+
+
+def completed(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run, with what its version did in place of settings that it lacked."""
+    values = copy.deepcopy(values)
+    for name, section in SECTIONS.items():
+        place = values
+        for part in filter(None, name.split(".")):
+            place = place.get(part) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            continue
+        for key, one in section.settings.items():
+            if one.setting.before:
+                place.setdefault(key, one.setting.before[0])
+    return values
 
 
 def _tuples(value: Any) -> Any:

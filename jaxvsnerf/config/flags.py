@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from jaxvsnerf.config.load import read_config
 from jaxvsnerf.config.names import config_names, find_config
+from jaxvsnerf.config.resolve import PATHS
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.system.cli import parsing
 
@@ -49,6 +52,25 @@ def define_config(default: str = "") -> flags.FlagHolder:
         with parsing():  # absl reads a default at once
             flags.FLAGS.set_default("config", default)
     return holder
+
+
+def define_paths(*names: str) -> Callable[[], dict[str, str]]:
+    """Defines --path, --truth and so on: where a run's files lie now.
+
+    Args:
+      names: settings that name files, without their sections, see `resolve.PATHS`.
+
+    Returns:
+      A function that returns the value of each flag by its name, '' without the flag.
+    """
+    sections = {name: section for section, name in PATHS}
+    holders = {
+        name: flags.DEFINE_string(
+            name, "", f"Where the run's {sections[name]}.{name} lies now, if elsewhere."
+        )
+        for name in names
+    }
+    return lambda: {name: holder.value for name, holder in holders.items()}
 
 
 def config_value(config: flags.FlagHolder) -> ConfigDict:

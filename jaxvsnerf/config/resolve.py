@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,6 +12,7 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf.config.sections import STAGES
 from jaxvsnerf.data.spec import DataSpec
+from jaxvsnerf.errors import MissingFile
 from jaxvsnerf.fields.build import FieldSpec
 from jaxvsnerf.fields.hashgrid import HashSpec
 from jaxvsnerf.mesh.spec import MeshSpec
@@ -55,6 +58,39 @@ def resolve_config(config: ConfigDict) -> ConfigDict:
     if config.field.dtype == "auto":
         # Every device but a CPU has matrix units for bfloat16.
         config.field.dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return config
+
+
+def with_paths(config: ConfigDict, other: ConfigDict) -> ConfigDict:
+    """A copy of the config with the paths of another config."""
+    config = config.copy_and_resolve_references()
+    for section, name in PATHS:
+        config[section][name] = other[section][name]
+    return config
+
+
+def with_found_paths(
+    config: ConfigDict, asked: Mapping[str, Any], paths: Mapping[str, str]
+) -> ConfigDict:
+    """A copy of a run's config with the paths at which its files lie now.
+
+    Args:
+      config: the resolved config of the run.
+      asked: the config of the run as given, in its JSON form.
+      paths: name of a setting of PATHS -> a new path; '' or a missing name takes the path in
+        `config` or, if nothing is there, the path in `asked` if that exists.
+
+    Raises:
+      MissingFile: a new path does not exist.
+    """
+    config = config.copy_and_resolve_references()
+    for section, name in PATHS:
+        values, given = config[section], asked[section][name]
+        if paths.get(name):
+            values[name] = str(find_path(paths[name]).resolve())
+        elif values[name] and not Path(values[name]).exists():
+            with contextlib.suppress(MissingFile):
+                values[name] = str(find_path(given).resolve())
     return config
 
 

@@ -3,38 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from jaxvsnerf.data.colmap_files import ModelCamera, ModelImage, read_model
 from jaxvsnerf.data.images import natural_key
-from jaxvsnerf.data.poses import ROTATION_TOLERANCE
-from jaxvsnerf.data.transforms import Frame, inside_folder
+from jaxvsnerf.data.mask_files import mask_folder, mask_of
+from jaxvsnerf.data.transforms import NO_DISTORTION, Frame, inside_folder
 from jaxvsnerf.errors import InputError, MissingFile
-from jaxvsnerf.system.extras import require
 
-PIP_LINE = "pip install 'jaxvsnerf[colmap]'"
-# Places of a model in a project folder, and of the pictures relative to the model, in order of
-# preference.
-MODELS = ("", "sparse/0", "sparse", "colmap/sparse/0")
+# Places of models in a project folder (in numbered folders there, or right there), and of the
+# pictures relative to a model, in order of preference.
+MODELS = ("", "sparse", "colmap/sparse")
 IMAGES = ("images", "../images", "../../images", "../../../images", ".")
 
 
-def find_model(folder: Path) -> Path | None:
-    """Finds the folder of a COLMAP model in a project's folder; None if there is no model."""
+def find_models(folder: Path) -> list[Path]:
+    """Folders of the COLMAP models of a project's folder; empty if there is no model.
+
+    COLMAP's mapper writes sparse/0, sparse/1 ... where the pictures fall apart into groups. A
+    folder that is a model itself is the only one.
+    """
     for place in MODELS:
-        model = folder / place
-        if any((model / f"cameras{suffix}").is_file() for suffix in (".bin", ".txt")):
-            return model
-    return None
+        inner = [one for one in (folder / place).glob("*") if one.name.isdecimal()]
+        places = [folder / place, *sorted(inner, key=lambda one: natural_key(one.name))]
+        models = [one for one in places if _is_model(one)]
+        if models:
+            return models[:1] if models[0] == folder else models
+    return []
+
+
+def _is_model(folder: Path) -> bool:
+    return any((folder / f"cameras{suffix}").is_file() for suffix in (".bin", ".txt"))
+
+
+def choose_model(path: Path) -> tuple[Path, str]:
+    """The model of most pictures in a project's folder, and a line about the others or ''.
+
+    Raises:
+      MissingFile: no model.
+    """
+    models = find_models(path)
+    if not models:
+        raise MissingFile(
+            f"no COLMAP model in {path}: expected cameras.bin or cameras.txt there or in "
+            "sparse, sparse/0, colmap/sparse/0 and so on"
+        )
+    if len(models) == 1:
+        return models[0], ""
+    counts = []
+    for model in models:
+        try:
+            counts.append(len(read_model(model)[1]))
+        except (InputError, OSError):
+            counts.append(0)  # damaged: read only if no other model is there
+    best = max(range(len(models)), key=counts.__getitem__)
+    left = [index for index in range(len(models)) if index != best]
+    others = ", ".join(f"{models[index].relative_to(path)} with {counts[index]}" for index in left)
+    return models[best], (
+        f"{path} holds {len(models)} COLMAP models: {models[best].relative_to(path)} with "
+        f"{counts[best]} pictures is read, not {others}; --config.data.path={models[left[0]]} "
+        f"reads {models[left[0]].relative_to(path)}"
+    )
 
 
 def read_colmap(path: str | Path) -> tuple[list[Frame], Path]:
-    """Reads a model with pycolmap and finds its pictures.
+    """Reads a model and finds its pictures; the model's points are not read.
 
     Args:
-      path: a model's folder (cameras.bin or cameras.txt, and so on), or a project's folder with
-        sparse/0; pictures lie in images/ beside the model, masks in masks/NAME.png.
+      path: a model's folder (cameras.bin and images.bin, or both as .txt), or a project's folder,
+        see `choose_model`; pictures lie in images/ beside the model, masks in masks/, named after
+        the pictures (NAME.png or STEM.png).
 
     Returns:
       The registered pictures in natural order of their names, and the pictures' folder.
@@ -42,78 +81,48 @@ def read_colmap(path: str | Path) -> tuple[list[Frame], Path]:
     Raises:
       MissingFile: no model, or a picture is missing.
       InputError: the model is damaged, or a camera is not a pinhole without distortion.
-      MissingExtra: pycolmap is missing.
     """
-    model = find_model(Path(path))
-    if model is None:
-        raise MissingFile(
-            f"no COLMAP model in {path}: expected cameras.bin or cameras.txt there or in "
-            f"{', '.join(MODELS[1:])}"
-        )
-    pycolmap = require("pycolmap", "reading a COLMAP model", PIP_LINE)
-    try:
-        found = pycolmap.Reconstruction(str(model))
-        images = [(i.name, i.cam_from_world().matrix(), i.camera_id) for i in _posed(found)]
-        cameras = {key: _fields(one) for key, one in found.cameras.items()}
-    # Exceptions of pycolmap's C++ code on truncated or contradictory files.
-    except (ValueError, IndexError, KeyError, RuntimeError, MemoryError) as error:
-        raise InputError(f"{model} is not a readable COLMAP model: {error}") from error
+    model, _ = choose_model(Path(path))
+    cameras, images = read_model(model)
     if not images:
         raise InputError(f"{model} has no picture with a pose")
-    folder = _picture_folder(model, images[0][0])
-    return [_frame(folder, name, pose, cameras[key], model) for name, pose, key in images], folder
-
-
-def _posed(found: Any) -> list[Any]:
-    images = [image for image in found.images.values() if image.has_pose]
-    return sorted(images, key=lambda image: natural_key(image.name))
-
-
-def _fields(camera: Any) -> dict[str, Any]:
-    """Camera as the fields of a transforms file, plus COLMAP's model name and distortion."""
-    names = [name.strip() for name in camera.params_info.split(",")]
-    numbers = dict(zip(names, map(float, camera.params), strict=True))
-    extra = {key: value for key, value in numbers.items() if key not in _PINHOLE}
-    focal = numbers.get("f")
-    return dict(
-        model=camera.model_name,
-        distortion={key: value for key, value in extra.items() if value != 0.0},
-        fl_x=numbers.get("fx", focal),
-        fl_y=numbers.get("fy", focal),
-        cx=numbers.get("cx"),
-        cy=numbers.get("cy"),
-        w=camera.width,
-        h=camera.height,
-    )
+    images = sorted(images, key=lambda image: natural_key(image.name))
+    folder = _picture_folder(model, images[0].name)
+    return [_frame(folder, image, cameras[image.camera], model) for image in images], folder
 
 
 _PINHOLE = ("f", "fx", "fy", "cx", "cy")
 _PERSPECTIVE = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV")
 
 
-def _frame(folder: Path, name: str, w2c: np.ndarray, fields: dict[str, Any], model: Path) -> Frame:
+def _frame(folder: Path, image: ModelImage, camera: ModelCamera, model: Path) -> Frame:
+    name, w2c, numbers = image.name, image.w2c, camera.numbers
     where = f"{name} of {model}"
-    if fields["model"] not in _PERSPECTIVE or fields["distortion"]:
-        what = ", ".join(f"{key}={value:g}" for key, value in fields["distortion"].items())
+    distortion = {k: v for k, v in numbers.items() if k not in _PINHOLE and abs(v) > NO_DISTORTION}
+    if camera.model not in _PERSPECTIVE or distortion:
+        what = ", ".join(f"{key}={value:g}" for key, value in distortion.items())
         raise InputError(
-            f"{where} has a camera {fields['model']}{' with ' + what if what else ''}, which is "
+            f"{where} has a camera {camera.model}{' with ' + what if what else ''}, which is "
             "not supported (only pinholes without distortion); undistort the pictures first, "
             "with COLMAP's image_undistorter"
         )
-    if not np.isfinite(w2c).all() or not np.allclose(
-        w2c[:, :3] @ w2c[:, :3].T, np.eye(3), atol=ROTATION_TOLERANCE
-    ):
-        raise InputError(f"{where} has a pose that is not a finite rotation and translation")
     rotation = w2c[:, :3].T
     # OpenGL axes, as in a transforms file: y and z change sign.
     c2w = np.concatenate([rotation * np.array([1.0, -1.0, -1.0]), -rotation @ w2c[:, 3:]], 1)
-    masks = folder.parent / "masks"
-    has_mask = (masks / f"{name}.png").is_file()
+    masks = mask_folder(folder.parent, folder)
+    mask = mask_of(name, masks) if masks else None
     return Frame(
         picture=inside_folder(folder, name, where),
-        mask=inside_folder(masks, f"{name}.png", where) if has_mask else None,
+        mask=inside_folder(masks, mask, where) if mask else None,
         c2w=c2w,
-        fields={key: fields[key] for key in ("fl_x", "fl_y", "cx", "cy", "w", "h")},
+        fields=dict(
+            fl_x=numbers.get("fx", numbers.get("f")),
+            fl_y=numbers.get("fy", numbers.get("f")),
+            cx=numbers["cx"],
+            cy=numbers["cy"],
+            w=camera.width,
+            h=camera.height,
+        ),
         split="train",
     )
 

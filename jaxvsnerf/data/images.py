@@ -9,6 +9,7 @@ import re
 import struct
 import warnings
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +20,14 @@ from jaxvsnerf.errors import InputError, MissingFile
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-MAX_PIXELS = 100_000_000
+# Of one picture: 16 views of 2048 x 2048 in one sheet. A file of some kilobytes can claim any size,
+# and a decoded pixel takes 20 bytes for a moment and 16 later.
+MAX_PIXELS = 2**26
+# Of all pictures and masks that are read at once: 120 views of 1920 x 1080.
+MAX_SET_PIXELS = 2**28
+ORIENTATION = 0x0112  # tag of EXIF; 1 is upright
 # Exceptions of Pillow's decoders on damaged files.
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 class Picture(NamedTuple):
@@ -30,10 +36,12 @@ class Picture(NamedTuple):
     Attributes:
       rgb: [height, width, 3] float32 in [0, 1], not composited (straight alpha).
       alpha: [height, width] float32 in [0, 1], or None if the file has no alpha.
+      mask_file: whether `alpha` comes from a mask file, which says what is the object.
     """
 
     rgb: np.ndarray
     alpha: np.ndarray | None
+    mask_file: bool = False
 
 
 def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS, upright: bool = False) -> Picture:
@@ -65,7 +73,7 @@ def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS, upright: bool =
             image = Image.open(path, formats=FORMATS)
         except Image.DecompressionBombError as error:
             raise InputError(_too_large(path, str(error), max_pixels)) from None
-        except _DECODER_ERRORS as error:
+        except DECODER_ERRORS as error:
             raise InputError(
                 f"{path} is not a readable picture: expected {', '.join(FORMATS)}, but its header "
                 f"says otherwise or is damaged ({error}); convert or copy it again"
@@ -76,8 +84,8 @@ def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS, upright: bool =
                 raise InputError(_too_large(path, f"{width} x {height} pixels", max_pixels))
             try:
                 image.load()
-                return _decode(ImageOps.exif_transpose(image) if upright else image)
-            except _DECODER_ERRORS as error:
+                return decode(ImageOps.exif_transpose(image) if upright else image)
+            except DECODER_ERRORS as error:
                 raise InputError(
                     f"{path} is truncated or damaged: its header promises {width} x {height} "
                     f"pixels that cannot be decoded ({error}); copy it again"
@@ -91,13 +99,15 @@ def _too_large(path: Path, came: str, max_pixels: int) -> str:
     )
 
 
-def _decode(image: Image.Image) -> Picture:
+def decode(image: Image.Image) -> Picture:
     """Converts an image in any of Pillow's modes for these formats to a Picture."""
     if image.mode.startswith("I"):  # 16-bit grey: convert("RGB") would clip it at 255
         grey = np.asarray(image, np.float32) / 65535.0
         return Picture(np.repeat(grey[..., None], 3, axis=-1), None)
     has_alpha = image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info
-    pixels = np.asarray(image.convert("RGBA" if has_alpha else "RGB"), np.float32)
+    mode = "RGBA" if has_alpha else "RGB"
+    # Converting to the mode that the picture has would copy the pixels.
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode), np.float32)
     pixels *= np.float32(1.0 / 255.0)
     return Picture(pixels[..., :3], pixels[..., 3] if has_alpha else None)
 
@@ -140,11 +150,72 @@ def shrink(array: np.ndarray, factor: int) -> np.ndarray:
     return blocks.mean(axis=(1, 3), dtype=np.float32)
 
 
+def is_turned(path: Path) -> bool:
+    """Whether a picture's EXIF data asks viewers to turn or mirror the picture."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            # Pillow would decode a whole PNG to look for EXIF data behind its pixels.
+            if image.format == "PNG" and "exif" not in image.info:
+                return False
+            return image.getexif().get(ORIENTATION, 1) != 1
+    # A damaged file is refused by who reads the file.
+    except (*DECODER_ERRORS, Image.DecompressionBombError):
+        return False
+
+
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) in a picture's header; None without a readable header."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                return image.size
+    except (*DECODER_ERRORS, Image.DecompressionBombError):
+        return None
+
+
+def check_total(paths: Sequence[Path], max_pixels: int = MAX_SET_PIXELS) -> None:
+    """Refuses pictures that are too many pixels together, before any is decoded.
+
+    Args:
+      paths: the pictures and masks of a set.
+      max_pixels: largest sum of width x height, by the headers.
+
+    Raises:
+      InputError: the sum is larger.
+    """
+    # A file without a readable header is refused by who reads the file.
+    sizes = [size for path in paths if (size := picture_size(path))]
+    total = sum(width * height for width, height in sizes)
+    if total > max_pixels:
+        raise InputError(
+            f"{paths[0].parent}: the {len(paths)} pictures and masks to read have {total} pixels "
+            f"together, at most {max_pixels} are read; scale the pictures down, or take fewer "
+            "views"
+        )
+
+
+def check_inside(folder: Path, paths: Sequence[Path]) -> None:
+    """Refuses links that lead out of a folder of pictures; the folder itself may be a link.
+
+    Raises:
+      InputError: a link leaves the folder; the message names the link.
+    """
+    root = folder.resolve()
+    for path in paths:
+        if not path.resolve().is_relative_to(root):
+            raise InputError(
+                f"{path} is a link that leaves the folder {root}: it leads to {path.resolve()}; "
+                "copy the picture into the folder"
+            )
+
+
 def list_pictures(folder: str | Path) -> list[Path]:
     """Lists the pictures of a folder in natural order (2.png before 10.png).
 
     Raises:
       MissingFile: no such folder, or no picture in the folder.
+      InputError: a picture is a link that leaves the folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -156,6 +227,7 @@ def list_pictures(folder: str | Path) -> list[Path]:
     ]
     if not found:
         raise MissingFile(f"no picture in {folder}; expected files ending in {', '.join(SUFFIXES)}")
+    check_inside(folder, found)
     return sorted(found, key=lambda path: natural_key(path.name))
 
 

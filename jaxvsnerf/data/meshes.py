@@ -17,7 +17,8 @@ def read_surface(path: str | Path) -> Surface:
     """Reads the triangles of a mesh file, in the file's frame, without colours and textures.
 
     Raises:
-      InputError: unknown file suffix, unreadable file, or no triangles.
+      InputError: unknown file suffix, unreadable file, no triangles, or triangles that name
+        absent vertices.
       MissingExtra: trimesh is missing.
     """
     path = Path(path)
@@ -31,4 +32,11 @@ def read_surface(path: str | Path) -> Surface:
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
     if not len(faces) or not np.all(np.isfinite(vertices)):
         raise InputError(f"{path}: expected triangles between finite vertices, got {len(faces)}")
+    absent = np.flatnonzero(((faces < 0) | (faces >= len(vertices))).any(axis=1))
+    if len(absent):
+        raise InputError(
+            f"{path}: expected triangles between the {len(vertices)} vertices of the file, but "
+            f"{len(absent)} of {len(faces)} triangles name vertices that are absent, the first "
+            f"{faces[absent[0]].tolist()} (counted from 0); export the mesh again"
+        )
     return Surface(vertices, faces)

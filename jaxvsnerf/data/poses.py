@@ -104,7 +104,32 @@ def frame_intrinsics(fields: dict[str, Any], width: int, height: int, where: str
     focal_y = focal_x if focal_y is None else focal_y
     cx = finite_number(fields, "cx", where) if fields.get("cx") is not None else width / 2
     cy = finite_number(fields, "cy", where) if fields.get("cy") is not None else height / 2
+    _refuse_other_size(cx / (width / 2), cy / (height / 2), width, height, where)
     return np.array([[focal_x, 0, cx], [0, focal_y, cy], [0, 0, 1]], np.float32)
+
+
+def _refuse_other_size(right: float, down: float, width: int, height: int, where: str) -> None:
+    """Refuses a principal point in the middle of pictures of another size.
+
+    Args:
+      right: cx as a multiple of the middle of the picture.
+      down: cy as a multiple of the middle.
+      width: picture width in pixels.
+      height: picture height in pixels.
+      where: name of the frame, for messages.
+
+    Raises:
+      InputError: both multiples are the same, and far from 1.
+    """
+    factor = 0.5 * (right + down)
+    if 0.7 < factor < 1.4 or abs(right - down) > 0.03 * abs(factor):
+        return
+    raise InputError(
+        f"{where} has cx={right * width / 2:g} and cy={down * height / 2:g}, the middle of a "
+        f"{width * right:.0f} x {height * down:.0f} picture, but the picture is {width} x "
+        f"{height}: the intrinsics belong to pictures {factor:.3g} times as large; divide fl_x, "
+        f"fl_y, cx and cy by {factor:.3g}, or give the pictures of that size"
+    )
 
 
 def _focal(fields: dict[str, Any], focal: str, angle: str, size: int, where: str) -> float | None:

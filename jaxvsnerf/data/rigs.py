@@ -149,6 +149,10 @@ SV3D = Rig(
     },
 )
 
+# ComfyUI's node SV3D_Conditioning turns from 0 to 360 degrees, both of which are the input view.
+# Source: Comfy-Org/ComfyUI, comfy_extras/nodes_stable3d.py.
+SV3D_COMFYUI = replace(SV3D, azimuth_deg=tuple(18.0 * k % 360.0 for k in range(21)))
+
 _FOV_DREAM = (
     "the model was trained on angles of view from 15 to 60 degrees, drawn at random "
     "(bytedance/MVDream, issue 12), so the angle of a sample is unknown; compare a few angles "
@@ -177,6 +181,7 @@ NAMED_RIGS = {
     "wonder3d": WONDER3D,
     "era3d": ERA3D,
     "sv3d": SV3D,
+    "sv3d-comfyui": SV3D_COMFYUI,
     "mvdream": MVDREAM,
     "imagedream": IMAGEDREAM,
 }

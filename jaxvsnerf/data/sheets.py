@@ -2,59 +2,93 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from jaxvsnerf.data.images import SUFFIXES, Picture, list_pictures, read_picture
+from jaxvsnerf.data.animation import is_animation, read_animation
+from jaxvsnerf.data.images import (
+    SUFFIXES,
+    Picture,
+    check_inside,
+    check_total,
+    list_pictures,
+    picture_size,
+    read_picture,
+)
+from jaxvsnerf.data.layout import Layout, evenly, find_layout
+from jaxvsnerf.data.mask_files import mask_folder, unused_note
 from jaxvsnerf.data.rigs import SYNCDREAMER, Rig, rig_cameras
 from jaxvsnerf.data.video import read_frames
 from jaxvsnerf.data.views import PosedPictures, check_sizes
 from jaxvsnerf.errors import InputError, MissingFile
 
 
-def read_strip(path: str | Path, rig: Rig = SYNCDREAMER) -> PosedPictures:
+def read_strip(path: str | Path, rig: Rig = SYNCDREAMER, *, upright: bool = True) -> PosedPictures:
     """Reads square views from the rows and columns of one picture, row by row.
 
     Args:
       path: picture of (columns H) x (rows H) pixels, any H; rows and columns are `rig.sheet`,
-        by default one row (SyncDreamer's output is a row of 16).
+        by default one row (SyncDreamer's output is a row of 16). Gaps between the views, and as
+        many views in another shape, are found, see `find_layout`.
       rig: the complete rig.
+      upright: whether to apply the EXIF orientation.
 
     Returns:
       V posed pictures named by number.
 
     Raises:
       MissingFile: no such file.
-      InputError: the size does not divide into rows and columns of squares.
+      InputError: the size does not divide into squares, one per view; or an animation.
     """
-    sheet = read_picture(path)
-    rows, columns = rig.sheet or (1, len(rig.azimuth_deg))
+    if is_animation(Path(path)):
+        raise InputError(f"{path} is an animation of several frames: take data.kind=video")
+    sheet = read_picture(path, upright=upright)
+    rows, columns = _shape(rig)
     height, width = sheet.rgb.shape[:2]
-    side = height // rows
-    if (width, height) != (columns * side, rows * side):
-        layout = (
+    layout = find_layout(sheet.rgb, rows, columns)
+    if layout is None:
+        side = height // rows
+        expected = (
             f"a strip of {columns} square views side by side is {columns * height} x {height}"
             if rows == 1
             else f"a sheet of {rows} rows of {columns} square views is {columns * side} x "
             f"{rows * side}"
         )
         raise InputError(
-            f"{path} is {width} x {height} (width x height), but {layout}; use data.kind=folder "
-            "for single pictures"
+            f"{path} is {width} x {height} (width x height), but {expected}; use data.kind=folder "
+            "for single pictures, or data.rig=grid:RxC for R rows of C views"
         )
-    places = [(row * side, column * side) for row in range(rows) for column in range(columns)]
-    pictures = tuple(_crop(sheet, top, left, side) for top, left in places)
-    return _numbered(pictures, rig)
+    pictures = tuple(_crop(sheet, top, left, layout.side) for top, left in layout.places())
+    usual = evenly(rows, columns, height, width)
+    notes = () if layout == usual else (_layout_note(path, layout, rows, columns),)
+    return replace(_numbered(pictures, rig), notes=notes)
 
 
-def read_folder(path: str | Path, rig: Rig) -> PosedPictures:
+def _shape(rig: Rig) -> tuple[int, int]:
+    """(rows, columns) of a rig's sheet."""
+    return rig.sheet or (1, len(rig.azimuth_deg))
+
+
+def _layout_note(path: str | Path, layout: Layout, rows: int, columns: int) -> str:
+    note = f"{Path(path).name} is read as {layout}"
+    if (layout.rows, layout.columns) == (rows, columns):
+        return note
+    return (
+        f"{note}, row by row; the rig's sheet has {rows} x {columns}. If the views go by columns, "
+        "put them in order first: python -m jaxvsnerf.inspect tells"
+    )
+
+
+def read_folder(path: str | Path, rig: Rig, *, upright: bool = True) -> PosedPictures:
     """Reads the pictures of a folder, one per camera of the rig.
 
     Args:
       path: the folder.
       rig: the complete rig. With `rig.views`, only files named after the views are read, else
-        all pictures in natural order.
+        all pictures in natural order. A folder of one strip is read as the strip.
+      upright: whether to apply the EXIF orientation, as viewers do.
 
     Returns:
       V posed pictures named by `rig.views`, or by file stem.
@@ -69,6 +103,15 @@ def read_folder(path: str | Path, rig: Rig) -> PosedPictures:
         paths = list_pictures(path)
         names = tuple(file.stem for file in paths)
     count = len(rig.azimuth_deg)
+    strips = [] if rig.views or len(paths) == count else _strips(paths, rig)
+    if len(paths) == 1 and strips:
+        return read_strip(strips[0], rig, upright=upright)
+    if strips:
+        raise InputError(
+            f"{path} holds {len(strips)} strips of {count} views each ({strips[0].name} ... "
+            f"{strips[-1].name}), one sample of the generator in each, and a run takes one: "
+            f"give its file, for example --config.data.path={strips[0]}"
+        )
     if len(paths) != count:
         raise InputError(
             f"{path} holds {len(paths)} pictures ({paths[0].name} ... {paths[-1].name}), but the "
@@ -77,16 +120,28 @@ def read_folder(path: str | Path, rig: Rig) -> PosedPictures:
         )
     if len(set(names)) != count:
         raise InputError(f"{path} holds pictures of the same name in two formats: {sorted(names)}")
-    pictures = tuple(read_picture(file) for file in paths)
+    check_total(paths)
+    pictures = tuple(read_picture(file, upright=upright) for file in paths)
     width, height = check_sizes(pictures, names)
-    return PosedPictures(pictures, rig_cameras(rig, width, height), names)
+    masks = mask_folder(Path(path), Path(path).parent)
+    notes = unused_note(masks, "pictures of a rig are cut out by alpha, or by their background")
+    return PosedPictures(pictures, rig_cameras(rig, width, height), names, notes)
+
+
+def _strips(paths: list[Path], rig: Rig) -> list[Path]:
+    """The pictures that are a row or a sheet of all views of a rig, by their size."""
+    rows, columns = _shape(rig)
+    if rows == columns:
+        return []  # no size tells such a sheet from a single view
+    sizes = [(path, picture_size(path)) for path in paths]
+    return [path for path, size in sizes if size and evenly(rows, columns, size[1], size[0])]
 
 
 def read_video(path: str | Path, rig: Rig) -> PosedPictures:
-    """Reads the frames of a video, one per camera of the rig.
+    """Reads the frames of a video or an animation, one per camera of the rig.
 
     Args:
-      path: an MP4 file.
+      path: an MP4 file, or an animated WebP or PNG.
       rig: the complete rig, cameras in the order of the frames.
 
     Returns:
@@ -98,11 +153,12 @@ def read_video(path: str | Path, rig: Rig) -> PosedPictures:
       MissingExtra: imageio-ffmpeg is missing.
     """
     count = len(rig.azimuth_deg)
-    frames = read_frames(path, count + 1)
+    animated = is_animation(Path(path))
+    frames = (read_animation if animated else read_frames)(Path(path), count + 1)
     if len(frames) != count:
         came = len(frames) if len(frames) < count else f"more than {count}"
         raise InputError(f"{path} has {came} frames, but the rig has {count} cameras")
-    return _numbered(tuple(Picture(frame, None) for frame in frames), rig)
+    return _numbered(tuple(one if animated else Picture(one, None) for one in frames), rig)
 
 
 def _numbered(pictures: tuple[Picture, ...], rig: Rig) -> PosedPictures:
@@ -119,6 +175,7 @@ def _view_files(folder: Path, rig: Rig) -> list[Path]:
     for pattern in rig.files:
         found = [_with_suffix(folder / pattern.format(view)) for view in rig.views]
         if all(found):
+            check_inside(folder, found)
             return found
         if any(found):
             missing = [view for view, file in zip(rig.views, found, strict=True) if not file]

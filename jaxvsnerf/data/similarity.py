@@ -19,14 +19,17 @@ MIN_SPREAD = 1e-3
 _EXPLICIT = "give data.similarity=(scale, tx, ty, tz) explicitly"
 
 
-def explicit_similarity(numbers: tuple[float, ...]) -> Similarity:
-    """Makes the similarity x_cube = scale * x_source + (tx, ty, tz).
+def explicit_similarity(
+    numbers: tuple[float, ...], rotation: np.ndarray | None = None
+) -> Similarity:
+    """Makes the similarity x_cube = scale * rotation x_source + (tx, ty, tz).
 
     Args:
       numbers: (scale, tx, ty, tz), finite, scale positive.
+      rotation: [3, 3] proper rotation, or None for no rotation.
 
     Returns:
-      The similarity, without rotation.
+      The similarity.
 
     Raises:
       InputError: not four finite numbers with a positive scale.
@@ -36,11 +39,14 @@ def explicit_similarity(numbers: tuple[float, ...]) -> Similarity:
             "data.similarity must be () to be found, or four finite numbers (scale, tx, ty, tz) "
             f"with a positive scale; got {tuple(numbers)}"
         )
-    return _similarity(numbers[0], np.asarray(numbers[1:], np.float64))
+    rotation = np.eye(3) if rotation is None else rotation
+    return _similarity(numbers[0], np.asarray(numbers[1:], np.float64), rotation)
 
 
-def find_similarity(cameras: Cameras, masks: np.ndarray | None) -> Similarity:
-    """Finds the similarity that moves the object into the cube, without rotation.
+def find_similarity(
+    cameras: Cameras, masks: np.ndarray | None, rotation: np.ndarray | None = None
+) -> Similarity:
+    """Finds the similarity that moves the object into the cube.
 
     With masks, the bounding box of their visual hull is fitted into the cube of side 1. Without
     masks, the point closest to all optical axes becomes the origin, and the smallest half frame at
@@ -49,6 +55,7 @@ def find_similarity(cameras: Cameras, masks: np.ndarray | None) -> Similarity:
     Args:
       cameras: V cameras in the source's frame.
       masks: [V, height, width], above 0.5 is object, or None.
+      rotation: [3, 3] proper rotation to apply before, or None for no rotation.
 
     Returns:
       Similarity from the source's frame to the cube.
@@ -56,9 +63,13 @@ def find_similarity(cameras: Cameras, masks: np.ndarray | None) -> Similarity:
     Raises:
       InputError: the cameras do not look at a common point, or the masks share no volume.
     """
+    rotation = np.eye(3) if rotation is None else np.asarray(rotation, np.float64)
+    w2c = np.array(cameras.w2c, np.float64)
+    w2c[:, :, :3] = w2c[:, :, :3] @ rotation.T
+    cameras = cameras.replace(w2c=w2c)
     origin = _centers_and_axes(cameras)[0].mean(0)
     scale, translation = _fit_cube(_from_origin(cameras, origin), masks)
-    return _similarity(scale, translation - scale * origin)
+    return _similarity(scale, translation - scale * origin, rotation)
 
 
 def _from_origin(cameras: Cameras, origin: np.ndarray) -> Cameras:
@@ -167,6 +178,6 @@ def _fit_box(low: np.ndarray, high: np.ndarray) -> tuple[float, np.ndarray]:
     return scale, -scale * 0.5 * (low + high)
 
 
-def _similarity(scale: float, translation: np.ndarray) -> Similarity:
-    """Similarity without rotation, in float64, which large translations need."""
-    return Similarity(np.float64(scale), np.eye(3), np.asarray(translation, np.float64))
+def _similarity(scale: float, translation: np.ndarray, rotation: np.ndarray) -> Similarity:
+    """Similarity in float64, which large translations need."""
+    return Similarity(np.float64(scale), rotation, np.asarray(translation, np.float64))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxvsnerf.data.masks import THRESHOLD
 from jaxvsnerf.data.rigs import named_rig
 from jaxvsnerf.data.similarity import explicit_similarity
 from jaxvsnerf.errors import InputError
@@ -14,6 +13,8 @@ from jaxvsnerf.system.settings import check_spec, setting
 
 KINDS = ("auto", "strip", "folder", "video", "transforms", "colmap", "toy")
 MASKS = ("auto", "alpha", "background", "none")
+EXIF = ("auto", "upright", "stored")
+Z_UP = (0.0, 0.0, 1.0)
 LARGEST_ANGLE = 36000.0
 
 
@@ -72,15 +73,17 @@ class DataSpec:
     )
     mask: str = setting(
         "auto",
-        "Source of the masks: `alpha`, `background`, `none`, or `auto`: alpha if every picture "
-        "has an alpha channel, else background (pictures with poses from files may stay without "
-        "masks). True pictures use `auto` unless this is `none`.",
+        "Source of the masks: `alpha`, `background`, `none`, or `auto`, which decides for each "
+        "view: its mask file or an alpha channel that cuts the object out, else its background "
+        "(pictures with poses from files may stay without masks). True pictures use `auto` unless "
+        "this is `none`.",
         choices=MASKS,
     )
-    mask_threshold: float = setting(
-        THRESHOLD,
+    mask_threshold: float | None = setting(
+        None,
         "Largest difference of a channel from the background colour that still counts as "
-        "background.",
+        "background; None decides for each picture by the noise of its background, at most 0.04, "
+        "and joins close pieces of the object by the pale pixels between them.",
         above=0,
         below=1,
     )
@@ -94,6 +97,24 @@ class DataSpec:
         at_least=-1e9,
         at_most=1e9,
         lengths=(0, 4),
+    )
+    up: tuple[float, ...] = setting(
+        (),
+        "Direction (x, y, z) in the source's frame that becomes up; (0,0,1) keeps the source's "
+        "frame. () takes up from the cameras of a COLMAP model, whose frame is arbitrary, and "
+        "keeps the frame of other sources and with `similarity`.",
+        at_least=-1e9,
+        at_most=1e9,
+        lengths=(0, 3),
+        before=(list(Z_UP),),
+    )
+    exif: str = setting(
+        "auto",
+        "Pictures of a rig with an EXIF orientation: `upright` turns them as viewers do, `stored` "
+        "takes their pixels as stored, `auto` chooses by the agreement of the views. Pictures "
+        "with poses from files stay as stored, because the poses belong to the stored pixels.",
+        choices=EXIF,
+        before=("stored",),
     )
     azimuth_deg: tuple[float, ...] = setting(
         (),
@@ -177,6 +198,8 @@ class DataSpec:
             )
         if self.similarity:
             explicit_similarity(self.similarity)
+        if self.up and not any(self.up):
+            raise InputError(f"data.up: expected a direction such as (0,0,1), or (), got {self.up}")
 
 
 def background_color(background: tuple[float, ...]) -> np.ndarray | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxvsnerf.data.images import SUFFIXES, Picture, read_picture
+from jaxvsnerf.data.images import SUFFIXES, check_total
+from jaxvsnerf.data.mask_files import mask_folder, mask_of, masked_pictures, unused_note
 from jaxvsnerf.data.poses import finite_number, frame_intrinsics, opengl_to_w2c, parse_pose
 from jaxvsnerf.data.views import PosedPictures, check_sizes
 from jaxvsnerf.errors import InputError, MissingFile
@@ -23,6 +24,7 @@ from jaxvsnerf.types import Cameras
 MAX_JSON_BYTES = 100_000_000
 CAMERA_MODELS = (None, "", "OPENCV", "PINHOLE", "SIMPLE_PINHOLE")
 DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
+NO_DISTORTION = 1e-9
 UNSUPPORTED = (
     "is_fisheye",
     "latlong",
@@ -85,6 +87,17 @@ def read_transforms(path: str | Path) -> list[Frame]:
     return [_frame(one, index, shared, splits, path) for index, one in enumerate(frames)]
 
 
+def has_pictures(path: Path) -> bool:
+    """Whether any picture of a transforms file is there."""
+    for entry in _read_json(path)["frames"]:
+        try:
+            inside_folder(path.parent, entry["file_path"], str(path))
+        except MissingFile:
+            continue
+        return True
+    return False
+
+
 def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
     """Decodes the pictures of frames and computes their cameras.
 
@@ -100,7 +113,10 @@ def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
         two frames share a picture.
     """
     names = _names(frames, folder)
-    pictures = tuple(_read_frame(frame) for frame in frames)
+    frames = _with_masks_beside(frames)
+    check_total([path for one in frames for path in (one.picture, one.mask) if path])
+    paths, masks = [one.picture for one in frames], [one.mask for one in frames]
+    pictures, notes = masked_pictures(paths, masks, [str(path) for path in paths])
     width, height = check_sizes(pictures, names)
     intrinsics = np.stack(
         [
@@ -109,7 +125,27 @@ def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
         ]
     )
     w2c = np.stack([opengl_to_w2c(frame.c2w) for frame in frames])
-    return PosedPictures(pictures, Cameras(intrinsics, w2c, width, height), names)
+    if not any(masks):
+        masks = mask_folder(folder, paths[0].parent, paths[0].parent.parent)
+        notes += unused_note(
+            masks,
+            "a transforms file names the mask of each frame as its mask_path, a COLMAP model takes "
+            "masks named after the pictures",
+        )
+    return PosedPictures(pictures, Cameras(intrinsics, w2c, width, height), names, notes)
+
+
+def _with_masks_beside(frames: list[Frame]) -> list[Frame]:
+    """Frames whose missing masks were looked for beside the masks of the others."""
+    folder = next((frame.mask.parent for frame in frames if frame.mask), None)
+    if folder is None:
+        return frames
+    beside = [one.mask or _inside(folder, mask_of(one.picture.name, folder)) for one in frames]
+    return [replace(one, mask=mask) for one, mask in zip(frames, beside, strict=True)]
+
+
+def _inside(folder: Path, name: str | None) -> Path | None:
+    return inside_folder(folder, name, f"a mask in {folder}") if name else None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -120,7 +156,7 @@ def _read_json(path: Path) -> dict[str, Any]:
             f"{path} has {path.stat().st_size} bytes, at most {MAX_JSON_BYTES} are read"
         )
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error})") from error
     if not isinstance(meta, dict):
@@ -138,12 +174,17 @@ def _splits(meta: dict[str, Any], path: Path) -> dict[str, str]:
         listed = meta.get(f"{split}_filenames") or []
         if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
             raise InputError(f"{split}_filenames of {path} must be a list of file paths")
-        splits.update((posixpath.normpath(one), split) for one in listed)
+        splits.update((_normal(one), split) for one in listed)
     entries = [one for one in meta.get("frames") or () if isinstance(one, dict)]
-    names = {posixpath.normpath(str(one.get("file_path"))) for one in entries}
+    names = {_normal(str(one.get("file_path"))) for one in entries}
     if unknown := sorted(set(splits) - names):
         raise InputError(f"{path} lists {unknown[0]!r} in a split, but no frame has that file_path")
     return splits
+
+
+def _normal(name: str) -> str:
+    """A path of the file as others of the file spell it; Windows writes backslashes."""
+    return posixpath.normpath(name.replace("\\", "/"))
 
 
 def _frame(
@@ -168,7 +209,7 @@ def _frame(
         c2w=parse_pose(entry.get("transform_matrix"), f"transform_matrix of {where}"),
         fields=fields,
         # If the file has lists, a frame in none of them is not used.
-        split=splits.get(posixpath.normpath(name), "") if splits else "train",
+        split=splits.get(_normal(name), "") if splits else "train",
     )
 
 
@@ -181,7 +222,8 @@ def _refuse_unsupported(fields: dict[str, Any], where: str) -> None:
             "image_undistorter"
         )
     for name in DISTORTION:
-        if name in fields and finite_number(fields, name, where) != 0.0:
+        # Optimisers leave numbers that move no pixel where a lens was held without distortion.
+        if name in fields and abs(finite_number(fields, name, where)) > NO_DISTORTION:
             raise InputError(
                 f"{where} has lens distortion {name}={fields[name]}, which is not supported; "
                 "undistort the pictures first, e.g. with COLMAP's image_undistorter"
@@ -205,7 +247,8 @@ def inside_folder(folder: Path, name: str, where: str) -> Path:
     """
     root = folder.resolve()
     # NeRF-synthetic omits the extension.
-    candidates = [name, *(name + suffix for suffix in SUFFIXES)]
+    spellings = dict.fromkeys([name, name.replace("\\", "/")])
+    candidates = [one + suffix for one in spellings for suffix in ("", *SUFFIXES)]
     for candidate in candidates:
         try:
             path = (root / candidate).resolve()
@@ -222,20 +265,6 @@ def inside_folder(folder: Path, name: str, where: str) -> Path:
     raise MissingFile(
         f"{where}: no picture at {root / name} (also tried the endings {', '.join(SUFFIXES)})"
     )
-
-
-def _read_frame(frame: Frame) -> Picture:
-    """Decodes a frame's picture and multiplies its alpha by the mask file."""
-    picture = read_picture(frame.picture)
-    if frame.mask is None:
-        return picture
-    mask = read_picture(frame.mask).rgb.mean(-1)
-    if mask.shape != picture.rgb.shape[:2]:
-        raise InputError(
-            f"the mask {frame.mask} is {mask.shape[1]} x {mask.shape[0]}, its picture "
-            f"{frame.picture.name} is {picture.rgb.shape[1]} x {picture.rgb.shape[0]}"
-        )
-    return Picture(picture.rgb, mask if picture.alpha is None else mask * picture.alpha)
 
 
 def _names(frames: list[Frame], folder: Path) -> tuple[str, ...]:

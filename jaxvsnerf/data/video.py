@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxvsnerf.data.images import MAX_PIXELS
+from jaxvsnerf.data.images import MAX_SET_PIXELS
 from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.system.extras import require
+from jaxvsnerf.system.paths import file_url
 
 SUFFIXES = (".mp4", ".m4v", ".mov")
 
@@ -39,7 +40,9 @@ def read_frames(path: str | Path, limit: int) -> list[np.ndarray]:
         raise MissingFile(f"no video at {path}; give an existing MP4 file")
     program = require("imageio_ffmpeg", "reading a video").get_ffmpeg_exe()
     # Fixed demuxer and protocols: the file cannot make ffmpeg open other files.
-    source = ["-v", "error", "-protocol_whitelist", "file,pipe", "-f", "mov", "-i", str(path)]
+    source = ["-v", "error", "-protocol_whitelist", "file,pipe", "-f", "mov"]
+    # Checked in the video's header too: the frames go to disk before they are counted.
+    source += ["-max_pixels", str(MAX_SET_PIXELS // limit), "-i", file_url(path)]
     target = ["-an", "-frames:v", str(limit), "-f", "image2pipe", "-c:v", "ppm", "-"]
     with tempfile.TemporaryFile() as pictures:
         done = subprocess.run(
@@ -61,10 +64,10 @@ def _read_ppms(stream: io.BufferedIOBase, path: Path) -> list[np.ndarray]:
     while stream.readline() == b"P6\n":
         width, height = map(int, stream.readline().split())
         stream.readline()
-        if width * height * (len(frames) + 1) > MAX_PIXELS:
+        if width * height * (len(frames) + 1) > MAX_SET_PIXELS:
             raise InputError(
                 f"{path} is too large: {len(frames) + 1} frames of {width} x {height}, at most "
-                f"{MAX_PIXELS} pixels are read; scale it down"
+                f"{MAX_SET_PIXELS} pixels are read; scale it down"
             )
         pixels = np.frombuffer(stream.read(width * height * 3), np.uint8)
         frames.append(pixels.reshape(height, width, 3).astype(np.float32) / np.float32(255.0))

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxvsnerf.data.borders import THRESHOLD, find_backgrounds
+from jaxvsnerf.data.cutouts import Seen, look
 from jaxvsnerf.data.images import Picture, composite, shrink
-from jaxvsnerf.data.masks import THRESHOLD, choose_mask_source, find_backgrounds, object_masks
+from jaxvsnerf.data.mask_sources import choose_mask_sources, object_masks
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import take
 from jaxvsnerf.types import Cameras, ViewSet
@@ -22,11 +24,13 @@ class PosedPictures:
       pictures: V pictures of one size, straight alpha.
       cameras: V cameras.
       names: V unique names.
+      notes: see `ViewSet`.
     """
 
     pictures: tuple[Picture, ...]
     cameras: Cameras
     names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def choose_views(posed: PosedPictures, views: Sequence[int]) -> PosedPictures:
@@ -42,6 +46,7 @@ def choose_views(posed: PosedPictures, views: Sequence[int]) -> PosedPictures:
         tuple(posed.pictures[i] for i in views),
         take(posed.cameras, views),
         tuple(posed.names[i] for i in views),
+        posed.notes,
     )
 
 
@@ -81,9 +86,9 @@ def make_view_set(
     posed: PosedPictures,
     background: np.ndarray | None,
     mask: str = "auto",
-    mask_threshold: float = THRESHOLD,
+    mask_threshold: float | None = None,
     downscale: int = 1,
-    need_masks: bool = False,
+    need_masks: bool | None = False,
 ) -> ViewSet:
     """Composites, masks and shrinks pictures.
 
@@ -91,9 +96,9 @@ def make_view_set(
       posed: V pictures and their cameras.
       background: [3] colour behind the object, in [0, 1]; None detects the colour per picture.
       mask: 'auto', 'alpha', 'background' or 'none'.
-      mask_threshold: see `masks.mask_from_background`.
+      mask_threshold: see `masks.mask_on_background`.
       downscale: integer factor by which width and height shrink (box filter), at least 1.
-      need_masks: whether 'auto' is refused if no mask can be computed.
+      need_masks: see `mask_sources.choose_mask_sources`.
 
     Returns:
       The views in numpy float32, cameras in the source's frame.
@@ -102,31 +107,25 @@ def make_view_set(
       InputError: sizes differ, a view shows no object, no masks, or `downscale` does not divide.
     """
     width, height = check_sizes(posed.pictures, posed.names)
-    alphas = [picture.alpha for picture in posed.pictures]
+    seen = [look(picture, trusted=mask == "alpha") for picture in posed.pictures]
     if background is None:
-        own = find_backgrounds([p.rgb for p in posed.pictures], alphas, mask_threshold)
+        shows = [one.alpha is None for one in seen]
+        hidden = [one.hidden for one in seen]
+        rgbs = [one.rgb for one in seen]
+        own = find_backgrounds(rgbs, hidden, shows, mask_threshold or THRESHOLD)
         background = np.median(own, axis=0)
     else:
         own = np.broadcast_to(background, (len(posed.names), 3))
-    rgbs = [
-        picture.rgb if picture.alpha is None else composite(picture.rgb, picture.alpha, background)
-        for picture in posed.pictures
-    ]
-    source = choose_mask_source(mask, rgbs, alphas, own, mask_threshold)
-    if mask == "auto" and source == "none" and need_masks:
-        raise InputError(
-            f"no masks can be made for {posed.names[0]} ...: not every picture has alpha, and not "
-            f"every border has the background colour {np.round(background, 3).tolist()}; set "
-            "data.background, give RGBA pictures, or take data.mask=none"
-        )
-    masks = object_masks(source, rgbs, alphas, own, posed.names, mask_threshold)
-    if source == "background" and np.abs(own - background).max() > mask_threshold:
-        # A run composites on one background: repaint each picture's background with it.
-        rgbs = [
-            np.where(m[..., None] > 0, rgb, background) for m, rgb in zip(masks, rgbs, strict=True)
-        ]
-    images = np.empty((len(rgbs), height // downscale, width // downscale, 3), np.float32)
-    for index, rgb in enumerate(rgbs):
+    seen = [_on_background(*pair, background) for pair in zip(seen, own, strict=True)]
+    sources = choose_mask_sources(mask, seen, own, mask_threshold, posed.names, need_masks)
+    masks = object_masks(sources, seen, own, posed.names, mask_threshold)
+    images = np.empty((len(seen), height // downscale, width // downscale, 3), np.float32)
+    repaint = np.abs(own - background).max() > (mask_threshold or THRESHOLD)
+    for index, (one, source) in enumerate(zip(seen, sources, strict=True)):
+        rgb = one.rgb
+        if source == "background" and repaint:
+            # A run composites on one background: repaint each picture's background with it.
+            rgb = np.where(masks[index][..., None] > 0, rgb, background)
         images[index] = shrink(rgb, downscale)
     if masks is not None and downscale > 1:
         masks = np.stack([shrink(one, downscale) for one in masks])
@@ -136,7 +135,16 @@ def make_view_set(
         cameras=shrink_cameras(posed.cameras, downscale),
         background=np.asarray(background, np.float32),
         names=posed.names,
+        mask_sources=() if masks is None else sources,
+        notes=posed.notes,
     )
+
+
+def _on_background(one: Seen, own: np.ndarray, background: np.ndarray) -> Seen:
+    """A picture on a background: cut-outs on the common one, hidden pixels on the picture's own."""
+    if one.alpha is not None:
+        return one._replace(rgb=composite(one.rgb, one.alpha, background))
+    return one._replace(rgb=np.where(one.hidden[..., None], np.float32(own), one.rgb))
 
 
 def shrink_cameras(cameras: Cameras, factor: int) -> Cameras:

@@ -74,7 +74,11 @@ class FieldSpec:
         16, "Features of a head's queries and keys. Choice: 16.", at_least=1, at_most=4096
     )
     angle_term: bool = setting(
-        True, "Whether attention sees the angle between the ray and each view."
+        False,
+        "Whether attention sees the angle between the ray and each view. Density and colour of "
+        "stage 3 then depend on the ray's direction, which the mesh and the grid do not know: "
+        "pictures show another function. True is for runs up to 0.2.0 that hold it.",
+        before=(True,),
     )
     density_activation: str = setting(
         "softplus", "Function that makes the density positive.", choices=tuple(decode.ACTIVATIONS)
@@ -183,11 +187,7 @@ def build_field(spec: FieldSpec) -> Field:
         encoding = encoder.apply(params.get("encoding"), samples.means, context.detail)
         hidden = common.apply({"params": params["shared"]}, encoding)
         if mode in ("single", "nearest", "average"):
-            if mode == "average":
-                branch = views.average_branch(params["views"])
-            else:
-                index = 0 if mode == "single" else context.branch
-                branch = views.one_branch(params["views"], index)
+            branch = _branch(params["views"], mode, context)
             return views.ViewBranch(**shape).apply({"params": branch}, hidden, encoding)
         branches = views.view_branches(spec.num_views, own_inputs=mode == "per_view", **shape)
         return branches.apply({"params": params["views"]}, hidden, encoding)
@@ -200,14 +200,7 @@ def build_field(spec: FieldSpec) -> Field:
         mask = _view_first(token_mask, samples, spec.num_views)
         if mode == "canonical":
             return combine.mean_token(tokens, mask)
-        cosines = None
-        if samples.viewdirs is not None:
-            cosines = jnp.einsum(
-                "vc,...c->v...",
-                context.view_dirs,
-                samples.viewdirs,
-                precision=jax.lax.Precision.HIGHEST,
-            )[..., None]
+        cosines = _cosines(context, samples)
         return attention.apply({"params": params["attention"]}, tokens, mask, cosines)
 
     def apply(params, samples, context, mode, token_mask=None) -> FieldOut:
@@ -223,6 +216,22 @@ def build_field(spec: FieldSpec) -> Field:
         )
 
     return Field(spec, init, init_attention, trunk, apply)
+
+
+def _branch(branches: Params, mode: str, context: Context) -> Params:
+    """The one branch that the modes single, nearest and average ask."""
+    if mode == "average":
+        return views.average_branch(branches)
+    return views.one_branch(branches, 0 if mode == "single" else context.branch)
+
+
+def _cosines(context: Context, samples: Samples) -> Array | None:
+    """[V, ..., 1] cosine of the angle between ray and optical axis; None without directions."""
+    if samples.viewdirs is None:
+        return None
+    precision = jax.lax.Precision.HIGHEST
+    axes, directions = context.view_dirs, samples.viewdirs
+    return jnp.einsum("vc,...c->v...", axes, directions, precision=precision)[..., None]
 
 
 def _check_mode(mode: str, params: Params, samples: Samples, num_views: int) -> None:

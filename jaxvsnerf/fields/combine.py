@@ -53,10 +53,11 @@ class AttentionCombiner(nn.Module):
 
     Paper: self-attention over the n view features gives one feature.
     Choice: residual with an output projection that starts at zero (the first fused step
-    equals the mean of the branches), mean over the tokens of views that take part, and, if the
-    ray's direction is known, a linear term of (cos, cos^2) of the angle between ray and
-    view in queries and keys. Queries and keys are narrower than values: choosing between views
-    needs fewer features than describing the point.
+    equals the mean of the branches), and mean over the tokens of views that take part. Queries and
+    keys are narrower than values: choosing between views needs fewer features than describing the
+    point. Runs of earlier settings add, where the ray's direction is known, a linear term of
+    (cos, cos^2) of the angle between ray and view to queries and keys; density and colour then
+    depend on the direction.
 
     Attributes:
       num_heads: H, a divisor of F.

@@ -1,7 +1,8 @@
 """Reads downloaded weights, PyTorch archives or safetensors, one array at a time.
 
 No code of a file is executed: from PyTorch's pickles only tensors and plain containers are
-built (`weights_only=True`); a training checkpoint's other objects are skipped.
+built (`weights_only=True`); a training checkpoint's other objects are skipped. A TorchScript
+archive, which holds a program, is not given to PyTorch at all: see `torchscript`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.generation.torchscript import read_torchscript
 from jaxvsnerf.system.extras import require
 
 PIP_LINE = "pip install 'jaxvsnerf[convert]'"
@@ -70,11 +72,23 @@ def read_state(path: str | Path) -> State:
         return _read_safetensors(path)
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path} is not a PyTorch archive, or not a whole one; {DAMAGED}")
+    if _is_script(path):
+        readers = read_torchscript(path)
+        if not readers:
+            raise InputError(f"{path}: expected TorchScript with tensors, got none")
+        return State(readers)
     torch = require("torch", f"reading {path.name}", PIP_LINE)
-    with zipfile.ZipFile(path) as archive:
-        script = any(name.endswith("/constants.pkl") for name in archive.namelist())
-    tensors = _load_script(torch, path) if script else _load_pickle(torch, path)
+    tensors = _load_pickle(torch, path)
     return State({name: _reader(torch, tensor) for name, tensor in tensors.items()})
+
+
+def _is_script(path: Path) -> bool:
+    """Whether a zip file is a TorchScript archive: one with constants, as PyTorch tells."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(Path(name).name == "constants.pkl" for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({_first_line(error)}); {DAMAGED}") from error
 
 
 def _read_safetensors(path: Path) -> State:
@@ -120,18 +134,6 @@ def _load_pickle(torch: Any, path: Path) -> dict[str, Any]:
             "state_dict alone with torch.save or safetensors"
         )
     return _tensors(torch, path, loaded)
-
-
-def _load_script(torch: Any, path: Path) -> dict[str, Any]:
-    """The tensors of a TorchScript archive, the format of OpenAI's CLIP."""
-    import warnings
-
-    try:
-        with warnings.catch_warnings():  # PyTorch warns that TorchScript is deprecated
-            warnings.simplefilter("ignore")
-            return _tensors(torch, path, torch.jit.load(path, map_location="cpu").state_dict())
-    except RuntimeError as error:
-        raise InputError(f"{path} cannot be read ({_first_line(error)}); {DAMAGED}") from error
 
 
 def _tensors(torch: Any, path: Path, loaded: Any) -> dict[str, Any]:

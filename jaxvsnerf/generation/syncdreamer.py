@@ -179,34 +179,39 @@ def sample(
     _check(elevation_rad, num_samples, guidance, view_batch)
     devices = tuple(devices or jax.local_devices())[:num_samples]
     count = len(table.index)
-    if noise is None:
-        keys = jax.vmap(functools.partial(jax.random.fold_in, key))(np.arange(num_samples))
-        noise = jax.jit(jax.vmap(lambda key: draw_noise(key, count)))(keys)
+    noise = noise or _noise(key, num_samples, count)
     run = programs(spec, view_batch, guidance != 1.0, devices)
     params, views = place((cast(params, dtype), target_views()), devices)
     # The embedding goes through the host, from where every device receives a copy.
-    embedded = run.embed(params, photo, np.float32(elevation_rad))
-    moments, context, viewpoint = jax.device_get(embedded)
+    moments, *known = jax.device_get(run.embed(params, photo, np.float32(elevation_rad)))
     mean, deviation = posterior(moments)
 
-    found, done = [], 0
-    call = steps_per_call(count)
-    total = count * -(-num_samples // len(devices))
-    for first in range(0, num_samples, len(devices)):
+    found, rounds = [], range(0, num_samples, len(devices))
+    for index, first in enumerate(rounds):
         # Devices left over in the last round repeat the last sample.
         chosen = np.minimum(first + np.arange(len(devices)), num_samples - 1)
-        condition = Condition(mean + deviation * noise.posterior[chosen], context, viewpoint)
+        condition = Condition(mean + deviation * noise.posterior[chosen], *known)
         x, added = noise.initial[chosen], noise.steps[chosen].at[:, -1].set(0.0)
-        for start in range(0, count, call):
-            now = slice(start, start + call)
+        for now in _parts(count):
             part = Steps(*(column[now] for column in table))
             x = run.advance(params, views, condition, x, part, added[:, now], np.float32(guidance))
-            done += call
             if on_step:
                 jax.block_until_ready(x)
-                on_step(done, total)
+                on_step(index * count + now.stop, count * len(rounds))
         found.append(run.decode(params, x))
     return np.concatenate([np.asarray(pictures) for pictures in found])[:num_samples]
+
+
+def _parts(count: int) -> list[slice]:
+    """The steps of each call of a program, of `count` steps in all."""
+    size = steps_per_call(count)
+    return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def _noise(key: Array, num_samples: int, count: int) -> Noise:
+    """The noise of N samples with `count` steps each; a sample's noise follows its number."""
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(np.arange(num_samples))
+    return jax.jit(jax.vmap(lambda key: draw_noise(key, count)))(keys)
 
 
 def steps_per_call(count: int) -> int:

@@ -20,6 +20,7 @@ from jaxvsnerf.errors import InputError, MissingFile, StorageError, describe
 from jaxvsnerf.generation.networks import MODELS, Model, param_shapes
 from jaxvsnerf.generation.spec import GeneratorSpec
 from jaxvsnerf.system.files import check_room, write_text
+from jaxvsnerf.system.plain_path import plain_path
 from jaxvsnerf.types import Params
 
 FORMAT_VERSION = 1
@@ -91,8 +92,8 @@ def save_weights(folder: Path, info: WeightsInfo, params: Params, overwrite: boo
     with _replacing_folder(folder) as temporary:
         try:
             check_room(temporary, sum(leaf.nbytes for leaf in jax.tree.leaves(params)))
-            with ocp.StandardCheckpointer() as checkpointer:
-                checkpointer.save(temporary.absolute() / "params", params)
+            with plain_path(temporary) as plain, ocp.StandardCheckpointer() as checkpointer:
+                checkpointer.save(plain / "params", params)
         except Exception as error:  # noqa: BLE001 - orbax's errors have no common base
             first = describe(error).splitlines()[0]
             raise StorageError(f"{folder}: the weights could not be written ({first})") from error
@@ -190,8 +191,8 @@ def load_weights(
         param_shapes(info.spec, info.model),
     )
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            return checkpointer.restore(folder.absolute() / "params", target)
+        with plain_path(folder) as plain, ocp.StandardCheckpointer() as checkpointer:
+            return checkpointer.restore(plain / "params", target)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - orbax raises errors of many types

@@ -6,6 +6,7 @@ A pure function of pictures and weights; `load_lpips` reads the weights from a f
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.lib import format as npy
 
 from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.metrics.psnr import check_pair
@@ -24,6 +26,11 @@ EPS = 1e-10
 # Mean and standard deviation of the classifiers' training pictures, for values in [-1, 1].
 SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
 SCALE = np.array([0.458, 0.448, 0.450], np.float32)
+# What zipfile, zlib and NumPy raise on damaged archives.
+_DAMAGED = (
+    *(ValueError, OSError, EOFError, RuntimeError, KeyError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 MAKE_WEIGHTS = "python -m jaxvsnerf.lpips_weights --network=alex --out=alex.npz makes one"
 
 
@@ -122,26 +129,60 @@ def load_lpips(path: str | Path) -> Lpips:
 
     Raises:
       MissingFile: no such file.
-      InputError: the file holds no weights of a known network.
+      InputError: the file holds no weights of a known network, or NaN or infinity.
     """
     path = Path(path)
     if not path.is_file():
         raise MissingFile(f"no LPIPS weights at {path}; {MAKE_WEIGHTS}")
     try:
-        with np.load(path) as file:  # allow_pickle is False: arrays only
-            weights = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(path) as archive:
+            network = _network_of(archive, path)
+            weights = {name: _weight(archive, name) for name in weight_shapes(network)}
+    except InputError:
+        raise
+    except _DAMAGED as error:
         raise InputError(
             f"{path}: expected an .npz file of LPIPS weights, {error}; {MAKE_WEIGHTS}"
         ) from error
-    found = {name: value.shape for name, value in weights.items()}
-    for network in NETWORKS:
-        if found == weight_shapes(network):
-            return Lpips(network, {k: v.astype(np.float32) for k, v in weights.items()})
+    for name, value in weights.items():
+        if not np.isfinite(value).all():
+            raise InputError(
+                f"{path}: expected finite LPIPS weights, {name} holds NaN or infinity; "
+                f"{MAKE_WEIGHTS}"
+            )
+    return Lpips(network, weights)
+
+
+def _network_of(archive: zipfile.ZipFile, path: Path) -> str:
+    """The network whose weights an archive holds, told by the headers of the arrays alone.
+
+    No array is read before all names and shapes are known: an archive of some megabytes can claim
+    arrays of gigabytes.
+    """
+    members = archive.infolist()
+    if len(members) <= max(len(weight_shapes(network)) for network in NETWORKS):
+        found = {one.filename.removesuffix(".npy"): _header(archive, one) for one in members}
+        for network in NETWORKS:
+            if found == weight_shapes(network):
+                return network
     raise InputError(
         f"{path}: expected the weights of one of {', '.join(NETWORKS)}, with LPIPS's heads, got "
-        f"{len(found)} arrays that are no such set; {MAKE_WEIGHTS}"
+        f"{len(members)} arrays that are no such set; {MAKE_WEIGHTS}"
     )
+
+
+def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[int, ...] | None:
+    """The shape of an array of floats; None for any other array."""
+    with archive.open(member) as file:
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(file)
+    return shape if dtype.kind == "f" else None
+
+
+def _weight(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as file:
+        return npy.read_array(file, allow_pickle=False).astype(np.float32, copy=False)
 
 
 def lpips(image: Array, truth: Array, model: Lpips) -> Array:

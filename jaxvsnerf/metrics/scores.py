@@ -27,7 +27,7 @@ import numpy as np
 from jaxvsnerf.metrics.lpips import Lpips, lpips
 from jaxvsnerf.metrics.psnr import psnr
 from jaxvsnerf.metrics.ssim import ssim
-from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.files import text_cell, write_text
 
 METRICS = ("psnr", "ssim", "ssim_crop5", "lpips")
 # Choice: JSON has no infinity, and one view that equals the truth must not make the mean
@@ -154,6 +154,8 @@ def write_metrics_json(path: str | Path, metrics: Scores) -> None:
 def write_metrics_csv(path: str | Path, metrics: Scores) -> None:
     """Writes a CSV with one row per model and view; columns are model, view and the metrics.
 
+    A view whose name begins like a formula has a ' in front, see `text_cell`.
+
     Args:
       path: CSV file to write.
       metrics: content of `metrics.json`.
@@ -166,5 +168,7 @@ def write_metrics_csv(path: str | Path, metrics: Scores) -> None:
         # A metric that only the final model has leaves the other models' cells empty.
         table = [(scores.get(column) or {}).get("per_view", ()) for column in columns]
         for i, view in enumerate(scores["views"]):
-            writer.writerow([model, view, *(f"{c[i]:.6f}" if i < len(c) else "" for c in table)])
+            writer.writerow(
+                [model, text_cell(view), *(f"{c[i]:.6f}" if i < len(c) else "" for c in table)]
+            )
     write_text(path, text.getvalue())

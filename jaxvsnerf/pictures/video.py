@@ -12,6 +12,7 @@ import numpy as np
 from jaxvsnerf.errors import StorageError
 from jaxvsnerf.system.extras import require
 from jaxvsnerf.system.files import replacing
+from jaxvsnerf.system.paths import file_url
 from jaxvsnerf.system.png import to_uint8
 
 # Without these tags players guess the colour matrix from the picture's size, and colours shift.
@@ -51,7 +52,7 @@ def write_mp4(
         raise ValueError("expected at least one frame, got none")
     with replacing(path) as temporary:
         command = [program, *_arguments(first.shape[1], first.shape[0], fps, quality)]
-        _feed([*command, str(temporary)], first, encoded)
+        _feed([*command, file_url(temporary)], first, encoded)
 
 
 def _arguments(width: int, height: int, fps: float, quality: int) -> list[str]:

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from jaxvsnerf.data.borders import THRESHOLD, border_color
+from jaxvsnerf.data.cutouts import look
 from jaxvsnerf.data.images import composite, read_picture
-from jaxvsnerf.data.masks import border_color, mask_from_background
+from jaxvsnerf.data.masks import mask_on_background
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import camera_centers, join_cameras, optical_axes, orbit_cameras
 from jaxvsnerf.preprocess.outlines import (
@@ -39,7 +41,7 @@ SAME_AXIS = 0.9998  # cosine of 1 degree
 
 
 def load_photo(
-    path: str | Path, views: ViewSet, elevation_deg: float, weight: float, threshold: float
+    path: str | Path, views: ViewSet, elevation_deg: float, weight: float, threshold: float | None
 ) -> Photo:
     """Reads the photo that views were generated from and finds its camera.
 
@@ -48,7 +50,7 @@ def load_photo(
       views: the generated views in the object's cube, with masks and the input view's axis.
       elevation_deg: elevation from which the photo was taken, within [-90, 90].
       weight: weight of the photo's rays, positive, see `Photo`.
-      threshold: in (0, 1), see `masks.mask_from_background`.
+      threshold: in (0, 1) or None, see `masks.mask_on_background`.
 
     Returns:
       The photo, cropped to the object, its longer side at most 1024 pixels.
@@ -106,7 +108,7 @@ def all_cameras(views: ViewSet, photo: Photo | None) -> Cameras:
 
 
 def read_object(
-    path: str | Path, background: np.ndarray, threshold: float
+    path: str | Path, background: np.ndarray, threshold: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reads a photo, cuts out the object and crops the picture to the object.
 
@@ -122,12 +124,12 @@ def read_object(
       MissingFile: no such file.
       InputError: no readable picture, no background that can be removed, or no object.
     """
-    picture = read_picture(path, upright=True)
-    image, mask = picture.rgb, picture.alpha
-    if mask is not None and (mask < 1).any():
+    seen = look(read_picture(path, upright=True), trusted=False)
+    image, mask, hidden = seen.rgb, seen.alpha, seen.hidden
+    if mask is not None:
         image = composite(image, mask, background)
-    elif (own := border_color(image, threshold)) is not None:
-        mask = mask_from_background(image, own, threshold)
+    elif (own := border_color(image, threshold or THRESHOLD, hidden)) is not None:
+        mask = mask_on_background(image, own, threshold, hidden)
         image = np.where(mask[..., None] > 0, image, np.asarray(background, np.float32))
     else:
         raise InputError(
@@ -173,11 +175,16 @@ def shrink_to(array: np.ndarray, side: int) -> np.ndarray:
 def shrink_view(view: ViewSet, side: int) -> ViewSet:
     """Shrinks the picture, mask and camera of one view, see `shrink_to`."""
     image, mask = shrink_to(view.images[0], side), shrink_to(view.masks[0], side)
-    height, width = mask.shape
-    scale = np.array([[width / view.cameras.width], [height / view.cameras.height], [1.0]])
-    intrinsics = (np.asarray(view.cameras.intrinsics) * scale).astype(np.float32)
-    cameras = view.cameras.replace(intrinsics=intrinsics, width=width, height=height)
+    cameras = shrunk_cameras(view.cameras, side)
     return view.replace(images=image[None], masks=mask[None], cameras=cameras)
+
+
+def shrunk_cameras(cameras: Cameras, side: int) -> Cameras:
+    """Cameras of pictures shrunk to a longer side of at most `side` pixels."""
+    width, height = shrunk_size(cameras.width, cameras.height, side)
+    scale = np.array([[width / cameras.width], [height / cameras.height], [1.0]])
+    intrinsics = (np.asarray(cameras.intrinsics) * scale).astype(np.float32)
+    return cameras.replace(intrinsics=intrinsics, width=width, height=height)
 
 
 def frame_camera(views: ViewSet, elevation_deg: float) -> Cameras:

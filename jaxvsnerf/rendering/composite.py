@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jaxvsnerf.rendering.intervals import check_edges
+from jaxvsnerf.rendering.intervals import Intervals, check_edges
 from jaxvsnerf.types import Array, FieldOut, Rendering
 
 
@@ -24,12 +24,12 @@ def alpha_weights(optical_depth: Array) -> Array:
     return -jnp.expm1(-optical_depth) * jnp.exp(-before)
 
 
-def composite(out: FieldOut, t_edges: Array, far: Array, background: Array) -> Rendering:
+def composite(out: FieldOut, intervals: Intervals, far: Array, background: Array) -> Rendering:
     """Composites a field's output along rays.
 
     Args:
       out: optical_depth [..., S], rgb [..., S, 3], extras [..., S, C].
-      t_edges: [..., S + 1] interval edges.
+      intervals: [..., S] intervals.
       far: [..., 1] distance given to rays that hit nothing.
       background: [3] or [..., 3] colour behind the object.
 
@@ -37,22 +37,22 @@ def composite(out: FieldOut, t_edges: Array, far: Array, background: Array) -> R
       Rendering on the background.
 
     Raises:
-      ValueError: edges and optical depths do not match.
+      ValueError: intervals and optical depths do not match.
     """
-    check_edges(t_edges, out.optical_depth)
+    check_edges(intervals.edges, out.optical_depth)
     weights = alpha_weights(out.optical_depth)
     acc = -jnp.expm1(-jnp.sum(out.optical_depth, -1))
 
     def accumulate(values: Array) -> Array:
         return jnp.sum(weights[..., None] * values, -2)
 
-    middles = 0.5 * (t_edges[..., 1:] + t_edges[..., :-1])
-    mean = jnp.sum(weights * middles, -1) / jnp.maximum(jnp.sum(weights, -1), 1e-9)
+    mean = jnp.sum(weights * intervals.middles, -1) / jnp.maximum(jnp.sum(weights, -1), 1e-9)
     return Rendering(
         rgb=accumulate(out.rgb) + (1.0 - acc)[..., None] * background,
         acc=acc,
         distance=jnp.where(acc > 1e-6, mean, far[..., 0]),
         weights=weights,
-        t_edges=t_edges,
+        t_edges=intervals.edges,
+        middles=intervals.middles,
         extras={name: accumulate(values) for name, values in out.extras.items()},
     )

@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
 from jaxvsnerf.types import Array
+
+
+class Intervals(NamedTuple):
+    """S intervals of each ray, in t.
+
+    Attributes:
+      edges: [..., S + 1] increasing edges.
+      middles: [..., S] positions of the samples.
+      lengths: [..., S], at least 0; less than the distance of the edges if a part of an interval
+        does not count.
+    """
+
+    edges: Array
+    middles: Array
+    lengths: Array
+
+
+def middles_of(t_edges: Array) -> Array:
+    """Middles [..., S] of the intervals between edges [..., S + 1]."""
+    return 0.5 * (t_edges[..., 1:] + t_edges[..., :-1])
+
+
+def whole_intervals(t_edges: Array) -> Intervals:
+    """Intervals between edges [..., S + 1] of which every part counts."""
+    return Intervals(t_edges, middles_of(t_edges), jnp.diff(t_edges, axis=-1))
 
 
 def check_edges(t_edges: Array, values: Array) -> None:

@@ -9,32 +9,32 @@ import jax.numpy as jnp
 
 from jaxvsnerf.rendering.composite import composite
 from jaxvsnerf.rendering.grid import DensityGrid
-from jaxvsnerf.rendering.intervals import check_edges
-from jaxvsnerf.rendering.sampling import GridLevel, Level, level_edges
+from jaxvsnerf.rendering.intervals import Intervals
+from jaxvsnerf.rendering.sampling import GridLevel, Level, level_intervals
 from jaxvsnerf.rendering.sparse import FieldFn, inside_support
+from jaxvsnerf.rendering.support import ray_points
 from jaxvsnerf.types import Array, Rays, Rendering, Samples
 
 
-def make_samples(rays: Rays, t_edges: Array) -> Samples:
-    """Samples of rays [...] at the midpoints of the intervals `t_edges` [..., S + 1].
+def make_samples(rays: Rays, intervals: Intervals) -> Samples:
+    """Samples of rays [...] at the middles of intervals [..., S].
 
     Raises:
-      ValueError: rays and edges have different batch axes.
+      ValueError: rays and intervals have different batch axes.
     """
+    t_edges = intervals.edges
     if t_edges.shape[:-1] != rays.near.shape[:-1]:
         raise ValueError(
             f"expected edges [..., S + 1] for rays {rays.near.shape[:-1]}, got {t_edges.shape}"
         )
-    middles = 0.5 * (t_edges[..., 1:] + t_edges[..., :-1])
     norm = jnp.linalg.norm(rays.directions, axis=-1, keepdims=True)
-    means = rays.origins[..., None, :] + middles[..., None] * rays.directions[..., None, :]
     return Samples(
         # The barrier keeps the compiler from fusing, and so repeating, the computation of points
         # in every feature of the encoding.
-        means=jax.lax.optimization_barrier(means),
+        means=jax.lax.optimization_barrier(ray_points(rays, intervals.middles)),
         covs=None,
         t_edges=t_edges,
-        lengths=jnp.diff(t_edges, axis=-1) * norm,
+        lengths=intervals.lengths * norm,
         viewdirs=rays.viewdirs,
     )
 
@@ -62,7 +62,7 @@ def render_rays(
       One Rendering per level; the last is the picture.
 
     Raises:
-      ValueError: a level lacks a grid or a previous level, see `level_edges`.
+      ValueError: a level lacks a grid or a previous level, see `level_intervals`.
     """
     renderings: list[Rendering] = []
     for index, level in enumerate(levels):
@@ -74,12 +74,11 @@ def render_rays(
             )
         )
         previous = renderings[-1] if renderings else None
-        t_edges = level_edges(level, rays, previous, grid, drawn)
-        samples = make_samples(rays, t_edges)
+        intervals = level_intervals(level, rays, previous, grid, drawn)
+        samples = make_samples(rays, intervals)
         field = fields[level.field]
         if isinstance(level, GridLevel):
             field = inside_support(field, grid)
         out = field(samples)
-        check_edges(t_edges, out.optical_depth)
-        renderings.append(composite(out, t_edges, rays.far, background))
+        renderings.append(composite(out, intervals, rays.far, background))
     return tuple(renderings)

@@ -8,7 +8,15 @@ import jax.numpy as jnp
 
 from jaxvsnerf.rendering.composite import alpha_weights
 from jaxvsnerf.rendering.grid import DensityGrid, lookup
-from jaxvsnerf.rendering.intervals import blur_weights, importance_edges, uniform_edges
+from jaxvsnerf.rendering.intervals import (
+    Intervals,
+    blur_weights,
+    importance_edges,
+    middles_of,
+    uniform_edges,
+    whole_intervals,
+)
+from jaxvsnerf.rendering.support import edges_at_borders, intervals_in_support, ray_points
 from jaxvsnerf.system.settings import argument, check_spec, setting
 from jaxvsnerf.types import Array, Rays, Rendering
 
@@ -156,26 +164,32 @@ Level = UniformLevel | ImportanceLevel | GridLevel
 def probe_points(rays: Rays, num: int) -> tuple[Array, Array]:
     """Edges [..., num + 1] of equal intervals from near to far, and midpoints [..., num, 3]."""
     t_edges = uniform_edges(rays.near, rays.far, num, None)
-    middles = 0.5 * (t_edges[..., 1:] + t_edges[..., :-1])
-    points = rays.origins[..., None, :] + middles[..., None] * rays.directions[..., None, :]
-    return t_edges, points
+    return t_edges, ray_points(rays, middles_of(t_edges))
 
 
-def _grid_edges(level: GridLevel, rays: Rays, grid: DensityGrid, keys: Array | None) -> Array:
+def _grid_intervals(
+    level: GridLevel, rays: Rays, grid: DensityGrid, keys: Array | None
+) -> Intervals:
     t_edges, points = probe_points(rays, level.num_probes)
-    density = lookup(grid, grid.density, points)
+    density, exists = lookup(grid, grid.density, points), lookup(grid, grid.support, points)
+    t_edges = edges_at_borders(grid, rays, t_edges, exists)
+    widths = jnp.diff(t_edges, axis=-1)
     norm = jnp.linalg.norm(rays.directions, axis=-1, keepdims=True)
-    weights = blur_weights(alpha_weights(density * jnp.diff(t_edges, axis=-1) * norm))
-    exists = lookup(grid, grid.support, points)
-    support = exists.astype(jnp.float32)
+    weights = blur_weights(alpha_weights(density * widths * norm))
 
     def share(values: Array) -> Array:
+        values = jnp.where(exists, values, 0.0)
         return values / jnp.maximum(jnp.sum(values, -1, keepdims=True), 1e-9)
 
-    pdf = (1.0 - level.exploration) * share(weights) + level.exploration * share(support)
-    drawn = importance_edges(t_edges, pdf, level.num, keys)
+    pdf = (1.0 - level.exploration) * share(weights) + level.exploration * share(widths)
+    meets = jnp.any(exists, -1, keepdims=True)
+    drawn = intervals_in_support(t_edges, exists | ~meets, pdf, level.num, keys)
     # A ray that misses the support sees background: its intervals have no length.
-    return jnp.where(jnp.any(exists, -1, keepdims=True), drawn, rays.far)
+    return Intervals(
+        jnp.where(meets, drawn.edges, rays.far),
+        jnp.where(meets, drawn.middles, rays.far),
+        jnp.where(meets, drawn.lengths, 0.0),
+    )
 
 
 def meets_support(levels: tuple[Level, ...], rays: Rays, grid: DensityGrid | None) -> Array:
@@ -196,14 +210,14 @@ def meets_support(levels: tuple[Level, ...], rays: Rays, grid: DensityGrid | Non
     return jnp.any(lookup(grid, grid.support, points), -1)
 
 
-def level_edges(
+def level_intervals(
     level: Level,
     rays: Rays,
     previous: Rendering | None,
     grid: DensityGrid | None,
     keys: Array | None,
-) -> Array:
-    """Interval edges at which one level samples rays.
+) -> Intervals:
+    """Intervals in which one level samples rays.
 
     Args:
       level: the sampling level.
@@ -213,18 +227,19 @@ def level_edges(
       keys: [...] PRNG keys, one per ray, or None for a deterministic placement.
 
     Returns:
-      [..., level.num + 1] increasing edges.
+      [..., level.num] intervals; those of a GridLevel leave out what the grid's support does not
+      hold.
 
     Raises:
       ValueError: a GridLevel without a grid, or an ImportanceLevel as the first level.
     """
     if isinstance(level, UniformLevel):
-        return uniform_edges(rays.near, rays.far, level.num, keys)
+        return whole_intervals(uniform_edges(rays.near, rays.far, level.num, keys))
     if isinstance(level, GridLevel):
         if grid is None:
             raise ValueError("GridLevel: expected a density grid, got None")
-        return _grid_edges(level, rays, grid, keys)
+        return _grid_intervals(level, rays, grid, keys)
     if previous is None:
         raise ValueError("ImportanceLevel: expected a level before, got the first")
     weights = blur_weights(previous.weights) + PADDING / previous.weights.shape[-1]
-    return importance_edges(previous.t_edges, weights, level.num, keys)
+    return whole_intervals(importance_edges(previous.t_edges, weights, level.num, keys))

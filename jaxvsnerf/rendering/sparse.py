@@ -126,21 +126,14 @@ def march(
         rows = min(block, -(-rays * size // MIN_BLOCKS))
         ask_block, zeros = _block_field(field, singles, rows)
 
-        def one_part(index, carry):
+        def one_part(index: Array, carry: tuple[FieldOut, Array]) -> tuple[FieldOut, Array]:
             answers, depth = carry
-
-            def cut(leaf: Array) -> Array:
-                return jax.lax.dynamic_slice_in_dim(leaf, index * size, size, 1)
-
+            cut = partial(_part, index=index, size=size)
             visible = cut(exists) & (jnp.exp(-depth) >= opaque)[:, None]
             flat = jax.tree.map(lambda leaf: cut(leaf).reshape(-1, *leaf.shape[2:]), singles)
             found = map_packed(ask_block, flat, visible.reshape(-1), zeros(visible.size), rows)
             found = jax.tree.map(lambda leaf: leaf.reshape(*visible.shape, *leaf.shape[1:]), found)
-            answers = jax.tree.map(
-                lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, index * size, 1),
-                answers,
-                found,
-            )
+            answers = jax.tree.map(partial(_put_part, index=index * size), answers, found)
             return answers, depth + jnp.sum(found.optical_depth, -1)
 
         start = zeros(rays, padded), jnp.zeros(rays)
@@ -150,6 +143,16 @@ def march(
         )
 
     return ask
+
+
+def _part(leaf: Array, index: Array, size: int) -> Array:
+    """Part `index` of [R, S, ...] along the samples: [R, size, ...]."""
+    return jax.lax.dynamic_slice_in_dim(leaf, index * size, size, 1)
+
+
+def _put_part(old: Array, new: Array, index: Array) -> Array:
+    """`old` [R, S, ...] with `new` [R, size, ...] from sample `index` on."""
+    return jax.lax.dynamic_update_slice_in_dim(old, new, index, 1)
 
 
 def _block_field(

@@ -27,7 +27,16 @@ from jaxvsnerf.training.stages import RENDER_MODE, StageSpec
 from jaxvsnerf.training.step import place
 from jaxvsnerf.training.trainer import Trainer
 from jaxvsnerf.training.trust import view_trust
-from jaxvsnerf.types import Cameras, Context, Dataset, Photo, Surface, TrainState, ViewSet
+from jaxvsnerf.types import (
+    Cameras,
+    Context,
+    Dataset,
+    Photo,
+    Similarity,
+    Surface,
+    TrainState,
+    ViewSet,
+)
 
 # Initial density of the hull's cells. A ray through a third of the cube is then neither free nor
 # blocked.
@@ -66,7 +75,8 @@ def make_grid(config: ConfigDict, views: ViewSet | None) -> DensityGrid | None:
 
 def load_references(config: ConfigDict, dataset: Dataset) -> References:
     """Loads the references of scoring, see `References`."""
-    return References(load_perceptual(config, dataset), load_true_surface(config, dataset))
+    surface = load_true_surface(config, dataset.to_cube)
+    return References(load_perceptual(config, dataset), surface)
 
 
 def load_perceptual(config: ConfigDict, dataset: Dataset) -> Lpips | None:
@@ -74,9 +84,9 @@ def load_perceptual(config: ConfigDict, dataset: Dataset) -> Lpips | None:
     return read_perceptual(config.metrics.lpips, dataset)
 
 
-def load_true_surface(config: ConfigDict, dataset: Dataset) -> Surface | None:
+def load_true_surface(config: ConfigDict, to_cube: Similarity) -> Surface | None:
     """Loads the true geometry, see `read_true_surface`."""
-    return read_true_surface(config.data.mesh, dataset)
+    return read_true_surface(config.data.mesh, to_cube)
 
 
 def make_context(cameras: Cameras) -> Context:

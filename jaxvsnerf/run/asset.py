@@ -15,7 +15,7 @@ from jaxvsnerf.config.resolve import mesh_spec
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import inverse_similarity, transform_points
 from jaxvsnerf.mesh.bake import bake_texture, paint_vertices
-from jaxvsnerf.mesh.extract import Mesh
+from jaxvsnerf.mesh.extract import Extraction, Mesh
 from jaxvsnerf.mesh.facts import mesh_facts
 from jaxvsnerf.mesh.glb import write_glb
 from jaxvsnerf.mesh.obj import write_obj
@@ -28,7 +28,7 @@ from jaxvsnerf.run.workdir import load_settings
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.files import write_text
 from jaxvsnerf.system.measure import timed
-from jaxvsnerf.types import Dataset, Similarity, Surface
+from jaxvsnerf.types import Cameras, Similarity, Surface
 
 WRITERS = {"glb": write_glb, "obj": write_obj, "ply": write_ply}
 
@@ -89,10 +89,7 @@ def export_run(
         "frame": frame,
         "texture": size,
         **mesh_facts(_moved(found.mesh, source)),
-        "level": found.level,
-        "floaters_removed": found.floaters,
-        "hollow_volume_filled": found.hollow,
-        "holes_filled": found.holes,
+        **_surface_facts(found),
         "seconds": {phase: round(spent, 3) for phase, spent in seconds.items()},
     }
     write_text(folder / "eval" / "mesh.json", json.dumps(facts, indent=2) + "\n")
@@ -100,8 +97,18 @@ def export_run(
     return found.mesh
 
 
+def _surface_facts(found: Extraction) -> dict[str, Any]:
+    """How the surface was found and mended, for eval/mesh.json."""
+    return {
+        "level": found.level,
+        "floaters_removed": found.floaters,
+        "hollow_volume_filled": found.hollow,
+        "holes_filled": found.holes,
+    }
+
+
 def score_surface(
-    folder: Path, mesh: Mesh, truth: Surface, dataset: Dataset, say: Callable[[str], None] = cli.say
+    folder: Path, mesh: Mesh, truth: Surface, cameras: Cameras, say: Callable[[str], None] = cli.say
 ) -> None:
     """Writes eval/geometry.json: Chamfer distance and volume IoU against the true geometry.
 
@@ -109,10 +116,9 @@ def score_surface(
       folder: folder of the run.
       mesh: the exported mesh, in the object's cube.
       truth: the true surface, in the cube.
-      dataset: only surfaces seen by its truth's cameras, or else by its inputs', are compared.
+      cameras: only surfaces that they see are compared: the truth's or else the inputs'.
       say: takes the line to show.
     """
-    cameras = (dataset.truth or dataset.inputs).cameras
     scores = score_geometry(Surface(mesh.vertices, mesh.faces), truth, cameras)
     write_text(folder / "eval" / "geometry.json", json.dumps(scores, indent=2) + "\n")
     say("geometry: Chamfer distance {chamfer:.4f}, volume IoU {iou:.4f}".format(**scores))

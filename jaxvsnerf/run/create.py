@@ -15,6 +15,7 @@ from jaxvsnerf.errors import InputError
 from jaxvsnerf.run.door import check_run
 from jaxvsnerf.run.job import train_run
 from jaxvsnerf.run.logs import logged
+from jaxvsnerf.run.probe import try_files
 from jaxvsnerf.run.request import Plan, Request, plan_request
 from jaxvsnerf.run.samples import Score, sample_views, strip_consistency, write_samples
 from jaxvsnerf.run.workdir import keep_settings, locked, open_workdir
@@ -67,6 +68,7 @@ def create_run(
     if cut and cut.exists() and cut.samefile(find_path(request.image)):
         raise InputError(f"--image: {cut} is where the photo is kept; give it another name")
     with locked(folder), logged(folder, say) as noted:
+        try_files(folder)  # before views are generated, which takes minutes
         strip = keep_strip(folder, plan, score, noted)
         if cut:
             write_png(cut, plan.cut / np.float32(255.0))

@@ -13,17 +13,21 @@ from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import optical_axes, take
 from jaxvsnerf.preprocess.photo_view import load_photo
 from jaxvsnerf.preprocess.prepare import Record, prepare_views, trained_views
+from jaxvsnerf.run.readings import decide
 from jaxvsnerf.simulate.toy import ToySpec, toy_dataset
 from jaxvsnerf.system.paths import find_path
-from jaxvsnerf.types import Dataset
+from jaxvsnerf.types import Dataset, Similarity
 
 
-def load_dataset(spec: DataSpec, toy: ToySpec | None = None) -> Dataset:
+def load_dataset(
+    spec: DataSpec, toy: ToySpec | None = None, to_cube: Similarity | None = None
+) -> Dataset:
     """Loads input views, and truth pictures if the source has any, into the object's cube.
 
     Args:
       spec: the source of the pictures.
       toy: the embedded object, for `kind="toy"`; None uses the default object.
+      to_cube: see `read_dataset`; the toy lies in the cube.
 
     Returns:
       The data set, arrays in numpy float32, without the photo (see `add_photo`). `clean` holds
@@ -33,11 +37,17 @@ def load_dataset(spec: DataSpec, toy: ToySpec | None = None) -> Dataset:
       MissingFile: a file or folder is missing; the message names the tried paths.
       InputError: the source has another content than expected.
     """
+    notes: tuple[str, ...] = ()
+    if spec.kind != "toy":
+        spec, notes = decide(spec)
     dataset = (
         _simulate(spec, toy, background_color(spec.background))
         if spec.kind == "toy"
-        else read_dataset(spec, background_color(spec.background))
+        else read_dataset(spec, background_color(spec.background), to_cube)
     )
+    if notes:
+        inputs = dataset.inputs
+        dataset = dataset.replace(inputs=inputs.replace(notes=(*notes, *inputs.notes)))
     if spec.input_view < 0:
         return dataset
     views = dataset.inputs
@@ -90,17 +100,21 @@ def _simulate(spec: DataSpec, toy: ToySpec | None, background: np.ndarray | None
     return dataset.replace(inputs=inputs, truth=truth, clean=clean)
 
 
-def read_pictures(config: ConfigDict) -> Dataset:
+def read_pictures(config: ConfigDict, to_cube: Similarity | None = None) -> Dataset:
     """Loads the pictures of a run without preprocessing, see `load_dataset`."""
-    return load_dataset(data_spec(config), toy_spec(config))
+    return load_dataset(data_spec(config), toy_spec(config), to_cube)
 
 
-def load_pictures(config: ConfigDict) -> tuple[Dataset, Record]:
+def load_pictures(config: ConfigDict, to_cube: Similarity | None = None) -> tuple[Dataset, Record]:
     """Loads and preprocesses the pictures of a run; returns them with a record of the changes.
+
+    Args:
+      config: settings of the run.
+      to_cube: similarity of a run that goes on, see `load_dataset`.
 
     Raises:
       MissingFile, InputError: see `load_dataset`, `add_photo` and `PreprocessSpec`.
     """
-    spec, dataset = preprocess_spec(config), read_pictures(config)
+    spec, dataset = preprocess_spec(config), read_pictures(config, to_cube)
     prepared, record = prepare_views(dataset.inputs, spec)
     return add_photo(dataset.replace(prepared=prepared), data_spec(config)), record

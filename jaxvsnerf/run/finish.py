@@ -55,7 +55,8 @@ def finish_run(
         with timed(finishing, "export"):
             mesh = export_run(folder, field, say=say)
             if references.surface is not None:
-                score_surface(folder, mesh, references.surface, dataset, say)
+                cameras = (dataset.truth or dataset.inputs).cameras
+                score_surface(folder, mesh, references.surface, cameras, say)
 
     # The host makes the mesh, which takes longer than the pictures; the device makes the pictures.
     with ThreadPoolExecutor(1) as pool:

@@ -9,16 +9,18 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf.config.check import check_data
 from jaxvsnerf.config.resolve import data_spec
-from jaxvsnerf.data.load import load_source, source_to_cube
+from jaxvsnerf.data.load import load_source, source_to_cube, up_note
 from jaxvsnerf.data.rigs import named_rig
 from jaxvsnerf.data.spec import DataSpec, background_color
 from jaxvsnerf.diagnose.mistakes import AS_GIVEN, Diagnosis, diagnose
+from jaxvsnerf.diagnose.silhouettes import mask_facts, silhouette_remarks
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import identity_similarity, transform_cameras
 from jaxvsnerf.metrics.consistency import Consistency, consistency, reduced, surface_coverage
 from jaxvsnerf.page.inspection import Inspection, write_inspection
 from jaxvsnerf.pictures.camera_lines import camera_lines
 from jaxvsnerf.run.dataset import load_dataset
+from jaxvsnerf.run.readings import decide
 from jaxvsnerf.system import cli
 from jaxvsnerf.types import Similarity, ViewSet
 
@@ -32,7 +34,10 @@ def load_views(spec: DataSpec) -> tuple[ViewSet, Similarity | None, str]:
     if spec.kind == "toy":
         views, has_poses = load_dataset(spec).inputs, False
     else:
+        spec, notes = decide(spec)
         views, _, has_poses = load_source(spec, background_color(spec.background))
+        up = filter(None, [up_note(spec, views)])
+        views = views.replace(notes=(*notes, *views.notes, *up))
     if views.masks is None:
         raise InputError(
             "no masks: inspecting compares silhouettes; give RGBA pictures, a plain background, or "
@@ -68,7 +73,7 @@ def inspect_views(spec: DataSpec, title: str) -> tuple[Inspection, Consistency |
         Inspection(
             title=title,
             facts=_facts(views, score, seen),
-            verdict=_verdict(diagnosis, score, reason),
+            verdict=_verdict(views.replace(cameras=moved), diagnosis, score, reason),
             names=views.names,
             images=views.images,
             masks=masks,
@@ -87,7 +92,8 @@ def inspect_views(spec: DataSpec, title: str) -> tuple[Inspection, Consistency |
 
 def _facts(views: ViewSet, score: Consistency | None, seen: np.ndarray) -> dict[str, str]:
     height, width = views.images.shape[1:3]
-    facts = {"views": f"{len(views.images)} of {width} x {height}"}
+    masks = mask_facts(views).removeprefix("masks: ")
+    facts = {"views": f"{len(views.images)} of {width} x {height}", "masks": masks}
     if score is None:
         return {"consistency": "none", **facts}
     times = seen.sum(0)
@@ -114,9 +120,11 @@ def _captions(
     ]
 
 
-def _verdict(diagnosis: Diagnosis, score: Consistency | None, reason: str) -> list[tuple[str, str]]:
+def _verdict(
+    views: ViewSet, diagnosis: Diagnosis, score: Consistency | None, reason: str
+) -> list[tuple[str, str]]:
     given = next(one.score for one in diagnosis.findings if one.name == AS_GIVEN)
-    said = []
+    said = [(one.heading, f"{one.text}.") for one in silhouette_remarks(views)]
     if diagnosis.mistake:
         name, advice, better, _ = diagnosis.mistake
         text = f"The views would agree to {better:.3f} instead of {given:.3f}: {advice}."
@@ -129,7 +137,7 @@ def _verdict(diagnosis: Diagnosis, score: Consistency | None, reason: str) -> li
         said.append(
             ("No mistake found", f"No correction makes the views agree better than {given:.3f}.")
         )
-    return said
+    return said + [("How the pictures were read", f"{note}.") for note in views.notes]
 
 
 def inspect_source(values: ConfigDict, folder: Path) -> None:
@@ -140,6 +148,7 @@ def inspect_source(values: ConfigDict, folder: Path) -> None:
     shown, score, _ = inspect_views(spec, title)
     page, picture = folder / "inspect.html", folder / "inspect.png"
     write_inspection(page, picture, shown)
+    cli.say(f"masks: {shown.facts['masks']}")
     if score is not None:
         cli.say(
             f"consistency {score.score:.3f} (silhouettes {score.silhouettes:.3f}, colours "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from jaxvsnerf.pictures.images import depth_picture, depth_range, difference_pic
 from jaxvsnerf.preprocess.prepare import load_record, record_facts, trained_views
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.rendering.trained import TrainedField
+from jaxvsnerf.run.check import kept_remarks
 from jaxvsnerf.run.logs import MetricsLog
 from jaxvsnerf.run.pictures import Shown, shown_photo
 from jaxvsnerf.run.usage import Usage, load_usage, usage_facts
@@ -34,10 +35,12 @@ FILES = {
     "metrics.jsonl": "loss and PSNR while training",
     "log.txt": "what the run had to say, with the time",
     "preprocess.json": "what was done to each input view before training",
+    "remarks.json": "how the pictures were read, and warnings about them",
     "usage.json": "time to the first step, memory, seconds by phase",
     "config.json": "every setting as asked",
     "resolved.json": "every setting as trained: paths, types and rays that were left open",
 }
+REPORT = "report.html"
 
 
 def report_run(
@@ -94,14 +97,24 @@ def report_run(
         timing={**_stage_seconds(log), **timing},
         video=video if video.is_file() else None,
         model=mesh if mesh.is_file() and not no_mesh else None,
-        sections=[*_failure(no_mesh), *preparation_section(record, dataset.inputs.names)],
+        sections=[
+            *_failure(no_mesh),
+            *_remarks(kept_remarks(folder)),
+            *preparation_section(record, dataset.inputs.names),
+        ],
         files={name: text for name, text in FILES.items() if (folder / name).is_file()},
     )
-    write_report(folder / "report.html", report)
+    write_report(folder / REPORT, report)
 
 
 def _failure(no_mesh: str) -> list[Section]:
     return [Section("No mesh", f"<p>{escape(no_mesh)}</p>")] if no_mesh else []
+
+
+def _remarks(lines: Sequence[str]) -> list[Section]:
+    """How the pictures were read, and the warnings about them."""
+    body = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return [Section("About the input views", body)] if lines else []
 
 
 def _stage_seconds(log: list[dict]) -> dict[str, float]:

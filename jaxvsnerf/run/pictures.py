@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxvsnerf.config.resolve import turntable_spec
-from jaxvsnerf.geometry.cameras import camera_centers, match_cameras, orbit_cameras
+from jaxvsnerf.geometry.cameras import camera_centers, match_cameras, orbit_cameras, take
 from jaxvsnerf.metrics.disagreement import disagreement
 from jaxvsnerf.pictures.images import (
     depth_picture,
@@ -20,10 +21,11 @@ from jaxvsnerf.pictures.images import (
     side_by_side,
 )
 from jaxvsnerf.pictures.video import write_mp4
-from jaxvsnerf.preprocess.photo_view import shrink_view
+from jaxvsnerf.preprocess.photo_view import shrink_view, shrunk_cameras
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.rendering.trained import TrainedField
 from jaxvsnerf.run.workdir import load_settings
+from jaxvsnerf.system.paths import file_name
 from jaxvsnerf.system.png import write_png
 from jaxvsnerf.types import Cameras, Dataset, ViewSet
 
@@ -72,6 +74,14 @@ def shown_photo(dataset: Dataset) -> ViewSet | None:
     return shrink_view(dataset.photo.view, PHOTO_SIDE) if dataset.photo else None
 
 
+def look_alone(field: TrainedField) -> Shown:
+    """Renders the final field at the cameras of its views and its photo, without their pictures."""
+    count = len(field.cameras.w2c) - (field.photo is not None)  # the photo's camera is the last
+    inputs = field.render(take(field.cameras, range(count)))
+    photo = field.render(shrunk_cameras(field.photo, PHOTO_SIDE)) if field.photo else None
+    return Shown(None, inputs, None, photo)
+
+
 def look(dataset: Dataset, field: TrainedField, truth: Picture | None = None) -> Shown:
     """Renders the final field at the cameras of truth, inputs and photo.
 
@@ -105,9 +115,9 @@ def render_run(folder: Path, dataset: Dataset, field: TrainedField, shown: Shown
       field: the final field.
       shown: renderings of the field.
     """
-    inputs, truth, final = dataset.inputs, dataset.truth, shown.inputs
+    inputs, truth = dataset.inputs, dataset.truth
     given = [inputs.images] if dataset.clean is None else [inputs.images, dataset.clean]
-    rows = _rows([f"input_{name}" for name in inputs.names], final, given)
+    rows = _rows([f"input_{name}" for name in inputs.names], shown.inputs, given)
     if truth is not None:
         known = match_cameras(truth.cameras, inputs.cameras)
         novel = [index for index, match in enumerate(known) if match is None]
@@ -116,17 +126,36 @@ def render_run(folder: Path, dataset: Dataset, field: TrainedField, shown: Shown
         rest = jax.tree.map(lambda leaf: leaf[pick], shown.truth)
         rows |= _rows(names, rest, [truth.images[pick]])
     if shown.disagreement is not None:
-        covers = final.acc if inputs.masks is None else np.maximum(final.acc, inputs.masks)
+        covers = shown.inputs.acc
+        covers = covers if inputs.masks is None else np.maximum(covers, inputs.masks)
         maps = zip(inputs.names, shown.disagreement, covers, strict=True)
         rows |= {f"disagreement_{name}": [difference_picture(*one)] for name, *one in maps}
     if shown.photo is not None:
         rows |= _rows(["photo"], shown.photo, [shown_photo(dataset).images])
+    _write(folder, field, rows)
+
+
+def render_alone(folder: Path, names: Sequence[str], field: TrainedField, shown: Shown) -> None:
+    """Writes the pictures and the turntable of the final field without the run's pictures.
+
+    Args:
+      folder: folder of the run.
+      names: V names of the input views.
+      field: the final field.
+      shown: renderings of the field, see `look_alone`.
+    """
+    rows = _rows([f"input_{name}" for name in names], shown.inputs, [])
+    _write(folder, field, rows | (_rows(["photo"], shown.photo, []) if shown.photo else {}))
+
+
+def _write(folder: Path, field: TrainedField, rows: dict[str, list[np.ndarray]]) -> None:
+    """Writes rows of pictures by name, and the turntable."""
     settings = turntable_spec(load_settings(folder))
     size = settings.turntable_size
     with ThreadPoolExecutor() as pool:  # written while the turntable is rendered
         written = [
-            pool.submit(write_png, folder / "renders" / f"{name}.png", side_by_side(columns))
-            for name, columns in rows.items()
+            pool.submit(write_png, folder / "renders" / file_name(name, ".png"), side_by_side(row))
+            for name, row in rows.items()
         ]
         turn = field.render(turntable_cameras(field.cameras, settings.turntable_frames, size))
         write_mp4(folder / "renders" / "turntable.mp4", turn.rgb, settings.turntable_fps)

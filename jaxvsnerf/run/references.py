@@ -12,7 +12,7 @@ from jaxvsnerf.geometry.cameras import transform_points
 from jaxvsnerf.metrics.geometry import EXTENT, check_geometry_extra
 from jaxvsnerf.metrics.lpips import Lpips, check_sides, load_lpips
 from jaxvsnerf.system.paths import find_path
-from jaxvsnerf.types import Dataset, Surface
+from jaxvsnerf.types import Dataset, Similarity, Surface
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def read_perceptual(path: str, dataset: Dataset) -> Lpips | None:
     return load_lpips(find_path(path))
 
 
-def read_true_surface(path: str, dataset: Dataset) -> Surface | None:
-    """Loads the true geometry and moves it into the cube; None if `path` is ''.
+def read_true_surface(path: str, to_cube: Similarity) -> Surface | None:
+    """Loads the true geometry and moves it into the cube by `to_cube`; None if `path` is ''.
 
     Raises:
       MissingFile: the file does not exist.
@@ -54,7 +54,7 @@ def read_true_surface(path: str, dataset: Dataset) -> Surface | None:
         return None
     check_geometry_extra()
     surface = read_surface(find_path(path))
-    vertices = np.asarray(transform_points(surface.vertices, dataset.to_cube), np.float64)
+    vertices = np.asarray(transform_points(surface.vertices, to_cube), np.float64)
     if np.abs(vertices).max() > EXTENT:
         low, high = vertices.min(0).round(2), vertices.max(0).round(2)
         raise InputError(

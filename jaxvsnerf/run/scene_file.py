@@ -1,4 +1,8 @@
-"""The file scene.json: cameras, background and similarity, needed to use a trained field."""
+"""The file scene.json: what a run knows of its pictures without their files.
+
+Cameras, background and similarity are needed to use a trained field; the prints tell whether
+pictures are those of the run.
+"""
 
 from __future__ import annotations
 
@@ -10,30 +14,39 @@ import numpy as np
 
 from jaxvsnerf.errors import MissingFile
 from jaxvsnerf.geometry.cameras import join_cameras
+from jaxvsnerf.run.prints import Prints, dataset_prints
 from jaxvsnerf.system.files import read_json, write_text
 from jaxvsnerf.types import Cameras, Dataset, Similarity
+
+FILE = "scene.json"
 
 
 class SavedScene(NamedTuple):
     """The content of scene.json.
 
     Attributes:
+      names: V names of the input views.
       cameras: cameras of the branches: of the input views, then of the photo if the run has a
         photo; all with the input views' picture size.
       background: [3].
       to_cube: maps the source's frame to the object's cube.
       photo: the photo's camera with the photo's own picture size, None without a photo.
+      truth: the truth's cameras, None without truth or in a run of an older version.
+      prints: see `dataset_prints`; None in a run of an older version.
     """
 
+    names: tuple[str, ...]
     cameras: Cameras
     background: np.ndarray
     to_cube: Similarity
     photo: Cameras | None
+    truth: Cameras | None
+    prints: dict[str, Prints] | None
 
 
 def save_scene(folder: Path, dataset: Dataset) -> None:
-    """Writes names and cameras of the input views, the background and the similarity."""
-    views, similarity = dataset.inputs, dataset.to_cube
+    """Writes the scene of a run, see `SavedScene`; an equal file stays as it is."""
+    views, truth, similarity = dataset.inputs, dataset.truth, dataset.to_cube
     scene = dict(
         names=list(views.names),
         **_plain(views.cameras),
@@ -44,8 +57,17 @@ def save_scene(folder: Path, dataset: Dataset) -> None:
             rotation=np.asarray(similarity.rotation).tolist(),
             translation=np.asarray(similarity.translation).tolist(),
         ),
+        truth=_plain(truth.cameras) if truth is not None else None,
+        prints=dataset_prints(dataset),
     )
-    write_text(folder / "scene.json", json.dumps(scene) + "\n")
+    path, text = folder / FILE, json.dumps(scene) + "\n"
+    if not (path.is_file() and path.read_text(encoding="utf-8") == text):
+        write_text(path, text)
+
+
+def has_scene(folder: Path) -> bool:
+    """Whether a run has written its scene; training begins only afterwards."""
+    return (Path(folder) / FILE).is_file()
 
 
 def load_scene(folder: Path) -> SavedScene:
@@ -54,17 +76,20 @@ def load_scene(folder: Path) -> SavedScene:
     Raises:
       MissingFile: the run has not started.
     """
-    path = Path(folder) / "scene.json"
-    if not path.is_file():
+    path = Path(folder) / FILE
+    if not has_scene(folder):
         raise MissingFile(f"expected a run's cameras at {path}: train there first")
     scene = read_json(path)
     cameras = _cameras(scene)
-    photo = _cameras(scene["photo"]) if scene.get("photo") else None
+    photo, truth = (_cameras(scene[key]) if scene.get(key) else None for key in ("photo", "truth"))
     return SavedScene(
+        names=tuple(scene["names"]),
         cameras=join_cameras(cameras, photo) if photo else cameras,
         background=np.asarray(scene["background"], np.float32),
-        to_cube=Similarity(**scene["to_cube"]),
+        to_cube=Similarity(**{key: np.float64(value) for key, value in scene["to_cube"].items()}),
         photo=photo,
+        truth=truth,
+        prints=scene.get("prints"),
     )
 
 

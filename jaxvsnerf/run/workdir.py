@@ -12,11 +12,11 @@ from filelock import FileLock, Timeout
 from ml_collections import ConfigDict
 
 from jaxvsnerf import __version__
-from jaxvsnerf.config.files import diff_plain, from_plain, to_plain
-from jaxvsnerf.config.resolve import PATHS, resolve_config
+from jaxvsnerf.config.files import completed, diff_plain, from_plain, to_plain
+from jaxvsnerf.config.resolve import PATHS, resolve_config, with_paths
 from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.system.files import read_json, write_text
-from jaxvsnerf.system.paths import user_path
+from jaxvsnerf.system.paths import check_unicode, user_path
 
 CONFIG = "config.json"  # the settings as given
 RESOLVED = "resolved.json"  # the settings without open values, and the version of jaxvsnerf
@@ -31,11 +31,12 @@ def open_workdir(path: str, flag: str = "--workdir") -> Path:
       flag: the flag that names the folder, for messages.
 
     Raises:
-      InputError: the path is empty, is a file, or is not writable.
+      InputError: the path is empty, is not UTF-8, is a file, or is not writable.
     """
     if not path:
         raise InputError(f"{flag}: expected a folder for the files to write, got nothing")
     folder = user_path(path)
+    check_unicode(str(folder.absolute()), flag)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{flag}: expected a folder, {folder} is a file")
     try:
@@ -93,7 +94,7 @@ def locked(folder: Path, flag: str = "--workdir") -> Iterator[None]:
 
 
 def save_config(folder: Path, asked: ConfigDict, resolved: ConfigDict) -> None:
-    """Writes config.json and resolved.json, or checks that the existing run has the same config.
+    """Writes config.json and resolved.json; of an existing run only the paths may change.
 
     Args:
       folder: folder of the run.
@@ -103,7 +104,8 @@ def save_config(folder: Path, asked: ConfigDict, resolved: ConfigDict) -> None:
     Raises:
       InputError: the existing run has another config; the message lists the differences.
     """
-    if kept_config(folder, asked) is not None:
+    kept = kept_config(folder, asked)
+    if kept is not None and to_plain(kept) == to_plain(load_settings(folder)):
         return
     made = {"jaxvsnerf": __version__, "settings": to_plain(resolved)}
     # In this order, because a config.json without resolved.json means a run of an older version.
@@ -113,6 +115,8 @@ def save_config(folder: Path, asked: ConfigDict, resolved: ConfigDict) -> None:
 
 def kept_config(folder: Path, asked: ConfigDict) -> ConfigDict | None:
     """Returns the resolved config of the existing run in a folder; None if no run has begun.
+
+    The paths are those of `asked`: the files of a run may move.
 
     Args:
       folder: folder of the run.
@@ -129,15 +133,14 @@ def kept_config(folder: Path, asked: ConfigDict) -> ConfigDict | None:
             f"does not train: go on with jaxvsnerf {OLDER}, or take another --workdir"
         )
     kept = load_settings(folder)
-    then, now = _without_paths(read_json(folder / CONFIG)), _without_paths(to_plain(asked))
-    changes = [diff_plain(then, now), diff_plain(_paths(kept), _paths(resolve_config(asked)))]
-    if any(changes):
+    then = _without_paths(completed(read_json(folder / CONFIG)))
+    if changes := diff_plain(then, _without_paths(to_plain(asked))):
         _refuse(
             f"{folder} holds a run with another config (there -> now)",
-            "\n".join(filter(None, changes)),
+            changes,
             "take another --workdir, or the settings of that run to go on with it",
         )
-    return kept
+    return with_paths(kept, resolve_config(asked))
 
 
 def load_settings(folder: Path) -> ConfigDict:
@@ -161,16 +164,8 @@ def load_settings(folder: Path) -> ConfigDict:
     return from_plain(values, str(path), version)
 
 
-def _paths(config: ConfigDict) -> dict[str, dict[str, str]]:
-    """The settings that name files, as sections."""
-    paths: dict[str, dict[str, str]] = {}
-    for section, name in PATHS:
-        paths.setdefault(section, {})[name] = config[section][name]
-    return paths
-
-
 def _without_paths(plain: dict[str, Any]) -> dict[str, Any]:
-    """Settings without those that name files: two spellings may name one file."""
+    """Settings without those that name files."""
     return {
         section: {k: v for k, v in values.items() if (section, k) not in PATHS}
         if isinstance(values, dict)

@@ -15,6 +15,8 @@ LAYOUTS = (
     "strip.png (.jpg, .webp), pictures in inputs/ or images/, or truth pictures alone in gt/ "
     "or truth/"
 )
+# What a study writes beside the folders of its objects.
+RESERVED = ("study.json", "results.csv", "index.html", ".lock")
 _TRANSFORMS = ("transforms.json", "transforms_train.json")
 
 
@@ -64,7 +66,8 @@ def find_objects(folders: Sequence[str | Path]) -> tuple[list[StudyObject], list
 
     Raises:
       MissingFile: no such folder.
-      InputError: no object, or two objects of the same name.
+      InputError: no object, two objects of the same name, or an object with the name of a file
+        of the study.
     """
     objects: list[StudyObject] = []
     others: list[Path] = []
@@ -81,6 +84,12 @@ def find_objects(folders: Sequence[str | Path]) -> tuple[list[StudyObject], list
         raise InputError(f"no object in {', '.join(map(str, folders))}; expected {LAYOUTS}")
     first: dict[str, StudyObject] = {}
     for one in objects:
+        # Some file systems do not tell upper from lower case.
+        if one.name.lower() in RESERVED:
+            raise InputError(
+                f"expected objects of other names than the files that a study writes, "
+                f"{', '.join(RESERVED)}, got one called {one.name!r}: {one.path}; rename it"
+            )
         if other := first.get(one.name):
             raise InputError(
                 f"expected objects of different names, got two called {one.name!r}: {other.path} "

@@ -147,10 +147,8 @@ def run_in_processes(
     start = partial(_start, TAKEN / parallel, to_plain(config), str(folder.resolve()))
     waiting, asked = deque(items), False
     where = f"each of {len(gpus)} GPU(s)" if gpus else "this machine"
-    cli.say(
-        f"{len(items)} objects, {parallel} at a time on {where}; each object's log: "
-        f"{folder / '<name>' / LOG}"
-    )
+    log = folder / "<name>" / LOG
+    cli.say(f"{len(items)} objects, {parallel} at a time on {where}; each object's log: {log}")
     workers = [start(gpu) for gpu in places[: len(items)]]
     try:
         while workers:
@@ -178,11 +176,16 @@ def run_in_processes(
             worker.process.kill()
         raise
     finally:
-        for worker in workers:
-            worker.connection.close()
-            worker.process.terminate()
-        for worker in workers:
-            worker.process.join()
+        _end(workers)
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    """Ends the processes of workers and waits for their end."""
+    for worker in workers:
+        worker.connection.close()
+        worker.process.terminate()
+    for worker in workers:
+        worker.process.join()
 
 
 def _heard(worker: _Worker, folder: Path, asked: bool) -> tuple[bool, Record | None]:

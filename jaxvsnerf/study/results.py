@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxvsnerf.metrics.scores import METRICS
-from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.files import text_cell, write_text
 
 # Score columns: scores of pictures, then scores of the mesh.
 SCORES = (*METRICS, "chamfer", "iou")
@@ -60,6 +60,9 @@ def result_means(records: Sequence[Record]) -> dict[str, tuple[float, int]]:
 def write_results_csv(path: str | Path, records: Sequence[Record]) -> None:
     """Writes a CSV with one row per object, atomically.
 
+    Names and errors come from files. One that begins like a formula gets a ' in front, see
+    `text_cell`; numbers stay numbers.
+
     Args:
       path: CSV file to write.
       records: at least one record.
@@ -69,9 +72,14 @@ def write_results_csv(path: str | Path, records: Sequence[Record]) -> None:
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        numbers = {key: f"{value:.6g}" for key, value in row.items() if isinstance(value, float)}
-        writer.writerow(row | numbers)
+        writer.writerow({key: _cell(value) for key, value in row.items()})
     write_text(path, text.getvalue())
+
+
+def _cell(value: str | float | None) -> str | float | None:
+    if isinstance(value, str):
+        return text_cell(value)
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def summary_text(records: Sequence[Record]) -> str:

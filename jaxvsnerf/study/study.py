@@ -15,6 +15,7 @@ from jaxvsnerf.config import resolve
 from jaxvsnerf.config.files import to_plain
 from jaxvsnerf.errors import InputError, Interrupted, MissingExtra
 from jaxvsnerf.metrics.geometry import check_geometry_extra
+from jaxvsnerf.run.bound import check_finished
 from jaxvsnerf.run.door import check_run
 from jaxvsnerf.run.workdir import keep_settings, locked, open_workdir
 from jaxvsnerf.study.cluster import connect, run_on_cluster
@@ -93,7 +94,7 @@ def study_run(
       The records of all objects, in the order of `objects`.
 
     Raises:
-      InputError: the folder holds another study.
+      InputError: the folder holds another study, or an object that is done has other pictures.
       Interrupted: at least one object was stopped.
     """
     settings = to_plain(config)
@@ -106,6 +107,9 @@ def study_run(
     found = {one.name: read_record(folder / one.name) for one in objects}
     records = {name: record for name, record in found.items() if record}
     left = [one for one in objects if records.get(one.name, {}).get("status") != "ok"]
+    for one in objects:
+        if one not in left:
+            check_finished(folder / one.name, resolve.with_data(config, one.data))
 
     def write() -> list[Record]:
         """Writes table and page; returns the known records."""

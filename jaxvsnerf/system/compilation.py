@@ -97,14 +97,18 @@ def cache_home(environment: Mapping[str, str]) -> Path:
 
 
 def private_folder(base: Path, *names: str) -> Path:
-    """The folder base/names[0]/names[1]/..., made where it is not there, for this user alone.
+    """The folder base/names[0]/names[1]/..., created if missing, for this user alone.
 
     Raises:
-      PermissionError: one of them is another user's, or others may write there: compiled
-        programs are executed.
-      OSError: it cannot be made or written.
+      PermissionError: one of these folders is another user's or others may write there, or
+        others may replace `base` or a folder above: compiled programs are executed.
+      OSError: the folder cannot be created or written.
     """
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.name == "posix":
+        # Both: a link on the way may be replaced, and so may the folders that it leads to.
+        _check_above(base.absolute())
+        _check_above(base.resolve())
     folder = base
     for name in names:
         folder = folder / name
@@ -119,3 +123,24 @@ def private_folder(base: Path, *names: str) -> Path:
     if not os.access(folder, os.W_OK):
         raise PermissionError(f"expected a folder that can be written, {folder} cannot")
     return folder
+
+
+def _check_above(base: Path) -> None:
+    """Refuses a folder that others can replace.
+
+    Who may write in a folder may rename what lies in that folder. The sticky bit, as /tmp has,
+    keeps that to the owner of what lies there.
+    """
+    for folder in (*reversed(base.parents), base):
+        mode = folder.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise PermissionError(
+                f"expected {base} to be out of others' reach, everybody may write in {folder}; "
+                f"chmod o-w {folder} mends it, or XDG_CACHE_HOME names another folder"
+            )
+        owner = folder.lstat().st_uid
+        if folder.parent.stat().st_mode & stat.S_IWOTH and owner not in (0, os.getuid()):
+            raise PermissionError(
+                f"expected {folder} to be yours, it is user {owner}'s; XDG_CACHE_HOME names "
+                "another folder"
+            )

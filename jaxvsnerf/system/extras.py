@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 from types import ModuleType
 
 from jaxvsnerf.errors import MissingExtra
@@ -58,7 +59,9 @@ def check_extras(modules: tuple[str, ...] = tuple(EXPORT_MODULES)) -> None:
         try:
             imported = importlib.import_module(module)
             if module == "imageio_ffmpeg":
-                imported.get_ffmpeg_exe()
+                program = imported.get_ffmpeg_exe()
+                if not shutil.which(program):
+                    raise RuntimeError(f"there is no program at {program}")
         except (ImportError, RuntimeError) as error:
             purpose = EXPORT_MODULES.get(module, "an export")
             missing.append(f"  {module}, for {purpose}: {error}")

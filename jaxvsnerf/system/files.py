@@ -14,6 +14,9 @@ from typing import Any
 
 from jaxvsnerf.errors import InputError, is_expected
 
+# First characters of a cell that a spreadsheet may take for a formula or a command.
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
 
 @contextmanager
 def naming(path: str | Path, *aliases: str | Path) -> Iterator[None]:
@@ -49,8 +52,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: encoders choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
+    # The suffix stays last: encoders choose the format by it. The stem is left out, since a long
+    # name would become too long.
+    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
         with naming(path, temporary):
             yield temporary
@@ -81,6 +85,17 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """Writes `text` as UTF-8 with the line ends it has, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def text_cell(text: str) -> str:
+    """Text for a cell of a CSV file.
+
+    A spreadsheet runs a text that begins like a formula. Such a text gets a ' in front, which
+    spreadsheets take as the sign of a text. Line breaks, which would begin a new row, become
+    spaces.
+    """
+    line = " ".join(text.splitlines())
+    return f"'{line}" if line.lstrip().startswith(FORMULA) else line
 
 
 def check_room(folder: Path, size: int) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 from jaxvsnerf.errors import InputError, MissingFile
+
+LONGEST_NAME = 255  # bytes of a file's name, the most that file systems take
 
 
 def user_path(path: str | Path) -> Path:
@@ -46,6 +49,63 @@ def numbered_paths(path: Path, count: int) -> list[Path]:
     if count == 1:
         return [path]
     return [path.with_name(f"{path.stem}_{index}{path.suffix}") for index in range(count)]
+
+
+def file_name(name: str, suffix: str) -> str:
+    """A name for a file, of at most 255 bytes in each part of the path.
+
+    A longer part is cut and ends in `~` and a hash of the whole part, so that names stay apart.
+
+    Args:
+      name: the name without its ending; parts of a path are separated by `/`.
+      suffix: the ending, such as `.png`.
+    """
+    *folders, last = name.split("/")
+    parts = [_shortened(folder, LONGEST_NAME) for folder in folders]
+    room = LONGEST_NAME - len(suffix.encode())
+    return "/".join([*parts, _shortened(last, room) + suffix])
+
+
+def _shortened(name: str, most: int) -> str:
+    """A name of at most `most` bytes."""
+    encoded = name.encode()
+    if len(encoded) <= most:
+        return name
+    mark = f"~{hashlib.sha256(encoded).hexdigest()[:12]}"
+    # A character that is cut in the middle is dropped.
+    return encoded[: most - len(mark)].decode(errors="ignore") + mark
+
+
+def check_unicode(text: str, what: str) -> None:
+    """Refuses a name that is not the same bytes for Python as for other libraries.
+
+    Without a UTF-8 locale, or for a name that is not UTF-8, Python keeps bytes that no page, table
+    and checkpoint can be written under.
+
+    Args:
+      text: a path or the name of a file.
+      what: the setting or file, for the message.
+
+    Raises:
+      InputError: the name cannot be written in UTF-8.
+    """
+    try:
+        same = os.fsencode(text) == text.encode("utf-8")
+    except UnicodeEncodeError:
+        same = False
+    if not same:
+        raise InputError(
+            f"{what}: expected a name in UTF-8, got {ascii(text)}; rename it, or set PYTHONUTF8=1 "
+            "if the name is right and the locale is not UTF-8"
+        )
+
+
+def file_url(path: Path) -> str:
+    """A path as ffmpeg takes it for a file, whatever the path's characters.
+
+    ffmpeg takes a path like `12:30/a.mp4` or `pipe:1` for a protocol, and `-y` for an option.
+    """
+    return f"file:{path.absolute()}"
 
 
 def find_path(path: str | Path) -> Path:

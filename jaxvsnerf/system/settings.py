@@ -51,6 +51,8 @@ class Setting:
       auto: a value that stands for a decision in a config, or None.
       unit: of a number, such as `pixels`.
       in_config: whether a config holds the setting.
+      before: (value,) for a run of an older version that lacks the setting: what that version
+        did; () if every version whose runs are opened has the setting.
     """
 
     text: str
@@ -64,6 +66,7 @@ class Setting:
     auto: Auto | None = None
     unit: str = ""
     in_config: bool = True
+    before: tuple[Any, ...] = ()
 
     def holds(self, number: float) -> bool:
         """Whether a number is finite and lies in the range, or is the one beside it."""

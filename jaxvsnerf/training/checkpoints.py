@@ -16,6 +16,7 @@ from absl import logging
 
 from jaxvsnerf.errors import InputError, StorageError
 from jaxvsnerf.system.files import check_room, naming
+from jaxvsnerf.system.plain_path import plain_path
 from jaxvsnerf.types import TrainState
 
 FORMAT_VERSION = 3
@@ -51,6 +52,8 @@ class Checkpoints:
         self.folder = Path(folder)
         self.stage_names = stage_names
         self._managers: dict[str, Any] = {}
+        self._paths = contextlib.ExitStack()
+        self._plain: Path | None = None
 
     def _manager(self, stage: str):
         import orbax.checkpoint as ocp
@@ -67,7 +70,8 @@ class Checkpoints:
                 create=False,
                 multiprocessing_options=alone,
             )
-            folder = (self.folder / stage).absolute()
+            self._plain = self._plain or self._paths.enter_context(plain_path(self.folder))
+            folder = self._plain / stage
             folder.mkdir(parents=True, exist_ok=True)
             self._managers[stage] = ocp.CheckpointManager(folder, options=options)
         return self._managers[stage]
@@ -207,6 +211,8 @@ class Checkpoints:
         for manager in self._managers.values():
             manager.close()
         self._managers.clear()
+        self._paths.close()
+        self._plain = None
 
 
 @contextlib.contextmanager

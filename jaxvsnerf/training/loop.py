@@ -91,17 +91,7 @@ def run_stage(
         sums = jax.device_get(sums)
         seconds = time.perf_counter() - started
         step += count
-        mse = float(sums.mse) / count
-        progress = Progress(
-            stage=stage.name,
-            step=step,
-            steps=stage.steps,
-            loss=float(sums.loss) / count,
-            psnr=-10.0 * math.log10(max(mse, 1e-12)),
-            rays_per_s=rays * count / seconds,
-            seconds=seconds,
-            report_steps=count,
-        )
+        progress = _progress(stage, step, count, sums, rays, seconds)
         stopping = anywhere(stop()) and step < stage.steps
         due = step % trainer.loop.checkpoint_every < count or step == stage.steps
         with together():
@@ -114,6 +104,23 @@ def run_stage(
             _settle(saver)
             raise Interrupted(f"stopped at step {step} of {stage.name}; saved")
     return state
+
+
+def _progress(
+    stage: StageSpec, step: int, count: int, sums: StepMetrics, rays: int, seconds: float
+) -> Progress:
+    """Progress after a dispatch of `count` steps of `rays` rays each, which ended at `step`."""
+    mse = float(sums.mse) / count
+    return Progress(
+        stage=stage.name,
+        step=step,
+        steps=stage.steps,
+        loss=float(sums.loss) / count,
+        psnr=-10.0 * math.log10(max(mse, 1e-12)),
+        rays_per_s=rays * count / seconds,
+        seconds=seconds,
+        report_steps=count,
+    )
 
 
 def _settle(saver: Saver) -> None:

@@ -171,7 +171,7 @@ def check_same(text: str) -> None:
     texts = _gather_texts(text)
     if others := [str(index) for index, other in enumerate(texts) if other != texts[0]]:
         raise InputError(
-            "--distributed: expected the same command, settings and number of pictures in every "
+            "--distributed: expected the same command, settings and pictures in every "
             f"process, but they differ from the first process's in process {', '.join(others)}"
         )
 

@@ -185,20 +185,28 @@ def train_step(
     loss = jnp.where(jnp.isfinite(jnp.sum(flat**2)), loss, jnp.nan)
     updates, opt_state = make_optimizer(stage).update(flat, state.opt_state)
     params = {**frozen, **apply_updates(stage, changing, unravel(updates))}
-
-    def refresh(grid: DensityGrid) -> DensityGrid:
-        density = grid_density(field, params, context, stage)
-        return update_grid(grid, density, stream(key, "grid"), spec.grid_cells)
-
     sampler = state.sampler
     if sampler is not None:
-        due = state.step % spec.grid_every == spec.grid_every - 1
-        sampler = jax.lax.cond(due, refresh, lambda grid: grid, sampler)
-    return (
-        state.replace(step=state.step + 1, params=params, opt_state=opt_state, sampler=sampler),
-        loss,
-        mse,
-    )
+        density = partial(grid_density, field, params, context, stage)
+        sampler = _refreshed(sampler, density, key, state.step, spec)
+    state = state.replace(step=state.step + 1, params=params, opt_state=opt_state, sampler=sampler)
+    return state, loss, mse
+
+
+def _refreshed(
+    grid: DensityGrid,
+    make_density: Callable[[], Callable[[Array], Array]],
+    key: Array,
+    step: Array,
+    spec: StepSpec,
+) -> DensityGrid:
+    """The density grid after a step: some cells are asked again every `spec.grid_every` steps."""
+
+    def refresh(grid: DensityGrid) -> DensityGrid:
+        return update_grid(grid, make_density(), stream(key, "grid"), spec.grid_cells)
+
+    due = step % spec.grid_every == spec.grid_every - 1
+    return jax.lax.cond(due, refresh, lambda grid: grid, grid)
 
 
 @cache  # runs of the same shape in one process share the compiled program

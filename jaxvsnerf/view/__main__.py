@@ -1,6 +1,7 @@
 """Shows a run in a browser, during and after training.
 
     python -m jaxvsnerf.view --workdir=DIR [--port=8080] [--host=127.0.0.1]
+        [--path=PICTURES]
 
 The page renders the newest checkpoint of any stage from any viewpoint: colour, depth, opacity, or
 the disagreement of the views' own branches, with the views combined in any way or with the branch
@@ -15,6 +16,7 @@ import contextlib
 import jax
 from absl import flags
 
+from jaxvsnerf.config.flags import define_paths
 from jaxvsnerf.run.workdir import open_run
 from jaxvsnerf.system import cli
 from jaxvsnerf.view.serve import view_run
@@ -23,7 +25,7 @@ from jaxvsnerf.view.viewer import HEIGHTS, check_installed
 
 def main() -> None:
     """The command."""
-    workdir = cli.define_workdir()
+    workdir, paths = cli.define_workdir(), define_paths("path", "photo")
     host = flags.DEFINE_string(
         "host", "127.0.0.1", "Address to serve: by default this machine only; 0.0.0.0: the network."
     )
@@ -38,7 +40,7 @@ def main() -> None:
         # Choice: heights that render within about a second.
         own = "128" if jax.default_backend() == "cpu" else "512"
         with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the ordinary end
-            view_run(folder, host.value, port.value, int(height.value or own))
+            view_run(folder, host.value, port.value, int(height.value or own), paths())
 
     cli.run(command)
 

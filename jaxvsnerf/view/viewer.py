@@ -26,6 +26,7 @@ from jaxvsnerf.system.extras import require
 from jaxvsnerf.system.png import to_uint8
 from jaxvsnerf.view.live_run import LiveRun, Saved
 from jaxvsnerf.view.look import ASPECT, SHOWN, look_at_field, modes_of, to_cameras, to_pose
+from jaxvsnerf.view.origin import own_pages_alone
 
 NEWEST = "newest"
 HEIGHTS = ("64", "128", "256", "512", "1024")
@@ -52,7 +53,7 @@ def start_server(host: str, port: int):
     """Starts a viser server at exactly this address; port 0 is any free port.
 
     Raises:
-      MissingExtra: viser is missing.
+      MissingExtra: viser is missing, or a version that is not known to refuse other pages.
       StorageError: the address cannot be served.
     """
     viser = check_installed()
@@ -67,7 +68,8 @@ def start_server(host: str, port: int):
                 "check the host name; if another viewer uses the port, --port=0 takes a free port"
             ) from error
         port = probe.getsockname()[1]
-    with contextlib.redirect_stdout(io.StringIO()):  # the command prints the address
+    with contextlib.redirect_stdout(io.StringIO()), own_pages_alone(host):
+        # Standard output is silent, since the command prints the address.
         server = viser.ViserServer(host=host, port=port, label="jaxvsnerf", verbose=False)
     # Otherwise any visitor could request a public address for the page.
     server.request_share_url = lambda verbose=True: None

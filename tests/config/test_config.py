@@ -1,7 +1,6 @@
 """The config: made of the specs, resolved by the views; every config file builds."""
 
 import importlib.util
-import json
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from jaxvsnerf.errors import InputError
 from jaxvsnerf.run import assemble
 from jaxvsnerf.run.dataset import read_pictures
 from jaxvsnerf.run.logs import MetricsLog
+from jaxvsnerf.run.prints import dataset_prints
 from jaxvsnerf.run.scene_file import load_scene, save_scene
 from jaxvsnerf.run.workdir import locked, open_workdir
 from jaxvsnerf.training.losses import LossSpec
@@ -51,6 +51,17 @@ def test_a_config_survives_its_json_form():
     assert diff_plain(to_plain(config), to_plain(again)) == ""
     assert again.data.views == (0, 4, 8, 12)
     assert again.stage3.trainable == config.stage3.trainable
+
+
+def test_attention_sees_no_angle_unless_the_run_did():
+    values = to_plain(default_config())
+    assert values["field"]["angle_term"] is False
+    for kept in (True, False):
+        values["field"]["angle_term"] = kept
+        assert from_plain(values).field.angle_term is kept
+    # True was the default of the versions that might not have written the setting.
+    del values["field"]["angle_term"]
+    assert from_plain(values).field.angle_term is True
 
 
 def test_an_unknown_setting_is_refused():
@@ -129,11 +140,12 @@ def test_the_scene_file_gives_back_cameras_and_similarity(tmp_path):
     config, _ = get_config(ROOT / "configs" / "smoke.py")
     dataset = read_pictures(config)
     save_scene(tmp_path, dataset)
-    json.loads((tmp_path / "scene.json").read_text())
-    cameras, background, similarity, photo = load_scene(tmp_path)
-    np.testing.assert_array_equal(cameras.w2c, dataset.inputs.cameras.w2c)
-    np.testing.assert_array_equal(background, dataset.inputs.background)
-    assert similarity.scale == dataset.to_cube.scale and photo is None
+    scene = load_scene(tmp_path)
+    np.testing.assert_array_equal(scene.cameras.w2c, dataset.inputs.cameras.w2c)
+    np.testing.assert_array_equal(scene.truth.w2c, dataset.truth.cameras.w2c)
+    np.testing.assert_array_equal(scene.background, dataset.inputs.background)
+    assert scene.to_cube.scale == dataset.to_cube.scale and scene.photo is None
+    assert scene.names == dataset.inputs.names and scene.prints == dataset_prints(dataset)
 
 
 @pytest.mark.parametrize("share, kept", [(0.0, False), (0.25, False), (0.34, True)])

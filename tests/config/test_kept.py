@@ -9,6 +9,7 @@ from jaxvsnerf.config.defaults import default_config
 from jaxvsnerf.config.files import to_plain
 from jaxvsnerf.config.resolve import resolve_config, resolve_views, with_data
 from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.run.bound import found_settings
 from jaxvsnerf.run.workdir import kept_config, load_settings, save_config
 
 
@@ -69,22 +70,30 @@ def test_another_setting_is_refused_with_the_difference(run, asked):
     assert (run / "config.json").read_text() == before
 
 
-def test_another_spelling_of_the_same_file_goes_on_and_another_file_is_refused(
-    run, asked, tmp_path
-):
-    assert kept_config(run, with_data(asked, {"path": str(tmp_path / "views.png")})) is not None
-    (tmp_path / "other.png").touch()
-    with pytest.raises(InputError, match=r"data.path: .*views.png\" -> .*other.png"):
-        kept_config(run, with_data(asked, {"path": "other.png"}))
-
-
-def test_the_same_words_that_name_another_file_are_refused(run, asked, tmp_path, monkeypatch):
+def test_the_files_of_a_run_may_lie_elsewhere(run, asked, tmp_path, monkeypatch):
+    # Whether they are the same files is asked later, by their content.
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "views.png").touch()
     monkeypatch.chdir(elsewhere)
-    with pytest.raises(InputError, match=r"data.path: .*elsewhere/views.png"):
-        kept_config(run, asked)
+    kept = kept_config(run, asked)
+    assert kept.data.path == str((elsewhere / "views.png").resolve())
+    save_config(run, asked, kept)
+    assert load_settings(run).data.path == kept.data.path
+    with pytest.raises(MissingFile, match="nothing at"):
+        kept_config(run, with_data(asked, {"path": "gone.png"}))
+
+
+def test_a_command_finds_files_where_they_lie_now(run, tmp_path, monkeypatch):
+    moved = tmp_path / "data" / "views.png"
+    moved.parent.mkdir()
+    (tmp_path / "views.png").rename(moved)
+    assert found_settings(run, {"path": str(moved)}).data.path == str(moved.resolve())
+    # Without a word from the user: the relative path that was given to training.
+    monkeypatch.setenv("JAXVSNERF_DATA", str(moved.parent))
+    assert found_settings(run, {}).data.path == str(moved.resolve())
+    monkeypatch.delenv("JAXVSNERF_DATA")
+    assert found_settings(run, {}).data.path == str((tmp_path / "views.png").resolve())
 
 
 def test_a_run_that_has_not_begun_keeps_nothing(tmp_path, asked):

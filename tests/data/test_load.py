@@ -197,7 +197,7 @@ def test_a_strip_on_another_background_gets_masks_and_that_background(tmp_path):
         views = load_dataset(given).inputs
         assert views.masks.mean() == pytest.approx(0.25)
         np.testing.assert_allclose(views.background, grey)
-    with pytest.raises(ValueError, match="no masks can be made .* set data.background"):
+    with pytest.raises(ValueError, match="no mask can be made .* set data.background"):
         load_dataset(replace(spec, background=(1.0, 1.0, 1.0)))
 
 
@@ -214,7 +214,7 @@ def test_views_on_different_backgrounds_are_laid_on_one(tmp_path):
 def test_a_border_without_one_colour_gives_no_masks(tmp_path):
     noise = np.random.default_rng(0).uniform(size=(24, 24 * 16, 3))
     _save(tmp_path / "s.png", noise)
-    with pytest.raises(ValueError, match="no masks can be made .* set data.background"):
+    with pytest.raises(ValueError, match="no mask can be made .* set data.background"):
         load_dataset(DataSpec(kind="strip", path=str(tmp_path / "s.png")))
 
 
@@ -281,7 +281,7 @@ def test_paths_are_also_tried_under_the_data_variable(tmp_path, monkeypatch):
         ),
         (
             {"mask_threshold": 0.0},
-            "data.mask_threshold: expected a number above 0, below 1, got 0.0",
+            "data.mask_threshold: expected a number above 0, below 1, or None, got 0.0",
         ),
         (
             {"background": "black"},

@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxvsnerf.data.masks import choose_mask_source, mask_from_background, object_masks
+from jaxvsnerf.data.cutouts import look
+from jaxvsnerf.data.images import Picture
+from jaxvsnerf.data.mask_sources import choose_mask_sources, object_masks
+from jaxvsnerf.data.masks import (
+    background_noise,
+    mask_from_background,
+    mask_on_background,
+    own_threshold,
+)
 from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.run.dataset import load_dataset
 
@@ -82,24 +90,78 @@ def test_a_soft_rim_takes_its_opacity_from_the_colour():
     assert mask[30, 30] == 1
 
 
+def _look(rgb, alpha=None):
+    return look(Picture(rgb, alpha), trusted=False)
+
+
+def _sources(mode, *seen):
+    names = [f"{k:03d}" for k in range(len(seen))]
+    return choose_mask_sources(mode, seen, WHITE, None, names, need_masks=False)
+
+
 def test_auto_prefers_alpha_then_background_then_none():
-    rgb, alpha = _square(), np.zeros((64, 64), np.float32)
-    assert choose_mask_source("auto", [rgb], [alpha], WHITE, 0.04) == "alpha"
-    assert choose_mask_source("auto", [rgb], [alpha + 1], WHITE, 0.04) == "background"
-    assert choose_mask_source("auto", [rgb], [None], WHITE, 0.04) == "background"
-    assert choose_mask_source("auto", [rgb * 0], [None], WHITE, 0.04) == "none"
-    assert choose_mask_source("none", [rgb], [alpha], WHITE, 0.04) == "none"
+    rgb = _square()
+    alpha = (rgb[..., 0] < 1).astype(np.float32)
+    assert _sources("auto", _look(rgb, alpha)) == ("alpha",)
+    assert _sources("auto", _look(rgb, np.ones_like(alpha))) == ("background",)
+    assert _sources("auto", _look(rgb)) == ("background",)
+    assert _sources("auto", _look(rgb * 0)) == ("none",)
+    assert _sources("none", _look(rgb, alpha)) == ("none",)
+
+
+def test_every_view_has_its_own_source():
+    rgb = _square()
+    alpha = (rgb[..., 0] < 1).astype(np.float32)
+    seen = _look(rgb, alpha), _look(rgb), _look(rgb, np.ones_like(alpha))
+    assert _sources("auto", *seen) == ("alpha", "background", "background")
+    masks = object_masks(("alpha", "background", "background"), seen, WHITE, "abc")
+    for mask in masks:
+        np.testing.assert_array_equal(mask, alpha)
+
+
+def test_a_view_without_a_mask_among_cut_out_views_is_named():
+    rgb = _square()
+    alpha = (rgb[..., 0] < 1).astype(np.float32)
+    noise = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    with pytest.raises(ValueError, match="no mask for view 001, .* while view 000 is cut out"):
+        _sources("auto", _look(rgb, alpha), _look(noise))
 
 
 def test_an_empty_view_is_refused_by_name():
-    pictures = [_square(), _square(color=1.0)]
+    seen = _look(_square()), _look(_square(color=1.0))
     with pytest.raises(ValueError, match="view 007 shows no object"):
-        object_masks("background", pictures, [None] * 2, WHITE, ["006", "007"])
+        object_masks(("background",) * 2, seen, WHITE, ["006", "007"])
 
 
 def test_alpha_that_is_missing_is_refused_by_name():
     with pytest.raises(ValueError, match="view a has no alpha channel"):
-        object_masks("alpha", [_square()], [None], WHITE, ["a"])
+        object_masks(("alpha",), (_look(_square()),), WHITE, ["a"])
+
+
+def test_a_clean_background_allows_a_small_threshold_and_noise_does_not():
+    rgb = _square()
+    assert background_noise(rgb, WHITE) == 0 and own_threshold(rgb, WHITE, 0.0) < 0.01
+    noise = np.random.default_rng(0).normal(0, 1 / 255, rgb.shape).astype(np.float32)
+    rgb = np.clip(rgb + noise, 0, 1)
+    assert own_threshold(rgb, WHITE, background_noise(rgb, WHITE)) == pytest.approx(0.04)
+
+
+def test_white_parts_of_an_object_on_white_are_kept():
+    rgb = _square()
+    rgb[8:16, 16:48] = 1 - 4 / 255
+    assert mask_on_background(rgb, WHITE)[8:48, 16:48].all()
+    assert not mask_on_background(rgb, WHITE, 0.04)[8:16, 16:48].any()
+
+
+def test_pale_pixels_join_pieces_of_an_object():
+    rng = np.random.default_rng(0)
+    rgb = np.ones((128, 128, 3), np.float32) - rng.integers(0, 2, (128, 128, 1)) / np.float32(255)
+    rgb[40:100, 40:100] = 0.3
+    rgb[30:36, 60:70] = 0.5  # a horn's tip
+    rgb[36:40, 63:67] = 1 - 5 / 255  # and its stem
+    mask = mask_on_background(rgb, WHITE)
+    assert mask[36:40, 63:67].all() and mask[38, 70] == 0
+    assert mask.sum() == 3600 + 60 + 16
 
 
 @needs_data

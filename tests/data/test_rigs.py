@@ -41,6 +41,12 @@ def _files(path, images, names):
     return path
 
 
+def _animation(path, images):
+    first, *rest = (Image.fromarray(one) for one in _uint8(images))
+    first.save(path / "sv3d.webp", save_all=True, append_images=rest, lossless=True)
+    return path / "sv3d.webp"
+
+
 # Rig -> what the user gives; azimuths, elevations, distance, angle of view (0: orthographic)
 # as the model's authors say; background; how the model packs its views.
 CASES = {
@@ -91,6 +97,12 @@ CASES = {
         ([0, 90, 180, 270], 15.0, 1.3, 45.0),
         0.4 * np.ones(3),
         lambda path, images: _sheet(path, images, 1, 4),
+    ),
+    "sv3d-comfyui": (
+        dict(distance=1.65, input_elevation_deg=10.0),
+        ([18.0 * k % 360.0 for k in range(21)], 10.0, 1.65, 33.8),
+        np.ones(3),
+        _animation,
     ),
     "imagedream": (
         dict(distance=1.3, fov_deg=45.0),
@@ -144,6 +156,7 @@ def test_wonder3ds_right_is_where_its_pose_files_put_it():
 
 def test_wonder3ds_cut_out_pictures_are_preferred(tmp_path):
     opaque, cut = np.full((8, 8, 3), 0.5), np.full((8, 8, 4), 0.5)
+    cut[..., 3] = 0.0
     cut[2:6, 2:6, 3] = 1.0
     _files(tmp_path, [opaque] * 6, [f"rgb_000_{view}.png" for view in SIX])
     _files(tmp_path, [cut] * 6, [f"masked_colors/rgb_000_{view}.png" for view in SIX])

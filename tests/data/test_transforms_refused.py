@@ -110,7 +110,7 @@ def test_a_link_that_leaves_the_folder_is_refused(tmp_path):
 
 def test_invalid_json_is_refused_by_name(tmp_path):
     path = tmp_path / "transforms.json"
-    for text in ("{", "[" * 100000, "\ufeff{}"):
+    for text in ("{", "[" * 100000):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match="transforms.json is not valid JSON"):
             load_dataset(DataSpec(kind="transforms", path=str(path)))

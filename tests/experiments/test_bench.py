@@ -23,7 +23,6 @@ from jaxvsnerf.run.dataset import load_dataset
 from jaxvsnerf.simulate.toy import toy_dataset
 from jaxvsnerf.study.objects import find_objects
 from jaxvsnerf.types import Similarity, ViewSet
-from tests import commands
 
 TINY = {
     "field.depth": 3,
@@ -61,9 +60,7 @@ def tiny_settings(name, **more):
 
 
 @pytest.mark.slow
-def test_methods_train_render_and_repeats_bit_by_bit(item, tmp_path, monkeypatch):
-    for name, value in commands.QUICK_TO_COMPILE.items():  # of the processes that train
-        monkeypatch.setenv(name, value)
+def test_methods_train_render_and_repeats_bit_by_bit(item, tmp_path):
     # The others are configs of what other tests train.
     names = ["trimmed", "deformed"]
     case = cases.Case(item, "medium", 4, 1)

@@ -9,12 +9,14 @@ from experiments.inconsistency_bench import fields, losses, variant_fields
 from jaxvsnerf.fields.build import FieldSpec
 from jaxvsnerf.training.losses import LossSpec, ray_errors
 from jaxvsnerf.types import Context, Rendering, Samples
+from tests import compiled
 
+pytestmark = pytest.mark.unoptimized
 CONTEXT = Context(jnp.eye(3), jnp.eye(3), jnp.int32(0))
 
 
 def rendering(rgb, **extras):
-    return Rendering(jnp.asarray(rgb), None, None, None, None, extras)
+    return Rendering(jnp.asarray(rgb), None, None, None, None, None, extras)
 
 
 def test_trimming_leaves_out_the_worst_rays():
@@ -46,7 +48,7 @@ def test_uncertainty_at_its_floor_is_the_squared_error_and_best_at_the_error_its
 
 def test_branches_of_a_small_rank_start_as_one_and_part_by_that_rank():
     spec = FieldSpec(3, width=16, pos_freqs=2, dir_freqs=1, num_heads=2)
-    field = variant_fields.low_rank_field(spec, 2)
+    field = compiled.whole(variant_fields.low_rank_field(spec, 2))
     params = field.init(jax.random.key(0), 3)
     points = jax.random.uniform(jax.random.key(1), (3, 5, 6, 3), minval=-0.3, maxval=0.3)
     samples = Samples(points[:1].repeat(3, 0), None, None, jnp.ones((3, 5, 6)), jnp.ones((3, 5, 3)))
@@ -63,7 +65,7 @@ def test_branches_of_a_small_rank_start_as_one_and_part_by_that_rank():
 
 def test_views_of_one_density_differ_in_colour_alone():
     spec = FieldSpec(3, width=16, pos_freqs=2, dir_freqs=1, num_heads=2)
-    field = variant_fields.shared_density_field(spec)
+    field = compiled.whole(variant_fields.shared_density_field(spec))
     params = field.init(jax.random.key(0), 3)
     points = jax.random.uniform(jax.random.key(1), (5, 6, 3), minval=-0.3, maxval=0.3)
     stacked = jnp.stack([points] * 3)
@@ -89,9 +91,8 @@ def test_random_views_are_as_many_as_asked_for(own, others):
 
 def test_distortion_of_two_weights_is_their_distance_and_their_own_lengths():
     spec = losses.DistortedLoss("mse", distortion=2.0)
-    given = Rendering(
-        jnp.zeros(3), None, None, jnp.asarray([0.5, 0.25]), jnp.asarray([0.0, 2.0, 4.0]), {}
-    )
+    weights, edges, middles = map(jnp.asarray, ([0.5, 0.25], [0.0, 2.0, 4.0], [1.0, 3.0]))
+    given = Rendering(jnp.zeros(3), None, None, weights, edges, middles, {})
     # 2 * 0.5 * 0.25 * 2 between them, (0.25 + 0.0625) * 2 / 3 within.
     expected = 2.0 * (0.5 + 0.3125 * 2.0 / 3.0)
     np.testing.assert_allclose(spec.color(given, jnp.zeros(3)), expected, rtol=1e-6)
@@ -100,7 +101,7 @@ def test_distortion_of_two_weights_is_their_distance_and_their_own_lengths():
 @pytest.mark.parametrize("make", ["appearance_field", "uncertain_field", "deformed_field"])
 def test_codes_change_what_their_method_says_and_the_mean_code_is_what_views_share(make):
     spec = FieldSpec(3, width=16, pos_freqs=2, dir_freqs=1, num_heads=2)
-    field = getattr(fields, make)(spec, 4)
+    field = compiled.whole(getattr(fields, make)(spec, 4))
     params = field.init(jax.random.key(0), 3)
     network = jax.tree.map(lambda leaf: leaf + 0.1, params["shared"]["network"])
     codes = jnp.asarray([[1.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 0, -1.0, 0]])

@@ -24,6 +24,7 @@ from jaxvsnerf.generation.weights import load_weights, read_info
 from tests import commands
 from tests.generator_weights import save_state, tiny_params, tiny_state
 
+pytestmark = pytest.mark.unoptimized
 UNET_OUT = "model.diffusion_model.out.2.bias"
 
 

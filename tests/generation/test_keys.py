@@ -10,6 +10,8 @@ from jaxvsnerf.generation.keys import expected_shapes, params_from_state, state_
 from jaxvsnerf.generation.networks import param_shapes, random_params
 from jaxvsnerf.generation.spec import FULL, TINY
 
+pytestmark = pytest.mark.unoptimized
+
 
 @pytest.fixture(scope="module")
 def params():

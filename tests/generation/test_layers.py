@@ -14,6 +14,7 @@ from jaxvsnerf.generation.layers import GroupNorm, UpConv3d
 from jaxvsnerf.generation.schedule import ddim_steps
 from jaxvsnerf.geometry.cameras import project
 
+pytestmark = pytest.mark.unoptimized
 RNG = np.random.default_rng(0)
 
 

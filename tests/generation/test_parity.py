@@ -8,6 +8,8 @@ import pytest
 from experiments.generation_parity import checks, sampling
 from experiments.generation_parity.fixtures import Fixtures
 
+pytestmark = pytest.mark.unoptimized
+
 
 @pytest.fixture(scope="module")
 def fixtures(data_folder):

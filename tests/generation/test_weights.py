@@ -11,6 +11,8 @@ from jaxvsnerf.generation.spec import TINY
 from jaxvsnerf.generation.weights import load_weights, read_info
 from tests.generator_weights import save_tiny, tiny_params
 
+pytestmark = pytest.mark.unoptimized
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -14,7 +14,6 @@ from jaxvsnerf.geometry.cameras import (
     camera_centers,
     cube_interval,
     fit_cameras,
-    image_rays,
     inverse_similarity,
     join_cameras,
     magnification,
@@ -28,7 +27,9 @@ from jaxvsnerf.geometry.cameras import (
 )
 from jaxvsnerf.geometry.hull import dilate_masks, grid_centers, visual_hull
 from jaxvsnerf.types import Similarity
+from tests.compiled import image_rays
 
+pytestmark = pytest.mark.unoptimized
 needs_data = pytest.mark.skipif(
     "JAXVSNERF_DATA" not in os.environ, reason="JAXVSNERF_DATA is not set"
 )

@@ -85,3 +85,21 @@ def test_the_true_geometry_is_read_and_other_files_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             read_surface(tmp_path / name)
+
+
+def test_triangles_of_absent_vertices_are_refused_by_name(tmp_path):
+    """In every format: trimesh itself looks at .obj and .off alone."""
+    trimesh.creation.box().export(tmp_path / "box.glb")
+    data = bytearray((tmp_path / "box.glb").read_bytes())
+    begin = 20 + int.from_bytes(data[12:16], "little") + 8  # where the indices begin
+    assert int.from_bytes(data[begin : begin + 4], "little") < 8
+    data[begin : begin + 4] = (99).to_bytes(4, "little")
+    (tmp_path / "box.glb").write_bytes(data)
+    ply = trimesh.creation.box().export(file_type="ply", encoding="ascii").decode()
+    (tmp_path / "box.ply").write_text(ply.replace("\n3 1 ", "\n3 8 "))
+    (tmp_path / "box.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\nf 1 2 4\n")
+    for name, message in (("glb", "expected triangles between the 8 vertices"), ("obj", "")):
+        with pytest.raises(ValueError, match=f"box.{name}.*{message}"):
+            read_surface(tmp_path / f"box.{name}")
+    with pytest.raises(ValueError, match="box.ply: expected triangles between the 8 vertices"):
+        read_surface(tmp_path / "box.ply")

@@ -1,6 +1,9 @@
 """LPIPS: equal to the references, to a network written in loops, and from files."""
 
+import functools
+import io
 import json
+import zipfile
 
 import jax
 import jax.numpy as jnp
@@ -8,13 +11,17 @@ import numpy as np
 import pytest
 
 from jaxvsnerf.data.spec import DataSpec
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.metrics.lpips import NETWORKS, Lpips, Pool, _pool, load_lpips, lpips, weight_shapes
 from jaxvsnerf.metrics.lpips_weights import convert
 from jaxvsnerf.metrics.scores import gather_metrics, score_views, write_metrics_csv
 from jaxvsnerf.run.dataset import load_dataset
 from tests import commands
 
+pytestmark = pytest.mark.unoptimized
 
+
+@functools.cache
 def random_model(network):
     """Weights that keep features of about one size through the layers."""
     rng, weights = np.random.default_rng(0), {}
@@ -48,9 +55,15 @@ def test_real_pictures_score_as_the_reference_says(network, data_folder):
 
 @pytest.mark.parametrize("network", list(NETWORKS))
 def test_it_is_a_distance_of_each_picture_with_finite_gradients(network):
-    model = random_model(network)
-    distance = jax.jit(lambda a, b: lpips(a, b, model))
-    first, second = pictures(1, 2), pictures(2, 2)
+    # Weights are given to the program: as its constants they would take seconds to compile.
+    weights = random_model(network).weights
+    program = jax.jit(lambda a, b, given: lpips(a, b, Lpips(network, given)))
+    derivative = jax.jit(jax.grad(lambda a, b, given: lpips(a, b, Lpips(network, given))))
+
+    def distance(a, b):
+        return program(a, b, weights)
+
+    first, second = pictures(1, 2, size=32), pictures(2, 2, size=32)
     found = distance(first, second)
     assert found.shape == (2,) and np.all(found > 0)
     np.testing.assert_allclose(distance(second, first), found, rtol=1e-5)
@@ -58,9 +71,8 @@ def test_it_is_a_distance_of_each_picture_with_finite_gradients(network):
     np.testing.assert_allclose(distance(first, first), 0, atol=1e-7)
     near = first + 0.02 * (second - first)
     assert np.all(distance(first, near) < 0.5 * found)
-    slope = jax.jit(jax.grad(lambda x: lpips(x, first[0], model)))
     for image in (second[0], first[0], np.zeros_like(first[0])):
-        assert np.all(np.isfinite(slope(jnp.asarray(image))))
+        assert np.all(np.isfinite(derivative(image, first[0], weights)))
 
 
 def test_vgg_is_the_network_of_the_reference():
@@ -101,6 +113,29 @@ def test_other_files_and_small_pictures_are_refused(tmp_path):
             load_lpips(tmp_path / f"{name}.npz")
     with pytest.raises(ValueError, match="at least 32 pixels"):
         lpips(pictures(0, size=31), pictures(1, size=31), random_model("alex"))
+
+
+def test_shapes_are_looked_at_before_an_array_is_read(tmp_path):
+    weights = random_model("squeeze").weights
+    np.savez_compressed(tmp_path / "small.npz", **weights)
+    assert load_lpips(tmp_path / "small.npz").network == "squeeze"
+    head, bias = "lin0.weight", "features.0.bias"
+    # 8 TB, claimed by the header alone: what is there ends after it.
+    header = io.BytesIO()
+    claimed = {"descr": "<f4", "fortran_order": False, "shape": (1, 64, 2**20, 2**15)}
+    np.lib.format.write_array_header_1_0(header, claimed)
+    np.savez(tmp_path / "huge.npz", **{k: v for k, v in weights.items() if k != head})
+    with zipfile.ZipFile(tmp_path / "huge.npz", "a") as archive:
+        archive.writestr(f"{head}.npy", header.getvalue())
+    np.savez(tmp_path / "whole.npz", **{**weights, head: np.zeros((1, 64, 1, 1), np.int32)})
+    np.savez(tmp_path / "more.npz", **weights, more=np.zeros(1))
+    for name in ("huge", "whole", "more"):
+        with pytest.raises(InputError, match="arrays that are no such set"):
+            load_lpips(tmp_path / f"{name}.npz")
+    for value in (np.nan, np.inf):
+        np.savez(tmp_path / "nan.npz", **{**weights, bias: np.full_like(weights[bias], value)})
+        with pytest.raises(InputError, match="nan.npz: expected finite.*features.0.bias holds NaN"):
+            load_lpips(tmp_path / "nan.npz")
 
 
 def packaged(model):

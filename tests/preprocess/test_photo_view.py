@@ -151,6 +151,18 @@ def test_a_photo_before_one_colour_is_as_one_cut_out(photo_file, tmp_path):
     assert abs(keyed.sum() / mask.sum() - 1) < 0.05
 
 
+def test_a_photo_whose_alpha_says_nothing_is_cut_out_by_its_background(tmp_path):
+    pixels = np.full((40, 40, 4), 255, np.uint8)
+    pixels[10:30, 12:28, :3] = 90
+    Image.fromarray(pixels[..., :3]).save(tmp_path / "plain.png")
+    pixels[0, ::7, 3] = 254
+    Image.fromarray(pixels).save(tmp_path / "nearly.png")
+    white = np.ones(3, np.float32)
+    for name in ("plain.png", "nearly.png"):
+        _, mask = photo_view.read_object(tmp_path / name, white, None)
+        assert mask.shape == (24, 20) and mask.sum() == 20 * 16
+
+
 def test_large_photos_shrink_by_area_and_their_cameras_with_them(views):
     array = np.random.default_rng(0).random((40, 60, 3), np.float32)
     small = photo_view.shrink_to(array, 20)
@@ -229,7 +241,8 @@ def test_a_field_has_a_branch_for_the_photo_and_shows_it(mixed, tmp_path):
     views, photo = mixed
     dataset = Dataset(views, None, None, identity_similarity(), photo=photo)
     save_scene(tmp_path, dataset)
-    cameras, background, _, photo_camera = load_scene(tmp_path)
+    saved = load_scene(tmp_path)
+    cameras, background, photo_camera = saved.cameras, saved.background, saved.photo
     assert (cameras.width, cameras.height) == (12, 12)
     own = photo.view.cameras
     np.testing.assert_array_equal(cameras.w2c, np.concatenate([views.cameras.w2c, own.w2c]))

@@ -184,7 +184,7 @@ def test_weights_reach_the_loss_and_the_hull(views, planted):
 def test_inputs_alone_are_changed_and_only_if_asked(views, monkeypatch):
     grainy = views.replace(images=noisy(views, 0.1))
     given = Dataset(grainy, grainy, grainy.images, identity_similarity())
-    monkeypatch.setattr(pictures, "read_pictures", lambda config: given)
+    monkeypatch.setattr(pictures, "read_pictures", lambda config, to_cube: given)
     config = default_config()
     config.data.kind = "toy"
     config.preprocess.update(denoise=False, harmonize=False, outliers=False)

@@ -9,6 +9,7 @@ from jaxvsnerf.geometry.cameras import orbit_cameras
 from jaxvsnerf.rendering import grid as grids
 from jaxvsnerf.rendering.composite import alpha_weights, composite
 from jaxvsnerf.rendering.images import plan_rendering, render_packed
+from jaxvsnerf.rendering.intervals import Intervals, whole_intervals
 from jaxvsnerf.rendering.sampling import (
     GridLevel,
     ImportanceLevel,
@@ -83,7 +84,7 @@ def test_weights_and_gradients_are_finite_at_extremes(tau):
 def test_edges_that_do_not_match_the_intervals_are_refused():
     out = FieldOut(jnp.zeros(4), jnp.zeros((4, 3)), {})
     with pytest.raises(ValueError, match=r"\(4,\) and \(4,\)"):
-        composite(out, jnp.zeros(4), jnp.ones(1), WHITE)
+        composite(out, Intervals(*jnp.zeros((3, 4))), jnp.ones(1), WHITE)
 
 
 def test_uniform_edges_span_near_to_far_and_increase():
@@ -279,7 +280,7 @@ def test_levels_say_what_they_miss(rays):
     with pytest.raises(ValueError, match="got the first"):
         render_rays({"main": ball_field}, rays, (ImportanceLevel(8),), None, WHITE)
     with pytest.raises(ValueError, match=r"expected edges \[\.\.\., S \+ 1\]"):
-        make_samples(rays, jnp.zeros((3, 9)))
+        make_samples(rays, whole_intervals(jnp.zeros((3, 9))))
 
 
 def test_a_rays_samples_do_not_depend_on_its_neighbours(rays):

@@ -7,6 +7,7 @@ import pytest
 
 from jaxvsnerf.geometry.cameras import orbit_cameras
 from jaxvsnerf.rendering.grid import init_grid
+from jaxvsnerf.rendering.intervals import whole_intervals
 from jaxvsnerf.rendering.plan import MAX_ELEMENTS, TRAIN_BYTES, micro_batches, power_of_two
 from jaxvsnerf.rendering.sampling import GridLevel, UniformLevel
 from jaxvsnerf.rendering.sparse import ask_heaviest, inside_support, march
@@ -82,7 +83,8 @@ def test_the_heaviest_samples_are_those_the_costly_field_answers(rays, grid):
     def heaviest(samples, num):
         return ask_heaviest(other, inside_support(marble, grid), num)(samples)
 
-    samples = make_samples(rays, jnp.linspace(1.0, 2.0, 17) * jnp.ones((len(rays.near), 1)))
+    edges = jnp.linspace(1.0, 2.0, 17) * jnp.ones((len(rays.near), 1))
+    samples = make_samples(rays, whole_intervals(edges))
     weights = np.asarray(marble(samples).optical_depth)
     got, cheap, costly = heaviest(samples, 4), inside_support(marble, grid)(samples), other(samples)
     taken = np.abs(got.rgb - costly.rgb).max(-1) < 1e-6
@@ -96,7 +98,8 @@ def test_the_heaviest_samples_are_those_the_costly_field_answers(rays, grid):
 
 
 def test_no_gradient_flows_through_the_cheap_field(rays, grid):
-    samples = make_samples(rays, jnp.linspace(1.0, 2.0, 9) * jnp.ones((len(rays.near), 1)))
+    edges = jnp.linspace(1.0, 2.0, 9) * jnp.ones((len(rays.near), 1))
+    samples = make_samples(rays, whole_intervals(edges))
 
     def total(scales):
         def scaled(scale):

@@ -15,6 +15,7 @@ from jaxvsnerf.rendering.trained import TrainedField, nearest_views
 from jaxvsnerf.types import Context
 from tests import tiny as t
 
+pytestmark = pytest.mark.unoptimized
 CHUNK = 1024  # points of a call, at least
 
 

@@ -31,8 +31,6 @@ SMALL = (
     "--config.data.azimuth_deg=(0.0,90.0,180.0,270.0)",
 )
 
-QUICK_TO_COMPILE = "--xla_backend_optimization_level=0"
-
 SCRIPT = """
 import os, sys, time
 import jax, numpy as np
@@ -87,7 +85,7 @@ def environments():
     return [
         {
             **commands.environment(),
-            "XLA_FLAGS": QUICK_TO_COMPILE,
+            **commands.QUICK_TO_COMPILE,
             **dict(zip(names, (address, "2", index), strict=True)),
         }
         for index in "01"
@@ -147,11 +145,14 @@ def log(folder):
 
 @pytest.fixture(scope="module")
 def one_process(tmp_path_factory):
-    """The same run by one process with as many devices."""
+    """The same run by one process with as many devices, killed when all is trained."""
     folder = tmp_path_factory.mktemp("distributed") / "one"
-    two_devices = f"{QUICK_TO_COMPILE} --xla_force_host_platform_device_count=2"
-    done = commands.run("train", *settings(folder), env={"XLA_FLAGS": two_devices})
-    assert done.returncode == 0, done.stderr
+    devices = commands.xla_flags("--xla_force_host_platform_device_count=2")
+    environment = {**commands.QUICK_TO_COMPILE, **devices}
+    process = commands.start("train", *settings(folder), env=environment)
+    wait_for((folder / "checkpoints" / "stage2" / "6").exists, process)
+    process.kill()
+    process.communicate()
     return folder
 
 
@@ -160,7 +161,6 @@ def test_processes_agree_on_values_wishes_and_errors():
         assert status == 0 and printed == ["fine 3.0"], errors
 
 
-@pytest.mark.slow
 def test_two_processes_stopped_by_one_of_them_go_on_and_end_as_one_process(one_process):
     folder = one_process.parent / "two"
     processes = train(folder)
@@ -180,6 +180,7 @@ def test_two_processes_stopped_by_one_of_them_go_on_and_end_as_one_process(one_p
     assert log(one_process) == log(folder)
 
 
+@pytest.mark.slow
 def test_two_processes_open_the_checkpoint_of_one(one_process):
     (first, printed, errors), other = end(train(one_process))
     assert first == 0 and "going on from stage2 step 6" in printed[2], errors

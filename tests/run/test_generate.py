@@ -1,44 +1,38 @@
 """From a photo to views, and on to an object, with untrained weights."""
 
 import json
-import os
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import trimesh
+from filelock import FileLock
 from PIL import Image
 
 from jaxvsnerf.config.defaults import default_config
 from jaxvsnerf.generation.spec import TINY
 from jaxvsnerf.generation.weights import WeightsInfo
 from jaxvsnerf.run import create
-from jaxvsnerf.run.request import Request, fitting_view_batch, plan_request
+from jaxvsnerf.run.request import fitting_view_batch, plan_request
 from jaxvsnerf.run.samples import strip_consistency, write_samples
 from jaxvsnerf.system.paths import numbered_paths
 from tests import commands
+from tests import generation_record as given
 from tests.generator_weights import save_tiny
 
 
 @pytest.fixture(scope="module")
-def photo(tmp_path_factory):
-    """A real cut-out photo where there is data, else a drawn one."""
-    real = Path(os.environ.get("JAXVSNERF_DATA", "")) / "syncdreamer" / "inputs" / "teapot.png"
-    if real.is_file():
-        return real
-    y, x = np.mgrid[:200, :240]
-    inside = (x - 110) ** 2 + 2 * (y - 90) ** 2 < 70**2
-    drawn = np.dstack([x, y, x // 2 + 60, 255 * inside]).astype(np.uint8)
-    path = tmp_path_factory.mktemp("photo") / "drawn.png"
-    Image.fromarray(drawn).save(path)
-    return path
+def photo(shared_folder):
+    with FileLock(shared_folder / "drawn.lock"):
+        return given.draw_photo(shared_folder / "drawn.png")
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_tiny(tmp_path_factory.mktemp("weights") / "syncdreamer")
+def weights(shared_folder):
+    folder = shared_folder / "syncdreamer"
+    with FileLock(shared_folder / "syncdreamer.lock"):
+        return folder if folder.exists() else save_tiny(folder)
 
 
 @pytest.fixture(scope="module")
@@ -49,28 +43,28 @@ def other_weights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def request_(photo, weights):
     """What the chain below asks for."""
-    return Request(str(photo), str(weights), elevation_deg=20.0, steps=1, guidance=1.0)
+    return given.photo_request(photo, weights)
 
 
 @pytest.fixture(scope="module")
-def created(request_, tmp_path_factory):
+def created(request_, shared_run):
     """A run from a photo, by one command."""
-    folder = tmp_path_factory.mktemp("runs") / "mine"
-    done = commands.run(
-        "create",
-        f"--image={request_.image}",
-        f"--weights={request_.weights}",
-        "--elevation_deg=20",
-        "--steps=1",
-        "--guidance=1",
+
+    def call(folder):
         # Noise has no background to make masks from, and a stage is as good as three.
-        *commands.train_arguments(folder, "--config.data.mask=none", "--config.data.downscale=8"),
-        "--config.data.views=(0,4,8,12)",
-        "--config.stage2.steps=0",
-        "--config.stage3.steps=0",
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
+        settings = ("mask=none", "downscale=8", "views=(0,4,8,12)")
+        return (
+            "create",
+            f"--image={request_.image}",
+            f"--weights={request_.weights}",
+            "--elevation_deg=20",
+            "--steps=1",
+            *commands.train_arguments(folder, *(f"--config.data.{given}" for given in settings)),
+            "--config.stage2.steps=0",
+            "--config.stage3.steps=0",
+        )
+
+    return shared_run("created", call)
 
 
 def test_one_command_makes_an_object_of_a_photo(created):
@@ -84,6 +78,13 @@ def test_one_command_makes_an_object_of_a_photo(created):
     config = json.loads((created / "config.json").read_text())
     assert (config["data"]["kind"], config["data"]["rig"]) == ("strip", "syncdreamer")
     assert config["data"]["path"] == str((created / "strip.png").resolve())
+
+
+def test_the_views_of_a_photo_four_at_a_time_are_as_recorded_of_sixteen_at_a_time(created):
+    strip = np.asarray(Image.open(created / "strip.png"))
+    views = np.stack(np.split(strip, 16, axis=1))
+    with np.load(given.PATH) as recorded:
+        given.assert_same_pictures(views[None], recorded["photo_views"])
 
 
 def test_views_that_are_there_are_kept_and_never_mixed_with_others(
@@ -125,7 +126,7 @@ def test_the_photo_itself_can_be_one_more_view(request_, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_zero123_makes_single_views_from_another_camera(photo, other_weights, tmp_path):
-    arguments = (f"--image={photo}", f"--weights={other_weights}", "--steps=2", "--guidance=1")
+    arguments = (f"--image={photo}", f"--weights={other_weights}", "--steps=2")
     out = tmp_path / "views" / "side.png"
     camera = ("--azimuth_deg=90", "--samples=2", f"--out={out}")
     done = commands.run("generate", *arguments, *camera)
@@ -135,6 +136,14 @@ def test_zero123_makes_single_views_from_another_camera(photo, other_weights, tm
     assert first.shape == second.shape == (256, 256, 3) and (first != second).any()
     done = commands.run("generate", *arguments, *camera)
     assert done.returncode == 1 and "side_0.png exists already" in done.stderr
+
+
+def test_a_real_photo_is_prepared(request_, data_folder):
+    image = data_folder / "syncdreamer" / "inputs" / "teapot.png"
+    found = plan_request(replace(request_, image=str(image))).photo
+    assert found.shape == (256, 256, 3)
+    # White around the object, which fills most of the picture.
+    assert np.all(found[0] == 1) and 0.2 < np.mean(np.any(found < 1, axis=-1)) < 0.9
 
 
 def test_views_that_show_nothing_agree_with_nothing():

@@ -78,7 +78,8 @@ def test_a_right_strip_gets_a_page_and_a_picture_and_no_alarm(views, tmp_path, c
     config.data.update(distance=1.5, fov_deg=2 * float(np.rad2deg(np.arctan(128 / 280))))
     inspection.inspect_source(config, tmp_path / "out")
     said = capsys.readouterr().out
-    assert "No mistake found" in said and said.startswith("consistency 0.")
+    assert said.startswith("masks: background of 8 views") and "consistency 0." in said
+    assert "No mistake found" in said
     page = (tmp_path / "out" / "inspect.html").read_text()
     assert "http://www" not in page and "<script" not in page and 'src="http' not in page
     # A row a view, three pictures each, and the cameras twice.

@@ -20,7 +20,7 @@ BENDS = ("depth", "shape", "slide", "detail", "pose_deg")
 
 @pytest.fixture(scope="module")
 def views():
-    return toy_dataset(size=64, num_views=16, severity="clean").inputs
+    return toy_dataset(size=48, num_views=16, severity="clean").inputs
 
 
 def _alone(name, severity="severe"):
@@ -109,7 +109,7 @@ def test_components_do_not_change_each_others_draw(views):
 def test_the_flow_says_where_contents_came_from(views):
     bent = simulate(views, _alone("shape"), 0)
     for view in (4, 8):
-        y, x = np.mgrid[:64, :64] + np.moveaxis(bent.flow[view], -1, 0)[::-1]
+        y, x = np.mgrid[:48, :48] + np.moveaxis(bent.flow[view], -1, 0)[::-1]
         expected = map_coordinates(views.masks[view], [y, x], order=3, mode="nearest")
         # Outlines that move by a pixel are twice as steep as interpolation leaves them.
         steep = 1 + np.linalg.norm(bent.flow[view], axis=-1).clip(0, 1)

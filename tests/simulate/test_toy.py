@@ -22,7 +22,7 @@ toy_sdf, toy_color, toy_albedo, toy_normal = map(
 
 @pytest.fixture(scope="module")
 def clean():
-    return toy_dataset(size=64, num_views=16, severity="clean")
+    return toy_dataset(size=48, num_views=16, severity="clean")
 
 
 def _inside():

@@ -75,6 +75,13 @@ def test_one_folder_may_hold_two_objects_of_one_name_only_if_told_apart(tmp_path
         find_objects([tmp_path])
 
 
+@pytest.mark.parametrize("name", ["study.json/strip.png", "index.html.png", "RESULTS.csv/gt/0.png"])
+def test_an_object_may_not_be_called_as_a_file_of_the_study(name, tmp_path):
+    touch(tmp_path, name)
+    with pytest.raises(ValueError, match="other names than the files that a study writes.*rename"):
+        find_objects([tmp_path])
+
+
 def test_an_empty_or_missing_folder_says_what_is_expected_in_one_line(tmp_path):
     (tmp_path / "nothing" / "in").mkdir(parents=True)
     for folder, error in (("nothing", ValueError), ("absent", FileNotFoundError)):

@@ -10,11 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
+from jaxvsnerf.config.files import from_plain
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.pictures.images import side_by_side, split_row
+from jaxvsnerf.study.objects import StudyObject
 from jaxvsnerf.study.page import render_study
 from jaxvsnerf.study.processes import visible_gpus
 from jaxvsnerf.study.results import result_means, summary_text, write_results_csv
+from jaxvsnerf.study.study import study_run
 from tests import commands
 from tests import study_objects as tiny
 from tests.commands import wait_for
@@ -99,6 +104,19 @@ def test_given_again_only_the_failed_is_tried(study, objects, tmp_path):
     assert {row["status"] for row in tiny.rows(out).values()} == {"ok"}
     assert {p: p.stat().st_mtime_ns for p in (out / "alone").rglob("*") if p.is_file()} == before
     assert "truncated" not in (out / "index.html").read_text()
+
+
+def test_other_pictures_of_an_object_that_is_done_are_refused(study, objects):
+    kept = json.loads((study[0] / "study.json").read_text())
+    found = [StudyObject(**one) for one in kept["objects"].values()]
+    strip = objects / "alone.png"
+    whole = strip.read_bytes()
+    Image.fromarray(255 - np.asarray(Image.open(strip).convert("RGB"))).save(strip)
+    try:
+        with pytest.raises(InputError, match=r"alone holds a run of other pictures \(views 000"):
+            study_run(from_plain(kept["config"]), found, study[0], None, lambda: False)
+    finally:
+        strip.write_bytes(whole)
 
 
 @pytest.mark.slow
@@ -212,6 +230,17 @@ def test_means_are_over_the_objects_that_have_the_value(tmp_path):
     write_results_csv(tmp_path / "results.csv", records)
     assert [*tiny.rows(tmp_path)] == ["a", "b", "d", "c"]
     assert tiny.rows(tmp_path)["c"]["seconds"] == "1"
+
+
+def test_the_table_holds_no_formula_and_its_numbers_stay_numbers(tmp_path):
+    names = ("=1+1", "+a", "-2", "@sum", "\t=1", "plain", "a\r=1")
+    records = [record(name, -0.5) for name in names]
+    records.append(FAILED | {"error": "=cmd|' /c calc'!A0"})
+    write_results_csv(tmp_path / "results.csv", records)
+    rows = tiny.rows(tmp_path)
+    assert list(rows) == [*(f"'{name}" for name in names[:5]), "plain", "a =1", "c"]
+    assert rows["c"]["error"] == "'=cmd|' /c calc'!A0"
+    assert rows["plain"]["psnr"] == "-0.5" and rows["plain"]["views"] == "4"
 
 
 def test_the_page_escapes_names_and_stands_without_any_success():

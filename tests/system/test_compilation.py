@@ -90,6 +90,23 @@ def test_a_folder_that_others_may_write_is_not_used(tmp_path, monkeypatch):
         private_folder(tmp_path, "a", "b")
 
 
+def test_a_folder_that_others_can_replace_is_not_used(tmp_path, monkeypatch):
+    shared, base = tmp_path / "shared", tmp_path / "shared" / "home" / "cache"
+    shared.mkdir()
+    shared.chmod(0o777)
+    for given in (base, tmp_path / "link" / "cache"):
+        (tmp_path / "link").exists() or (tmp_path / "link").symlink_to(shared / "home")
+        with pytest.raises(PermissionError, match=f"everybody may write in {shared};.*chmod o-w"):
+            private_folder(given, "a")
+    shared.chmod(0o1777)  # as /tmp: others cannot rename what is not theirs
+    assert private_folder(base, "a") == base / "a"
+    own = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: own + 1)
+    if own:  # what root owns is safe from everybody else
+        with pytest.raises(PermissionError, match=f"home to be yours, it is user {own}'s"):
+            private_folder(base, "a")
+
+
 def test_the_cache_folder_is_xdgs_or_in_the_home(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     assert cache_home({"XDG_CACHE_HOME": "/scratch"}) == Path("/scratch")

@@ -79,7 +79,8 @@ def test_the_installed_quickstart_begins_in_an_empty_folder(unpacked, tmp_path):
     """Stopped once the settings are written: training is the same as in a checkout."""
     python, environment = [sys.executable, "-m"], commands.environment()
     environment["PYTHONPATH"] = str(unpacked)
-    words = "jaxvsnerf.train --config=quickstart --workdir=x".split()
+    # Small pictures, which are drawn before the settings are written.
+    words = "jaxvsnerf.train --config=quickstart --workdir=x --config.data.size=16".split()
     process = subprocess.Popen(
         [*python, *words], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     )

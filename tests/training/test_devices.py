@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from tests.commands import QUICK_TO_COMPILE
+from tests.commands import QUICK_TO_COMPILE, xla_flags
 
 SCRIPT = """
 import jax, numpy as np
@@ -33,7 +33,7 @@ def test_four_devices_take_the_step_of_one():
         **os.environ,
         **QUICK_TO_COMPILE,
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        **xla_flags("--xla_force_host_platform_device_count=4"),
         "PYTHONPATH": os.getcwd(),
     }
     done = subprocess.run(

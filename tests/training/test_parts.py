@@ -67,7 +67,7 @@ def train(field, stage, scene, count, parts=1):
     return jax.device_get(step(state, placed, key, count))
 
 
-@pytest.mark.parametrize("mode", ["single", "fused"])
+@pytest.mark.parametrize("mode", [pytest.param("single", marks=pytest.mark.slow), "fused"])
 def test_a_gradient_in_parts_is_the_whole_one(scene, mode):
     stage = t.STAGES[2] if mode == "fused" else t.STAGES[0]
     whole, sums = train(t.make_field(), stage, scene, 1)
@@ -81,7 +81,13 @@ def test_a_gradient_in_parts_is_the_whole_one(scene, mode):
 
 
 @pytest.mark.parametrize(
-    "mode, combined", [("single", 0), ("per_view", 0), ("fused", 0), ("fused", 2)]
+    "mode, combined",
+    [
+        ("single", 0),
+        ("per_view", 0),
+        pytest.param("fused", 0, marks=pytest.mark.slow),
+        ("fused", 2),
+    ],
 )
 def test_a_hash_grid_learns_in_every_stage(scene, mode, combined):
     groups = (*GROUPS, "attention") if mode == "fused" else GROUPS

@@ -31,6 +31,7 @@ from tests.tiny import (
 )
 
 pytestmark = pytest.mark.unoptimized
+
 # The first layer of `make_field` reads 15 numbers of the encoding and one of padding.
 LARGEST_WEIGHTS = 16 * 8
 
@@ -92,7 +93,7 @@ def test_losses_are_what_their_formulas_say():
     np.testing.assert_allclose(ray_errors(error, LossSpec("mse")), [0.25, 0.0], rtol=1e-6)
     expected = np.sqrt([0.25 + 1e-3, 1e-3])
     np.testing.assert_allclose(ray_errors(error, LossSpec("charbonnier", 1e-3)), expected, 1e-5)
-    rendering = Rendering(error, jnp.asarray([0.5, 1.0]), None, None, None, {})
+    rendering = Rendering(error, jnp.asarray([0.5, 1.0]), None, None, None, None, {})
     loss, mse = total_loss(
         (rendering, rendering),
         jnp.zeros((2, 3)),
@@ -125,6 +126,7 @@ def test_roughness_is_weighed_as_the_loss_says():
     rendering = Rendering(
         jnp.zeros((2, 3)),
         jnp.zeros(2),
+        None,
         None,
         None,
         None,

@@ -24,6 +24,7 @@ from jaxvsnerf.view.look import (
     to_pose,
 )
 
+pytestmark = pytest.mark.unoptimized
 POINTS = np.asarray([[0.3, 0.1, -0.2], [-0.4, 0.2, 0.1], [0.0, 0.0, 0.0]], np.float32)
 HEIGHT = 8
 

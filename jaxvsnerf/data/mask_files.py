@@ -1,0 +1,165 @@
+"""Mask files: the file of a picture, its values, sets whose object is black."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jaxvsnerf.data.cutouts import is_cutout
+from jaxvsnerf.data.images import SUFFIXES, Picture, read_picture
+from jaxvsnerf.errors import InputError
+
+FOLDERS = ("masks", "mask")
+# Names of a picture's mask file beside the picture's own name and stem.
+NAMES = ("{}", "{}_mask", "{}-mask", "{}.mask", "mask_{}")
+# Share of the border that the masks of a set with a black object cover: at the median, at least.
+INVERTED, LEAST_INVERTED = 0.75, 0.5
+
+
+def mask_folder(*places: Path) -> Path | None:
+    """The first folder of masks in some places; None if there is none."""
+    found = (place / name for place in places for name in FOLDERS)
+    return next((one for one in found if one.is_dir()), None)
+
+
+def mask_of(name: str, masks: Path) -> str | None:
+    """Finds the mask of a picture by its name or stem, in any format and case.
+
+    Args:
+      name: the picture's path in its folder, such as `v00.jpg` or `left/v00.jpg`.
+      masks: the folder of the masks.
+
+    Returns:
+      The mask's path in its folder, or None.
+    """
+    picture = Path(name)
+    folder = masks / picture.parent
+    if not folder.is_dir():
+        return None
+    there = {file.name.lower(): file.name for file in sorted(folder.iterdir())}
+    for stem in (picture.name, picture.stem):  # COLMAP's v00.jpg.png before v00.png
+        for pattern in NAMES:
+            for suffix in SUFFIXES:
+                if found := there.get(pattern.format(stem.lower()) + suffix):
+                    return (picture.parent / found).as_posix()
+    return None
+
+
+def unused_note(masks: Path | None, mend: str) -> tuple[str, ...]:
+    """A line on a folder of masks that is not used, or nothing if there is no such folder.
+
+    Args:
+      masks: the folder, see `mask_folder`.
+      mend: how to use the masks.
+    """
+    if masks is None or not any(one.suffix.lower() in SUFFIXES for one in masks.iterdir()):
+        return ()
+    return (f"warning: the masks in {masks} are not used; {mend}",)
+
+
+def check_all_masked(masked: Sequence[bool], wheres: Sequence[str]) -> None:
+    """Checks that all pictures have a mask, or none.
+
+    Args:
+      masked: whether each picture has a mask.
+      wheres: what has or lacks the mask, for the message.
+
+    Raises:
+      InputError: names the pictures without a mask.
+    """
+    without = [where for where, has in zip(wheres, masked, strict=True) if not has]
+    if without and len(without) < len(masked):
+        more = f" and {len(without) - 3} more" if len(without) > 3 else ""
+        raise InputError(
+            f"no mask for {', '.join(without[:3])}{more}, while {sum(masked)} of {len(masked)} "
+            "pictures have a mask file: add the missing masks, leave the pictures out with "
+            "data.views, or remove all masks"
+        )
+
+
+def masked_pictures(
+    paths: Sequence[Path], masks: Sequence[Path | None], wheres: Sequence[str]
+) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+    """Decodes V pictures with their mask files.
+
+    Masks whose object is black are turned. An alpha channel that cuts the picture out as well
+    multiplies its mask.
+
+    Args:
+      paths: V pictures.
+      masks: V mask files, None for a picture without one.
+      wheres: V names of the pictures for messages.
+
+    Returns:
+      The pictures, and lines for the user.
+
+    Raises:
+      InputError: some pictures have masks and others have not, or a size differs.
+    """
+    check_all_masked([mask is not None for mask in masks], wheres)
+    pictures = tuple(map(read_picture, paths))
+    if None in masks or not masks:
+        return pictures, ()
+    alphas = [read_mask(mask) for mask in masks]
+    for path, mask, alpha, picture in zip(paths, masks, alphas, pictures, strict=True):
+        height, width = picture.rgb.shape[:2]
+        if alpha.shape != (height, width):
+            raise InputError(
+                f"the mask {mask} is {alpha.shape[1]} x {alpha.shape[0]}, its picture {path.name} "
+                f"is {width} x {height} (width x height); bring both to one size"
+            )
+    notes = ()
+    if are_inverted(alphas):
+        alphas = [1.0 - alpha for alpha in alphas]
+        notes = (
+            f"warning: the object is black in the {len(masks)} mask files, such as {masks[0]} "
+            "(white covers the borders), so they are turned; save them with the object white",
+        )
+    return tuple(map(_masked, pictures, alphas)), notes
+
+
+def _masked(picture: Picture, mask: np.ndarray) -> Picture:
+    alpha = picture.alpha
+    if alpha is not None and is_cutout(picture.rgb, alpha):
+        mask = mask * alpha
+    return Picture(picture.rgb, mask, mask_file=True)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Reads a mask file: the object is white or opaque.
+
+    A mask in an alpha channel counts, whatever its colours. A mask of two values, 0 and another
+    number such as 1, is scaled to 0 and 1.
+
+    Returns:
+      [height, width] float32 in [0, 1].
+
+    Raises:
+      MissingFile, InputError: see `read_picture`; or several values below the middle, which may
+        be the numbers of several objects.
+    """
+    picture = read_picture(path)
+    alpha = picture.alpha
+    in_alpha = alpha is not None and (alpha < 0.5).any() and (alpha >= 0.5).any()
+    mask = alpha if in_alpha else picture.rgb.max(-1)
+    top = float(mask.max())
+    if top > 0 and np.all((mask == 0) | (mask == top)):
+        return (mask > 0).astype(np.float32)
+    if 0 < top < 0.5:
+        raise InputError(
+            f"the mask {path} holds values up to {top * 255:.0f} of 255: expected 0 around the "
+            "object and 255 (or 1) on the object; write the object's pixels as 255"
+        )
+    return mask
+
+
+def are_inverted(masks: Sequence[np.ndarray]) -> bool:
+    """Whether the masks of a set have a black object: the white covers the borders."""
+    borders = [np.concatenate([m[0], m[-1], m[1:-1, 0], m[1:-1, -1]]) > 0.5 for m in masks]
+    covered = np.array([border.mean() for border in borders])
+    black = np.array([(mask <= 0.5).mean() for mask in masks])
+    return bool(
+        np.median(covered) >= INVERTED and covered.min() >= LEAST_INVERTED and black.min() > 0
+    )

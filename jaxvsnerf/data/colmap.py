@@ -25,7 +25,8 @@ def find_models(folder: Path) -> list[Path]:
     folder that is a model itself is the only one.
     """
     for place in MODELS:
-        inner = [one for one in (folder / place).glob("*") if one.name.isdecimal()]
+        # Of a folder called sparse, any model counts: sparse/aligned too.
+        inner = [one for one in (folder / place).glob("*") if place or one.name.isdecimal()]
         places = [folder / place, *sorted(inner, key=lambda one: natural_key(one.name))]
         models = [one for one in places if _is_model(one)]
         if models:

@@ -15,7 +15,9 @@ FOLDERS = ("masks", "mask")
 # Names of a picture's mask file beside the picture's own name and stem.
 NAMES = ("{}", "{}_mask", "{}-mask", "{}.mask", "mask_{}")
 # Share of the border that the masks of a set with a black object cover: at the median, at least.
+# The border is asked at this depth (a share of the smaller side), within lines around the mask.
 INVERTED, LEAST_INVERTED = 0.75, 0.5
+DEPTH = 0.05
 
 
 def mask_folder(*places: Path) -> Path | None:
@@ -110,6 +112,7 @@ def masked_pictures(
                 f"the mask {mask} is {alpha.shape[1]} x {alpha.shape[0]}, its picture {path.name} "
                 f"is {width} x {height} (width x height); bring both to one size"
             )
+    check_different(masks)
     notes = ()
     if are_inverted(alphas):
         alphas = [1.0 - alpha for alpha in alphas]
@@ -117,7 +120,45 @@ def masked_pictures(
             f"warning: the object is black in the {len(masks)} mask files, such as {masks[0]} "
             "(white covers the borders), so they are turned; save them with the object white",
         )
+    alphas = map(without_lines, alphas)
     return tuple(map(_masked, pictures, alphas)), notes
+
+
+def check_different(masks: Sequence[Path]) -> None:
+    """Refuses one mask file for two pictures.
+
+    Raises:
+      InputError: names the file.
+    """
+    for index, mask in enumerate(masks):
+        if mask in masks[:index]:
+            raise InputError(
+                f"the mask {mask} belongs to two pictures or more; each picture needs a mask of "
+                "its own. A mask of the lens or of the whole capture is no silhouette: leave it out"
+            )
+
+
+def _ring(mask: np.ndarray, depth: int) -> np.ndarray:
+    """[N] bool, the mask's pixels at a distance of `depth` pixels from the border."""
+    inner = mask[depth : mask.shape[0] - depth, depth : mask.shape[1] - depth] > 0.5
+    return np.concatenate([inner[0], inner[-1], inner[1:-1, 0], inner[1:-1, -1]])
+
+
+def _depth(mask: np.ndarray) -> int:
+    return min(max(round(DEPTH * min(mask.shape)), 1), (min(mask.shape) - 1) // 2)
+
+
+def without_lines(mask: np.ndarray) -> np.ndarray:
+    """A mask [height, width] without white lines around the picture, at most DEPTH wide."""
+    most = _depth(mask)
+    white = [_ring(mask, depth).mean() >= 0.9 for depth in range(most + 1)]
+    lines = next((depth for depth, one in enumerate(white) if not one), 0)
+    if not lines or _ring(mask, lines).mean() > 0.5:
+        return mask
+    mask = mask.copy()
+    for edge in (np.s_[:lines], np.s_[-lines:], np.s_[:, :lines], np.s_[:, -lines:]):
+        mask[edge] = 0.0
+    return mask
 
 
 def _masked(picture: Picture, mask: np.ndarray) -> Picture:
@@ -157,8 +198,7 @@ def read_mask(path: Path) -> np.ndarray:
 
 def are_inverted(masks: Sequence[np.ndarray]) -> bool:
     """Whether the masks of a set have a black object: the white covers the borders."""
-    borders = [np.concatenate([m[0], m[-1], m[1:-1, 0], m[1:-1, -1]]) > 0.5 for m in masks]
-    covered = np.array([border.mean() for border in borders])
+    covered = np.array([_ring(mask, _depth(mask)).mean() for mask in masks])
     black = np.array([(mask <= 0.5).mean() for mask in masks])
     return bool(
         np.median(covered) >= INVERTED and covered.min() >= LEAST_INVERTED and black.min() > 0

@@ -122,6 +122,11 @@ def _refuse_other_size(right: float, down: float, width: int, height: int, where
       InputError: both multiples are the same, and far from 1.
     """
     factor = 0.5 * (right + down)
+    if right * width <= 2 or down * height <= 2:
+        raise InputError(
+            f"{where} has cx={right * width / 2:g} and cy={down * height / 2:g}: expected the "
+            f"principal point in pixels, near {width / 2:g} and {height / 2:g}"
+        )
     if 0.7 < factor < 1.4 or abs(right - down) > 0.03 * abs(factor):
         return
     raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,6 +82,21 @@ def _layout_note(path: str | Path, layout: Layout, rows: int, columns: int) -> s
     )
 
 
+def _check_numbers(path: Path, names: Sequence[str]) -> None:
+    """Refuses a picture without a number among pictures with running numbers.
+
+    Raises:
+      InputError: names the picture, such as the generator's input beside its views.
+    """
+    odd = [name for name in names if not any(letter.isdecimal() for letter in name)]
+    if len(odd) == 1 and len(names) > 2:
+        raise InputError(
+            f"{path} holds {len(names) - 1} pictures with a number in their names, and "
+            f"{odd[0]!r} without a number: is it the generator's input, and is a view missing? "
+            "Every camera needs one view; give the input as data.photo"
+        )
+
+
 def read_folder(path: str | Path, rig: Rig, *, upright: bool = True) -> PosedPictures:
     """Reads the pictures of a folder, one per camera of the rig.
 
@@ -120,6 +136,8 @@ def read_folder(path: str | Path, rig: Rig, *, upright: bool = True) -> PosedPic
         )
     if len(set(names)) != count:
         raise InputError(f"{path} holds pictures of the same name in two formats: {sorted(names)}")
+    if not rig.views:
+        _check_numbers(Path(path), names)
     check_total(paths)
     pictures = tuple(read_picture(file, upright=upright) for file in paths)
     width, height = check_sizes(pictures, names)

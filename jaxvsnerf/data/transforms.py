@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxvsnerf.data.images import SUFFIXES, check_total
+from jaxvsnerf.data.images import SUFFIXES, check_total, is_turned
 from jaxvsnerf.data.mask_files import mask_folder, mask_of, masked_pictures, unused_note
 from jaxvsnerf.data.poses import finite_number, frame_intrinsics, opengl_to_w2c, parse_pose
 from jaxvsnerf.data.views import PosedPictures, check_sizes
@@ -113,7 +113,7 @@ def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
         two frames share a picture.
     """
     names = _names(frames, folder)
-    frames = _with_masks_beside(frames)
+    frames = _with_masks_beside(frames, folder)
     check_total([path for one in frames for path in (one.picture, one.mask) if path])
     paths, masks = [one.picture for one in frames], [one.mask for one in frames]
     pictures, notes = masked_pictures(paths, masks, [str(path) for path in paths])
@@ -125,6 +125,12 @@ def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
         ]
     )
     w2c = np.stack([opengl_to_w2c(frame.c2w) for frame in frames])
+    if turned := sum(map(is_turned, paths)):
+        notes += (
+            f"warning: the EXIF orientation of {turned} pictures is not applied, because poses "
+            "belong to pictures as stored; if these poses belong to the upright pictures, save the "
+            "pictures upright and without the orientation",
+        )
     if not any(masks):
         masks = mask_folder(folder, paths[0].parent, paths[0].parent.parent)
         notes += unused_note(
@@ -135,12 +141,20 @@ def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
     return PosedPictures(pictures, Cameras(intrinsics, w2c, width, height), names, notes)
 
 
-def _with_masks_beside(frames: list[Frame]) -> list[Frame]:
-    """Frames whose missing masks were looked for beside the masks of the others."""
-    folder = next((frame.mask.parent for frame in frames if frame.mask), None)
-    if folder is None:
+def _with_masks_beside(frames: list[Frame], folder: Path) -> list[Frame]:
+    """Frames with the masks that no mask_path names.
+
+    The masks are looked for beside the masks of the other frames. If no frame names a mask, those
+    of a folder of masks count if each frame has one there.
+    """
+    named = next((frame.mask.parent for frame in frames if frame.mask), None)
+    near = frames[0].picture.parent
+    masks = named or mask_folder(folder, near, near.parent)
+    if masks is None or not masks.is_relative_to(folder.resolve()) and named is None:
         return frames
-    beside = [one.mask or _inside(folder, mask_of(one.picture.name, folder)) for one in frames]
+    beside = [one.mask or _inside(masks, mask_of(one.picture.name, masks)) for one in frames]
+    if named is None and None in beside:
+        return frames
     return [replace(one, mask=mask) for one, mask in zip(frames, beside, strict=True)]
 
 

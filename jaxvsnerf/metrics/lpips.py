@@ -150,6 +150,12 @@ def load_lpips(path: str | Path) -> Lpips:
                 f"{path}: expected finite LPIPS weights, {name} holds NaN or infinity; "
                 f"{MAKE_WEIGHTS}"
             )
+    heads = [value for name, value in weights.items() if name.startswith("lin")]
+    if not all(head.any() for head in heads):
+        raise InputError(
+            f"{path}: expected LPIPS weights, one of the heads lin0, lin1 ... is all 0, which "
+            f"would call every picture perfect; {MAKE_WEIGHTS}"
+        )
     return Lpips(network, weights)
 
 

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from jaxvsnerf.data.rigs import NAMED_RIGS, complete_rig, rig_cameras
+from jaxvsnerf.data.sheets import read_folder
 from jaxvsnerf.data.spec import DataSpec
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import orbit_cameras
 from jaxvsnerf.geometry.hull import grid_centers, visual_hull
 from jaxvsnerf.pictures.video import write_mp4
@@ -248,3 +250,11 @@ def test_the_real_zero123pp_sheet_gets_masks_of_the_object_alone():
     assert np.all((views.masks.mean((1, 2)) > 0.2) & (views.masks.mean((1, 2)) < 0.35))
     border = np.concatenate([views.masks[:, 0], views.masks[:, -1], views.masks[:, :, 0]], 1)
     assert not border.any()
+
+
+def test_a_picture_without_a_number_among_numbered_views_is_refused(tmp_path):
+    pictures = [np.zeros((4, 4, 3))] * 16
+    names = [f"{view:03d}.png" for view in range(16) if view != 7]
+    _files(tmp_path, pictures, [*names, "input.png"])
+    with pytest.raises(InputError, match="'input' without a number"):
+        read_folder(tmp_path, complete_rig("syncdreamer"))

@@ -79,9 +79,15 @@ def test_what_cannot_be_read_as_a_silhouette_is_refused_by_name(strip, capture, 
             frame["mask_path"] = path
 
     def white(meta):
-        path = _save(tmp_path / "white/masks/all.png", np.full((HEIGHT, WIDTH), 255, np.uint8))
         for frame in meta["frames"]:
-            frame["mask_path"] = f"masks/{path.name}"
+            frame["mask_path"] = frame["file_path"].replace("images", "masks")
+            pixels = np.full((HEIGHT, WIDTH), 255, np.uint8)
+            _save(tmp_path / "white" / frame["mask_path"], pixels)
+
+    def shared(meta):
+        _save(tmp_path / "shared/masks/all.png", np.uint8(255 * masks[:HEIGHT, :WIDTH]))
+        for frame in meta["frames"]:
+            frame["mask_path"] = "masks/all.png"
 
     cases = {
         "view 004 shows no object": _save(tmp_path / "black.png", black),
@@ -91,6 +97,7 @@ def test_what_cannot_be_read_as_a_silhouette_is_refused_by_name(strip, capture, 
         "covers 100% of the picture and cannot be a silhouette": _write(
             tmp_path / "white", capture, white, plain=True
         ),
+        "all.png belongs to two pictures": _write(tmp_path / "shared", capture, shared, plain=True),
         "the object's pixels as 255": _labels(tmp_path / "labels", capture),
     }
     arguments = commands.train_arguments(tmp_path / "run", "--config.data.kind=auto")

@@ -20,32 +20,45 @@ from tests.commands import wait_for
 STAGES = ("stage1", "stage2", "stage3")
 
 
-def start(folder, *overrides):
-    return commands.start("train", *commands.train_arguments(folder, *overrides))
+def start(folder, *overrides, **kwargs):
+    return commands.start("train", *commands.train_arguments(folder, *overrides), **kwargs)
 
 
-def test_a_run_killed_in_stage_2_goes_on_to_the_same_bits_and_scores(run_folder, tmp_path):
-    folder = tmp_path / "killed"
-    process = start(folder)
+def assert_ends_as(whole, folder, env=None):
+    """Kills a run in stage 2; what goes on must end as the whole run did."""
+    process = start(folder, env=env)
     wait_for(commands.saved(folder, "stage2"), process)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not (folder / "mesh.glb").exists()
-    done = commands.run("train", *commands.train_arguments(folder))
+    done = commands.run("train", *commands.train_arguments(folder), env=env or {})
     assert done.returncode == 0, done.stderr
     assert "going on from stage2 step" in done.stdout
-    commands.assert_same_bits(run_folder, folder)
-    scores = [(f / "eval" / "metrics.json").read_text() for f in (run_folder, folder)]
+    commands.assert_same_bits(whole, folder)
+    scores = [(f / "eval" / "metrics.json").read_text() for f in (whole, folder)]
     assert scores[0] == scores[1]
     logs = [
         [
             {k: v for k, v in json.loads(line).items() if k != "seconds"}
             for line in (f / "metrics.jsonl").read_text().splitlines()
         ]
-        for f in (run_folder, folder)
+        for f in (whole, folder)
     ]
     assert logs[0] == logs[1]
+
+
+def test_a_run_killed_in_stage_2_goes_on_to_the_same_bits_and_scores(run_folder, tmp_path):
+    assert_ends_as(run_folder, tmp_path / "killed")
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bits_as_xla_compiles_for_users(tmp_path):
+    # Tests have XLA compile quickly, see conftest.py.
+    usual, whole = {"XLA_FLAGS": ""}, tmp_path / "whole"
+    done = commands.run("train", *commands.train_arguments(whole), env=usual)
+    assert done.returncode == 0, done.stderr
+    assert_ends_as(whole, tmp_path / "killed", usual)
 
 
 def test_sigterm_saves_and_exits_and_a_second_process_is_refused(tmp_path):

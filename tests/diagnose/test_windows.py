@@ -1,0 +1,63 @@
+"""Frames, windows and bounding boxes in place of silhouettes are refused."""
+
+import numpy as np
+import pytest
+
+from jaxvsnerf.data.mask_files import are_inverted, without_lines
+from jaxvsnerf.diagnose.silhouettes import silhouette_remarks
+from jaxvsnerf.geometry.cameras import orbit_cameras
+from jaxvsnerf.types import ViewSet
+
+SIZE = 48
+
+
+def views(masks, elevation=30.0, inner=None):
+    """Views of one mask [48, 48] for all cameras; `inner` is an object before white within it."""
+    cameras = orbit_cameras([45.0 * k for k in range(8)], elevation, 1.5, 52.0, SIZE, SIZE)
+    image = np.random.default_rng(0).random((SIZE, SIZE, 3)).astype(np.float32)
+    if inner is not None:
+        image = np.where(inner[..., None], image, np.float32(1.0))
+    stacked = np.repeat(masks[None].astype(np.float32), 8, 0)
+    images = np.repeat(image[None], 8, 0)
+    return ViewSet(images, stacked, cameras, np.ones(3, np.float32), tuple(map(str, range(8))))
+
+
+def box(top, bottom, left, right):
+    mask = np.zeros((SIZE, SIZE), bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def disc(radius):
+    y, x = np.mgrid[:SIZE, :SIZE] - 0.5 * (SIZE - 1)
+    return x**2 + y**2 < radius**2
+
+
+@pytest.mark.parametrize("window", [box(6, 42, 6, 42), box(5, 43, 0, 48), box(12, 40, 10, 30)])
+def test_rectangles_seen_from_above_are_no_silhouettes(window):
+    (remark,) = silhouette_remarks(views(window))
+    assert remark.stop and "8 of 8 views are rectangles" in remark.text
+
+
+def test_a_carton_seen_level_is_one_unless_its_mask_holds_a_background():
+    window = box(10, 38, 12, 36)
+    assert silhouette_remarks(views(window, elevation=0.0)) == []
+    (remark,) = silhouette_remarks(views(window, elevation=0.0, inner=box(20, 30, 18, 28)))
+    assert remark.heading == "Masks of windows"
+
+
+def test_a_ball_is_no_window():
+    assert silhouette_remarks(views(disc(15), inner=disc(8))) == []
+
+
+def test_lines_around_masks_neither_turn_them_nor_stay():
+    mask = disc(14).astype(np.float32)
+    lined = mask.copy()
+    for edge in (np.s_[:2], np.s_[-2:], np.s_[:, :2], np.s_[:, -2:]):
+        lined[edge] = 1.0
+    assert not are_inverted([lined] * 4)
+    np.testing.assert_array_equal(without_lines(lined), mask)
+    assert are_inverted([1.0 - lined] * 4)
+    np.testing.assert_array_equal(without_lines(mask), mask)
+    # An object that fills the picture has no line around it.
+    np.testing.assert_array_equal(without_lines(np.ones_like(mask)), np.ones_like(mask))

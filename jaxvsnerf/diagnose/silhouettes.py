@@ -8,7 +8,7 @@ from scipy import ndimage
 from jaxvsnerf.data.borders import THRESHOLD
 from jaxvsnerf.data.mask_sources import ALPHA, BACKGROUND, FILE, some
 from jaxvsnerf.diagnose.remarks import Remark
-from jaxvsnerf.geometry.cameras import HALF_EXTENT, optical_axes
+from jaxvsnerf.geometry.cameras import HALF_EXTENT
 from jaxvsnerf.types import Cameras, ViewSet
 
 # Largest height in pixels at which masks are compared, and cells of the cube along an axis.
@@ -29,13 +29,12 @@ NO_CLOSE_UP = 0.15
 NEARLY_NOTHING = 0.03
 # Share of a filled silhouette that is holes, from which a mask shows outlines alone.
 HOLLOW = 0.6
-# Share of its bounding box from which a mask is a rectangle, share of the views with such masks
-# from which the masks are windows, and sine of the elevation from which cameras are not level: a
-# carton seen level from all sides has such silhouettes.
-FILLED, WINDOWS, LEVEL = 0.985, 0.9, 0.17
-# A second background within such masks: the share of the rim that has its colour, and the largest
-# share of the mask that differs from that colour.
-RIM_SHARE, INNER = 0.9, 0.6
+# Share of its bounding box from which a mask is a rectangle, and share of the views with such masks
+# from which the masks may be windows.
+FILLED, WINDOWS = 0.985, 0.9
+# A second background within such masks: the share of the rim that has its colour, and the shares
+# of the mask that differ from that colour, at least and at most.
+RIM_SHARE, LEAST_INNER, INNER = 0.9, 0.02, 0.6
 PARTS = {ALPHA: "alpha", BACKGROUND: "background", FILE: "mask files"}
 
 
@@ -102,26 +101,21 @@ def silhouette_remarks(views: ViewSet) -> list[Remark]:
 
 
 def _windows(masks: np.ndarray, views: ViewSet) -> list[Remark]:
-    """The remark on masks that are rectangles in nearly all views; [] if there is none."""
+    """The remark on masks that are rectangles around a second background; [] if there is none."""
     boxes = [ndimage.find_objects(mask.astype(int)) for mask in masks]
     filled = [
         bool(box) and mask[box[0]].mean() >= FILLED for mask, box in zip(masks, boxes, strict=True)
     ]
-    if len(masks) < 2 or np.mean(filled) < WINDOWS:
+    if np.mean(filled) < WINDOWS:
         return []
-    level = np.median(np.abs(optical_axes(views.cameras)[:, 2])) < LEVEL
-    if (
-        level
-        and np.mean(
-            [_has_background(*pair) for pair in zip(views.images, views.masks, strict=True)]
-        )
-        < 0.5
-    ):
+    pairs = zip(views.images, views.masks, strict=True)
+    if np.mean([_has_background(*pair) for pair in pairs]) < 0.5:
         return []
     text = (
-        f"the masks of {sum(filled)} of {len(masks)} views are rectangles, as of a frame, a window "
-        "or a bounding box around the object: cut the object itself out, or crop the frame away; "
-        "an object that looks so trains with data.mask set to alpha or background"
+        f"the masks of {sum(filled)} of {len(masks)} views are rectangles with a background of one "
+        "colour inside, as of a frame, a window or a bounding box around the object: cut the "
+        "object itself out, or crop the frame away; an object that looks so trains with data.mask "
+        "set to alpha or background"
     )
     return [Remark("Masks of windows", text, stop=True)]
 
@@ -135,7 +129,8 @@ def _has_background(image: np.ndarray, mask: np.ndarray) -> bool:
         return False
     colour = np.median(image[rim], 0)
     same = np.abs(image - colour).max(-1) <= THRESHOLD
-    return bool(same[rim].mean() >= RIM_SHARE and (~same & inside).sum() < INNER * solid.sum())
+    inner = (~same & inside).sum() / solid.sum()
+    return bool(same[rim].mean() >= RIM_SHARE and LEAST_INNER < inner < INNER)
 
 
 def _nearly_all(masks: np.ndarray) -> np.ndarray:

@@ -64,9 +64,10 @@ def test_a_killed_run_goes_on_to_the_same_bits_as_xla_compiles_for_users(tmp_pat
 def test_sigterm_saves_and_exits_and_a_second_process_is_refused(tmp_path):
     folder = tmp_path / "terminated"
     endless = "--config.stage1.steps=1000000"
-    process = start(folder, endless)
+    alone = ("--config.stage2.steps=0", "--config.stage3.steps=0")
+    process = start(folder, endless, *alone)
     wait_for((folder / "config.json").exists, process)
-    second = commands.run("train", *commands.train_arguments(folder, endless))
+    second = commands.run("train", *commands.train_arguments(folder, endless, *alone))
     assert second.returncode == 1 and "another process is at work" in second.stderr
     wait_for(commands.saved(folder, "stage1"), process)
     process.send_signal(signal.SIGTERM)

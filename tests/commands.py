@@ -1,5 +1,6 @@
 """Runs the project's commands as a user does."""
 
+import functools
 import json
 import os
 import subprocess
@@ -16,23 +17,18 @@ import jaxvsnerf
 ROOT = Path(__file__).parents[1]
 # For commands whose programs no other command uses: they compile in half the time and run slowly.
 QUICK_TO_COMPILE = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-# Imports commands, then runs each call of them in a process of its own.
-FORKS = """
+# Imports commands, and what they import late, once; then runs each call in a process of its own.
+SERVER = """
 import importlib, json, os, sys, traceback
-calls, folder = json.load(sys.stdin), sys.argv[1]
+import orbax.checkpoint, trimesh
 
 def load(name):
     module = importlib.import_module(name)
     return load(name + ".__main__") if hasattr(module, "__path__") else module
 
-modules = [load(f"jaxvsnerf.{name}") for name, *_ in calls]
-for index, (module, (_, *arguments)) in enumerate(zip(modules, calls)):
-    if child := os.fork():
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        open(f"{folder}/{index}.status", "w").write(str(status))
-        continue
-    for stream, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(f"{folder}/{index}.{name}", os.O_CREAT | os.O_WRONLY), stream)
+def run(module, arguments, folder, index):
+    for stream, name in ((0, os.devnull), (1, f"{folder}/{index}.out"), (2, f"{folder}/{index}.err")):
+        os.dup2(os.open(name, os.O_CREAT | os.O_RDWR), stream)
     sys.argv, sys.modules["__main__"] = [module.__file__, *arguments], module
     status = 1
     try:
@@ -43,6 +39,19 @@ for index, (module, (_, *arguments)) in enumerate(zip(modules, calls)):
         traceback.print_exc()
     sys.stdout.flush()
     os._exit(status)
+
+for line in sys.stdin:
+    calls, folder, environment = json.loads(line)
+    modules = [load(f"jaxvsnerf.{name}") for name, *_ in calls]
+    for index, (module, (_, *arguments)) in enumerate(zip(modules, calls)):
+        child = os.fork()
+        if not child:
+            os.environ.clear()
+            os.environ.update(environment)
+            run(module, arguments, folder, index)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        open(f"{folder}/{index}.status", "w").write(str(status))
+    print("done", flush=True)
 """
 
 
@@ -81,20 +90,17 @@ def run(name: str, *arguments: str, **kwargs) -> subprocess.CompletedProcess:
 def run_each(*calls: tuple[str, ...]) -> list[subprocess.CompletedProcess]:
     """Runs commands one after the other, which takes less than `run` for each of them.
 
-    All that they import is imported once, then every command gets a process of its own.
+    A process that has imported all they need makes a process of its own for every command.
 
     Args:
       calls: the name of a command and its arguments, of each.
     """
+    given = environment()
+    read_by_imports = {k: v for k, v in given.items() if k.startswith(("JAX_", "PYTHON"))}
+    server = _server(frozenset(read_by_imports.items()))
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            [sys.executable, "-c", FORKS, folder],
-            input=json.dumps(calls),
-            text=True,
-            env=environment(),
-            cwd=ROOT,
-            check=True,
-        )
+        print(json.dumps([calls, folder, given]), file=server.stdin, flush=True)
+        assert server.stdout.readline() == "done\n", "the process that runs commands has ended"
         said = [
             [(Path(folder) / f"{index}.{name}").read_text() for name in ("status", "out", "err")]
             for index in range(len(calls))
@@ -103,6 +109,15 @@ def run_each(*calls: tuple[str, ...]) -> list[subprocess.CompletedProcess]:
         subprocess.CompletedProcess(call, int(status), out, errors)
         for call, (status, out, errors) in zip(calls, said, strict=True)
     ]
+
+
+@functools.cache
+def _server(read_by_imports: frozenset[tuple[str, str]]) -> subprocess.Popen:
+    """The process of `run_each` in an environment; it ends when its standard input does."""
+    given = {**environment(), **dict(read_by_imports)}
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", SERVER]
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=given, cwd=ROOT)
 
 
 def start(name: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen:

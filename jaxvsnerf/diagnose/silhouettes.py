@@ -35,6 +35,9 @@ FILLED, WINDOWS = 0.985, 0.9
 # A second background within such masks: the share of the rim that has its colour, and the shares
 # of the mask that differ from that colour, at least and at most.
 RIM_SHARE, LEAST_INNER, INNER = 0.9, 0.02, 0.6
+# A corner of the picture, as a share of its shorter side. Corners of two in most views are an uneven
+# background if they are nearly smooth and differ little from the background, all channels alike.
+CORNER, SMOOTH, PALE, NEUTRAL = 0.06, 0.02, 0.4, 0.04
 PARTS = {ALPHA: "alpha", BACKGROUND: "background", FILE: "mask files"}
 
 
@@ -76,6 +79,8 @@ def silhouette_remarks(views: ViewSet) -> list[Remark]:
     masks, cameras = _small(np.asarray(views.masks), views.cameras)
     doubted = _nearly_all(masks)
     remarks = [] if doubted.all() else _windows(masks, views)
+    if uneven := _uneven_background(views):
+        return [*remarks, uneven]
     others = ~doubted
     left_out, misfits = np.zeros(len(masks)), np.zeros(len(masks), bool)
     if others.sum() >= 2:
@@ -133,6 +138,39 @@ def _has_background(image: np.ndarray, mask: np.ndarray) -> bool:
     return bool(same[rim].mean() >= RIM_SHARE and LEAST_INNER < inner < INNER)
 
 
+def _uneven_background(views: ViewSet) -> Remark | None:
+    """The remark on masks from the background that hold corners of the pictures."""
+    found = [
+        source == BACKGROUND and _holds_corners(*pair, views.background)
+        for source, *pair in zip(views.mask_sources, views.images, views.masks, strict=False)
+    ]
+    if not found or np.mean(found) < 0.5:
+        return None
+    text = (
+        f"{_names(views, np.array(found))}: corners of the picture count as object, since the "
+        "background is not of one colour (a vignette, a gradient, a wall and a floor): cut the "
+        "object out (RGBA pictures or mask files), or give a larger data.mask_threshold"
+    )
+    return Remark("Background of several colours", text, stop=True)
+
+
+def _holds_corners(image: np.ndarray, mask: np.ndarray, background: np.ndarray) -> bool:
+    """Whether a mask [height, width] holds two smooth, pale corners of the picture."""
+    side = max(round(CORNER * min(mask.shape)), 2)
+    ends = slice(None, side), slice(-side, None)
+    count = 0
+    for window in ((rows, columns) for rows in ends for columns in ends):
+        pixels = image[window].reshape(-1, 3)
+        ratio = pixels.mean(0) / np.maximum(background, 1e-3)
+        count += bool(
+            mask[window].mean() > 0.5
+            and pixels.std(0).max() < SMOOTH
+            and np.abs(pixels.mean(0) - background).max() < PALE
+            and np.ptp(ratio) < NEUTRAL
+        )
+    return count >= 2
+
+
 def _nearly_all(masks: np.ndarray) -> np.ndarray:
     """[V] bool, masks that cover nearly all of the picture or of its border."""
     edges = [masks[:, 0], masks[:, -1], masks[:, 1:-1, 0], masks[:, 1:-1, -1]]
@@ -151,10 +189,14 @@ def _covering(masks: np.ndarray, doubted: np.ndarray, views: ViewSet) -> Remark:
             "pictures with transparent surroundings"
         )
         return Remark("Masks with object and surroundings exchanged", text, stop=True)
+    sources = {views.mask_sources[index] for index in np.flatnonzero(doubted) if views.mask_sources}
+    other = " (RGBA pictures or mask files)"
+    if sources != {BACKGROUND}:
+        other = ", or let the background decide (data.mask=background)"
     text = (
         f"{names}: the mask covers {shares.max():.0%} of the picture and cannot be a silhouette, "
-        "so training would make a block: cut the object out, or let the background decide "
-        "(data.mask=background); data.mask=none trains without masks"
+        f"so training would make a block: cut the object out{other}; data.mask=none trains without "
+        "masks"
     )
     return Remark("Masks that cover the whole picture", text, stop=True)
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from jaxvsnerf.data.mask_files import are_inverted, without_lines
+from jaxvsnerf.data.mask_sources import BACKGROUND
+from jaxvsnerf.data.masks import mask_on_background
 from jaxvsnerf.diagnose.silhouettes import silhouette_remarks
 from jaxvsnerf.geometry.cameras import orbit_cameras
 from jaxvsnerf.types import ViewSet
@@ -59,3 +61,21 @@ def test_lines_around_masks_neither_turn_them_nor_stay():
     np.testing.assert_array_equal(without_lines(mask), mask)
     # An object that fills the picture has no line around it.
     np.testing.assert_array_equal(without_lines(np.ones_like(mask)), np.ones_like(mask))
+
+
+@pytest.mark.parametrize("kind", ["vignette", "gradient"])
+def test_an_uneven_background_is_no_object(kind):
+    ball = disc(12)
+    y, x = np.mgrid[:SIZE, :SIZE] / (SIZE - 1.0) - 0.5
+    shade = 1 - 0.25 * (2 * (x**2 + y**2)) ** 2 if kind == "vignette" else 1 - 0.2 * (y + 0.5)
+    image = np.where(ball[..., None], (0.7, 0.3, 0.2), shade[..., None]).astype(np.float32)
+    mask = mask_on_background(image, np.ones(3, np.float32))
+    given = views(mask > 0).replace(images=np.repeat(image[None], 8, 0))
+    (remark,) = silhouette_remarks(given.replace(mask_sources=(BACKGROUND,) * 8))
+    assert remark.stop and "background is not of one colour" in remark.text
+    # Masks that the user drew are masks; a part of an object in two corners is no background.
+    assert not any("colour" in one.text for one in silhouette_remarks(given))
+    image[-8:] = (0.7, 0.7, 0.5)
+    given = views(ball | box(40, 48, 0, 48)).replace(images=np.repeat(image[None], 8, 0))
+    found = silhouette_remarks(given.replace(mask_sources=(BACKGROUND,) * 8))
+    assert not any("colour" in one.text for one in found)

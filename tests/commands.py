@@ -27,7 +27,8 @@ def load(name):
     return load(name + ".__main__") if hasattr(module, "__path__") else module
 
 def run(module, arguments, folder, index):
-    for stream, name in ((0, os.devnull), (1, f"{folder}/{index}.out"), (2, f"{folder}/{index}.err")):
+    files = os.devnull, f"{folder}/{index}.out", f"{folder}/{index}.err"
+    for stream, name in enumerate(files):
         os.dup2(os.open(name, os.O_CREAT | os.O_RDWR), stream)
     sys.argv, sys.modules["__main__"] = [module.__file__, *arguments], module
     status = 1

@@ -35,9 +35,9 @@ FILLED, WINDOWS = 0.985, 0.9
 # A second background within such masks: the share of the rim that has its colour, and the shares
 # of the mask that differ from that colour, at least and at most.
 RIM_SHARE, LEAST_INNER, INNER = 0.9, 0.02, 0.6
-# A corner of the picture, as a share of its shorter side. Corners of two in most views are an uneven
+# A corner of the picture, as a share of its shorter side. Two corners within the mask are an uneven
 # background if they are nearly smooth and differ little from the background, all channels alike.
-CORNER, SMOOTH, PALE, NEUTRAL = 0.06, 0.02, 0.4, 0.04
+CORNER, SMOOTH, PALE, NEUTRAL = 0.06, 0.05, 0.4, 0.04
 PARTS = {ALPHA: "alpha", BACKGROUND: "background", FILE: "mask files"}
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jaxvsnerf.data.borders import find_backgrounds
 from jaxvsnerf.data.mask_files import are_inverted, without_lines
 from jaxvsnerf.data.mask_sources import BACKGROUND
 from jaxvsnerf.data.masks import mask_on_background
@@ -63,19 +64,28 @@ def test_lines_around_masks_neither_turn_them_nor_stay():
     np.testing.assert_array_equal(without_lines(np.ones_like(mask)), np.ones_like(mask))
 
 
-@pytest.mark.parametrize("kind", ["vignette", "gradient"])
+@pytest.mark.parametrize("kind", ["vignette", "dark vignette", "gradient"])
 def test_an_uneven_background_is_no_object(kind):
     ball = disc(12)
     y, x = np.mgrid[:SIZE, :SIZE] / (SIZE - 1.0) - 0.5
-    shade = 1 - 0.25 * (2 * (x**2 + y**2)) ** 2 if kind == "vignette" else 1 - 0.2 * (y + 0.5)
+    fall = {"vignette": 0.3 * (2 * (x**2 + y**2)) ** 4, "gradient": 0.2 * (y + 0.5)}
+    shade = 1 - fall.get(kind, 0.5 * (x**2 + y**2))
     image = np.where(ball[..., None], (0.7, 0.3, 0.2), shade[..., None]).astype(np.float32)
-    mask = mask_on_background(image, np.ones(3, np.float32))
-    given = views(mask > 0).replace(images=np.repeat(image[None], 8, 0))
+    (background,) = find_backgrounds([image], [np.zeros((SIZE, SIZE), bool)], [True])
+    mask = mask_on_background(image, background)
+    given = views(mask > 0).replace(images=np.repeat(image[None], 8, 0), background=background)
     (remark,) = silhouette_remarks(given.replace(mask_sources=(BACKGROUND,) * 8))
-    assert remark.stop and "background is not of one colour" in remark.text
-    # Masks that the user drew are masks; a part of an object in two corners is no background.
-    assert not any("colour" in one.text for one in silhouette_remarks(given))
+
+    assert (
+        remark.stop and "not of one colour" in remark.text and "cut the object out" in remark.text
+    )
+    assert "data.mask=background" not in remark.text
+
+
+def test_parts_of_an_object_in_corners_are_no_background():
+    mask = disc(12) | box(40, 48, 0, 48)
+    image = np.where(disc(12)[..., None], (0.7, 0.3, 0.2), 1.0).astype(np.float32)
     image[-8:] = (0.7, 0.7, 0.5)
-    given = views(ball | box(40, 48, 0, 48)).replace(images=np.repeat(image[None], 8, 0))
+    given = views(mask).replace(images=np.repeat(image[None], 8, 0))
     found = silhouette_remarks(given.replace(mask_sources=(BACKGROUND,) * 8))
     assert not any("colour" in one.text for one in found)

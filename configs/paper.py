@@ -23,8 +23,8 @@ def get_config():
     config.sampling.kind = "hierarchical"
     config.sampling.near_px = -1  # all pixels of the pictures with equal chance
     config.loss.kind = "mse"
-    config.loss.mask_weight = 0.0
-    config.loss.smooth = 0.0
+    config.loss.terms.mask = 0.0
+    config.loss.terms.roughness = 0.0
     config.loss.trust = 0.0
     everything = ("shared", "views", "heads")
     rates = dict(lr_init=5e-4, lr_final=1e-4, warmup=100)

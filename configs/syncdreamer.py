@@ -18,7 +18,7 @@ def get_config():
     config = spec_defaults()
     config.field.dtype = "auto"
     config.loss.kind = "auto"
-    config.loss.smooth = -1.0
+    config.loss.terms.roughness = -1.0
     # One MLP for all views.
     config.stage1.update(steps=500, mode="single", lr_init=3e-3, lr_final=6e-4, rays=2048)
     config.stage1.coarse_to_fine = -1.0

@@ -232,6 +232,7 @@ class Rendering:
       t_edges: [..., S + 1] interval edges; an interval may include a gap that does not count.
       middles: [..., S] t of the samples.
       extras: name -> [..., C], composited further outputs.
+      out: the field's output at the samples, or None.
     """
 
     rgb: Array
@@ -241,6 +242,7 @@ class Rendering:
     t_edges: Array
     middles: Array
     extras: dict[str, Array]
+    out: FieldOut | None = None
 
 
 @flax.struct.dataclass

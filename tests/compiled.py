@@ -29,12 +29,14 @@ def whole(built: Field) -> Field:
         init_attention=jax.jit(built.init_attention),
         trunk=jax.jit(built.trunk, static_argnums=3),
         apply=jax.jit(built.apply, static_argnums=3),
+        density=jax.jit(built.density, static_argnums=3),
+        surface=jax.jit(built.surface, static_argnums=3),
     )
 
 
-def render_rays(fields, rays, levels, grid, background, keys=None):
+def render_rays(field, rays, levels, grid, background, keys=None):
     """`render.render_rays` as one program."""
-    program = jax.jit(lambda *arrays: render.render_rays(fields, arrays[0], levels, *arrays[1:]))
+    program = jax.jit(lambda *arrays: render.render_rays(field, arrays[0], levels, *arrays[1:]))
     return program(rays, grid, background, keys)
 
 

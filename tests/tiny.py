@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvsnerf.fields.build import FieldSpec, build_field
+from jaxvsnerf.fields.encode import FrequencySpec
+from jaxvsnerf.fields.radiance import RadianceSpec
 from jaxvsnerf.geometry.cameras import camera_centers, optical_axes, orbit_cameras
 from jaxvsnerf.rendering.grid import init_grid
 from jaxvsnerf.rendering.sampling import GridLevel
@@ -51,10 +53,14 @@ def make_scene(views):
     )
 
 
-def make_field(dtype="float32"):
+RADIANCE = RadianceSpec(dir_freqs=1)
+
+
+def make_field(dtype="float32", decoder=RADIANCE):
     """A field of 4 layers of 8 features."""
-    layers = dict(depth=4, shared_layers=2, skip_layer=2, width=8)
-    return build_field(FieldSpec(V, **layers, pos_freqs=2, dir_freqs=1, num_heads=2, dtype=dtype))
+    layers = dict(depth=4, shared_layers=2, skip_layer=2, width=8, num_heads=2)
+    ends = dict(encoder=FrequencySpec(pos_freqs=2), decoder=decoder)
+    return build_field(FieldSpec(V, **layers, **ends, dtype=dtype))
 
 
 def step_spec(levels=LEVELS):

@@ -44,7 +44,7 @@ FINDS = "finds_damage"
 DAMAGED = 0.1
 KEY = ("object", "severity", "views", "seed", "method", "settings")
 # Scores of the surface, if --shape is given and both method and object have a surface.
-SHAPE = ("chamfer", "iou")
+SHAPE = ("chamfer", "iou", "normal_deg")
 COLUMNS = (*KEY, *SCORES, FINDS, *SHAPE, "seconds")
 # The method that returns the input pictures.
 INPUTS = "inputs"

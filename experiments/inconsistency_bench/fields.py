@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
-from jaxvsnerf.fields.decode import RadianceHeads, decode_radiance
+from jaxvsnerf.fields.decode import Features, at_points
 from jaxvsnerf.fields.encode import posenc
 from jaxvsnerf.types import Array, Context, FieldOut, Params, Samples
 
@@ -57,7 +57,7 @@ def _coded_field(
       answer: (parameters of this network, codes [..., C], trunk, decode, samples) -> FieldOut.
     """
     base = build_field(spec)
-    heads = RadianceHeads(spec.width, spec.dir_freqs, jnp.dtype(spec.dtype))
+    decoder = spec.decoder.build(spec.width, spec.encoder.position_scale, jnp.dtype(spec.dtype))
 
     def init_all(key: Array, num_branches: int = 1) -> Params:
         params = base.init(key, 1)
@@ -69,19 +69,10 @@ def _coded_field(
     def trunk(params, samples, context, mode, token_mask=None) -> Array:
         shared = params["shared"]
         alone = {**params, "shared": shared["layers"], "views": shared["branch"]}
-        return base.trunk(alone, samples, context, "single")
+        return base.trunk(alone, samples, context, "single").color
 
     def decode(params: Params, feature: Array, samples: Samples) -> FieldOut:
-        return decode_radiance(
-            heads,
-            params["heads"],
-            lambda _: feature,
-            samples,
-            activation=spec.density_activation,
-            scale=spec.density_scale,
-            shift=spec.density_shift,
-            view_dependent=spec.view_dependent,
-        )
+        return decoder.decode(params["heads"], lambda _: Features(feature, feature), samples, None)
 
     def apply(params, samples, context: Context, mode, token_mask=None) -> FieldOut:
         codes = params["views"]["code"]
@@ -92,7 +83,16 @@ def _coded_field(
         ask = partial(trunk, params, context=context, mode=mode)
         return answer(params["shared"]["network"], codes, ask, partial(decode, params), samples)
 
-    return Field(spec, init_all, base.init_attention, trunk, apply)
+    return asked_alone(base._replace(init=init_all, trunk=trunk, apply=apply))
+
+
+def asked_alone(field: Field) -> Field:
+    """A radiance field whose density is asked through `apply`."""
+
+    def density(params, points, context, mode) -> Array:
+        return field.apply(params, at_points(points), context, mode).optical_depth[..., 0]
+
+    return field._replace(density=density, surface=density)
 
 
 @cache

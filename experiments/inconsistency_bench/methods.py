@@ -29,7 +29,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from configs import hash as hash_grid
-from configs import paper
+from configs import paper, surface
 from experiments.inconsistency_bench.fields import (
     appearance_field,
     deformed_field,
@@ -176,7 +176,16 @@ def one_stage() -> ConfigDict:
     config = default_config()
     config.stage1.update(steps=1000, rays=4096, lr_final=2e-4, coarse_to_fine=0.0)
     config.stage2.steps = config.stage3.steps = 0
-    config.loss.update(kind="charbonnier", smooth=0.0, trust=0.0)
+    config.loss.update(kind="charbonnier", trust=0.0)
+    config.loss.terms.roughness = 0.0
+    return config
+
+
+def one_surface() -> ConfigDict:
+    """Config of a signed distance for all views, at the rays of all stages."""
+    config = surface.get_config()
+    config.stage1.update(steps=1000, rays=4096)
+    config.stage2.steps = config.stage3.steps = 0
     return config
 
 
@@ -264,17 +273,19 @@ def _entry(
 
 
 METHODS: dict[str, Entry] = {
-    "plain": _entry(plain_nerf, {**RATES, "loss.mask_weight": (0.1, 1.0)}),
+    "plain": _entry(plain_nerf, {**RATES, "loss.terms.mask": (0.1, 1.0)}),
     "robust": _entry(one_stage, RATES),
     "trusting": _entry(one_stage, {"loss.trust": (0.75, 1.5)}),
     "appearance": _entry(coded, {"code": (4, 16)}, appearance),
     "trimmed": _entry(one_stage, {"share": (0.05, 0.15)}, trimmed),
     "uncertain": _entry(
-        coded, {"code": (8,), "floor": (0.05, 0.15), "loss.mask_weight": (0.1, 1.0)}, uncertain
+        coded, {"code": (8,), "floor": (0.05, 0.15), "loss.terms.mask": (0.1, 1.0)}, uncertain
     ),
     "deformed": _entry(coded, {"code": (8,), "bending": (1.0, 30.0)}, deformed),
-    "paper": _entry(paper_sampled, {"loss.mask_weight": (0.0, 0.1)}),
+    "paper": _entry(paper_sampled, {"loss.terms.mask": (0.0, 0.1)}),
     # One setting for all pictures. Its steps were also chosen on the tuning objects.
     "ours": _entry(default_config, {"length": (1.0,)}),
     "ours-hash": _entry(hash_grid.get_config, {"length": (1.0,)}),
+    "surface": _entry(surface.get_config, {"length": (1.0,)}),
+    "surface-one": _entry(one_surface, {"length": (1.0,)}),
 }

@@ -20,7 +20,12 @@ from experiments.inconsistency_bench.cases import (
 from jaxvsnerf.errors import InputError, MissingFile
 
 RESAMPLES = 10_000
-OTHERS = {FINDS: "finds damage (ROC AUC)", "chamfer": "Chamfer", "iou": "volume IoU"}
+OTHERS = {
+    FINDS: "finds damage (ROC AUC)",
+    "chamfer": "Chamfer",
+    "iou": "volume IoU",
+    "normal_deg": "normals (degrees)",
+}
 
 
 class Difference(NamedTuple):

@@ -7,6 +7,7 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 
+from experiments.inconsistency_bench.fields import asked_alone
 from jaxvsnerf.fields.build import Field, FieldSpec, build_field
 from jaxvsnerf.types import Array, FieldOut, Params, Samples
 
@@ -58,7 +59,7 @@ def low_rank_field(spec: FieldSpec, rank: int) -> Field:
     def apply(params, samples, context, mode, token_mask=None) -> FieldOut:
         return base.apply(whole(params), samples, context, mode, token_mask)
 
-    return Field(spec, init, base.init_attention, trunk, apply)
+    return asked_alone(base._replace(init=init, trunk=trunk, apply=apply))
 
 
 @cache
@@ -73,7 +74,7 @@ def shared_density_field(spec: FieldSpec) -> Field:
         common = base.apply(params, samples, context, "average")
         return out.replace(optical_depth=common.optical_depth)
 
-    return base._replace(apply=apply)
+    return asked_alone(base._replace(apply=apply))
 
 
 @cache
@@ -92,7 +93,7 @@ def random_views_field(spec: FieldSpec, own: float, others: float) -> Field:
             token_mask = _drawn(token_mask, samples, own, others)
         return base.apply(params, samples, context, mode, token_mask)
 
-    return base._replace(apply=apply)
+    return asked_alone(base._replace(apply=apply))
 
 
 def _drawn(token_mask: Array, samples: Samples, own: float, others: float) -> Array:

@@ -93,7 +93,7 @@ VARIANTS: dict[str, Entry] = {
         plain_nerf,
         length=0.5,
         stage1__lr_init=1e-3,
-        loss__mask_weight=0.1,
+        loss__terms__mask=0.1,
         loss__trust=1.5,
     ),
     "robust-trust": _variant(None, one_stage, loss__trust=1.5),
@@ -117,7 +117,7 @@ VARIANTS: dict[str, Entry] = {
     # The loss, and the inputs of the colour.
     "squared": _variant(loss__kind="mse"),
     **{f"eps-{one:g}": _variant(loss__eps=one) for one in (1e-4, 1e-2, 1e-1)},
-    **{f"mask-{one:g}": _variant(loss__mask_weight=one) for one in (0.1, 0.3, 3.0)},
+    **{f"mask-{one:g}": _variant(loss__terms__mask=one) for one in (0.1, 0.3, 3.0)},
     "direction": _variant(field__view_dependent=True),
     "direction-coarse": _variant(field__view_dependent=True, field__dir_freqs=1),
     # Smoothness.
@@ -125,8 +125,8 @@ VARIANTS: dict[str, Entry] = {
     **{f"distortion-{one:g}": _variant(distorted, distortion=one) for one in (0.01, 0.1)},
     "hull-none": _variant(sampling__hull_dilate_px=24, sampling__hull_outside=0.5),
     "hull-tight": _variant(sampling__hull_dilate_px=1),
-    "smooth": _variant(loss__smooth=1.0),
-    "smooth-none": _variant(loss__smooth=0.0),
+    "smooth": _variant(loss__terms__roughness=1.0),
+    "smooth-none": _variant(loss__terms__roughness=0.0),
     "coarse-to-fine": _variant(stage1__coarse_to_fine=0.9),
     "coarse-to-fine-none": _variant(stage1__coarse_to_fine=0.0),
     "charbonnier": _variant(loss__kind="charbonnier"),
@@ -135,6 +135,6 @@ VARIANTS: dict[str, Entry] = {
     "half": _variant(length=0.5),
     "longer": _variant(length=1.3),
     "hash-pull-0": _variant(None, hash_grid.get_config, **NONE),
-    "hash-smooth": _variant(None, hash_grid.get_config, loss__smooth=1.0),
+    "hash-smooth": _variant(None, hash_grid.get_config, loss__terms__roughness=1.0),
 }
 KNOWN: dict[str, Entry] = {**METHODS, **VARIANTS}

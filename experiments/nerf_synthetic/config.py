@@ -22,7 +22,7 @@ def get_config():
     config.sampling.hull_outside = 0.0
     config.sampling.grid_cells = 131072
     config.loss.kind = "mse"
-    config.loss.mask_weight = 0.0
+    config.loss.terms.mask = 0.0
     config.stage1.update(steps=20000, rays=4096, lr_init=1e-3, lr_final=5e-5, warmup=100)
     config.stage2.steps = 0
     config.stage3.steps = 0

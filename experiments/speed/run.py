@@ -79,7 +79,8 @@ def yardstick() -> ConfigDict:
     """Config of NeRF's hierarchical sampling with one network and stage 1 alone; never changed."""
     config = base("mlp")
     config.sampling.kind = "hierarchical"
-    config.loss.update(kind="charbonnier", smooth=0.0, trust=0.0)
+    config.loss.update(kind="charbonnier", trust=0.0)
+    config.loss.terms.roughness = 0.0
     config.stage1.update(steps=1000, rays=RAYS, lr_init=1e-3, lr_final=1e-4, warmup=100)
     config.stage2.steps = config.stage3.steps = 0
     return measure.changed(config, TINY) if FLAGS.small else config

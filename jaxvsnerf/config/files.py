@@ -51,15 +51,28 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
     """The settings of a run, with what its version did in place of settings that it lacked."""
     values = copy.deepcopy(values)
     for name, section in SECTIONS.items():
-        place = values
-        for part in filter(None, name.split(".")):
-            place = place.get(part) if isinstance(place, dict) else None
-        if not isinstance(place, dict):
+        place = _place(values, name)
+        if place is None:
             continue
+        is_new = section.later and not place
         for key, one in section.settings.items():
-            if one.setting.before:
-                place.setdefault(key, one.setting.before[0])
+            if one.setting.was:
+                old, _, old_key = one.setting.was.rpartition(".")
+                there = _place(values, old) or {}
+                if old_key in there:
+                    place.setdefault(key, there.pop(old_key))
+            elif one.setting.before or is_new:
+                place.setdefault(key, (*one.setting.before, one.default)[0])
     return values
+
+
+def _place(values: Any, section: str) -> dict[str, Any] | None:
+    """The dict of a section, made if missing; None if something else is in its place."""
+    for part in filter(None, section.split(".")):
+        if not isinstance(values, dict):
+            return None
+        values = values.setdefault(part, {})
+    return values if isinstance(values, dict) else None
 
 
 def _tuples(value: Any) -> Any:

@@ -14,11 +14,17 @@ from jaxvsnerf.config.sections import STAGES
 from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.errors import MissingFile
 from jaxvsnerf.fields.build import FieldSpec
+from jaxvsnerf.fields.encode import FrequencySpec, HashEncoderSpec
+from jaxvsnerf.fields.ends import DecoderSpec, EncoderSpec, EndsSpec
 from jaxvsnerf.fields.hashgrid import HashSpec
+from jaxvsnerf.fields.radiance import RadianceSpec
+from jaxvsnerf.fields.sdf import SdfSpec, SurfaceSpec
 from jaxvsnerf.mesh.spec import MeshSpec
 from jaxvsnerf.pictures.spec import TurntableSpec
 from jaxvsnerf.preprocess.spec import PreprocessSpec
 from jaxvsnerf.rendering.sampling import (
+    FIRST_SHARPNESS,
+    ROUNDS,
     GridLevel,
     GridSpec,
     ImportanceLevel,
@@ -26,13 +32,15 @@ from jaxvsnerf.rendering.sampling import (
     RenderSpec,
     SamplingSpec,
     UniformLevel,
+    UpsampleLevel,
 )
 from jaxvsnerf.simulate.toy import ToySpec
 from jaxvsnerf.system.paths import find_path
 from jaxvsnerf.system.settings import config_settings
 from jaxvsnerf.training.batch import StepSpec, TableSpec
-from jaxvsnerf.training.losses import SMOOTH, SPARSE, LossSpec, TrustSpec
+from jaxvsnerf.training.losses import LossSpec, TrustSpec
 from jaxvsnerf.training.stages import COARSE_TO_FINE, RAYS_PER_VIEW, StageSpec, check_stages
+from jaxvsnerf.training.terms import SMOOTH, SPARSE, TermsSpec
 from jaxvsnerf.training.trainer import LoopSpec, SeedSpec
 
 # Settings that name a file or a folder, as (section, name).
@@ -58,6 +66,9 @@ def resolve_config(config: ConfigDict) -> ConfigDict:
     if config.field.dtype == "auto":
         # Every device but a CPU has matrix units for bfloat16.
         config.field.dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    if config.field.sdf.products == "auto":
+        on_gpu = jax.default_backend() == "gpu"
+        config.field.sdf.products = "tensorfloat32" if on_gpu else "float32"
     return config
 
 
@@ -106,8 +117,8 @@ def resolve_views(config: ConfigDict, num_views: int) -> ConfigDict:
     sparse = num_views - bool(config.data.photo) < SPARSE
     if config.loss.kind == "auto":
         config.loss.kind = "mse" if sparse else "charbonnier"
-    if config.loss.smooth == -1:
-        config.loss.smooth = SMOOTH if sparse else 0.0
+    if config.loss.terms.roughness == -1:
+        config.loss.terms.roughness = SMOOTH if sparse else 0.0
     for stage in (config[name] for name in STAGES):
         if stage.rays == 0:
             stage.rays = RAYS_PER_VIEW * num_views
@@ -140,8 +151,24 @@ def preprocess_spec(config: ConfigDict) -> PreprocessSpec:
 
 def field_spec(config: ConfigDict, num_views: int) -> FieldSpec:
     """The shape of the field of a resolved config."""
+    ends = encoder_spec(config), decoder_spec(config)
+    return _make(FieldSpec, config.field, num_views=num_views, encoder=ends[0], decoder=ends[1])
+
+
+def encoder_spec(config: ConfigDict) -> EncoderSpec:
+    """What comes before the layers of the field."""
     hash_grid = _make(HashSpec, config.field.hash_grid)
-    return _make(FieldSpec, config.field, num_views=num_views, hash_grid=hash_grid)
+    if _make(EndsSpec, config.field).encoding == "frequency":
+        return _make(FrequencySpec, config.field)
+    return _make(HashEncoderSpec, config.field, hash_grid=hash_grid)
+
+
+def decoder_spec(config: ConfigDict) -> DecoderSpec:
+    """What comes after the layers of the field."""
+    radiance, surface = _make(RadianceSpec, config.field), _make(SurfaceSpec, config.field.sdf)
+    if _make(EndsSpec, config.field).decoder == "radiance":
+        return radiance
+    return SdfSpec(radiance.dir_freqs, radiance.view_dependent, surface)
 
 
 def stage_specs(config: ConfigDict, num_views: int) -> tuple[StageSpec, ...]:
@@ -173,6 +200,14 @@ def render_levels(config: ConfigDict) -> tuple[Level, ...]:
 def _levels(config: ConfigDict, spec: SamplingSpec, num: int) -> tuple[Level, ...]:
     if spec.kind == "hierarchical":
         return UniformLevel(spec.num_coarse), ImportanceLevel(spec.num_fine)
+    if spec.kind == "neus":
+        rounds = range(1, ROUNDS + 1)
+        return UniformLevel(spec.num_coarse), *(
+            UpsampleLevel(
+                spec.num_coarse + spec.num_fine * one // ROUNDS, FIRST_SHARPNESS * 2.0 ** (one - 1)
+            )
+            for one in rounds
+        )
     return (_make(GridLevel, config.sampling, num=num),)
 
 
@@ -190,7 +225,8 @@ def table_spec(config: ConfigDict) -> TableSpec:
 
 def loss_spec(config: ConfigDict, num_views: int) -> LossSpec:
     """What is minimised, with open values decided by the number of views."""
-    return _make(LossSpec, resolve_views(config, num_views).loss)
+    loss = resolve_views(config, num_views).loss
+    return _make(LossSpec, loss, terms=_make(TermsSpec, loss.terms))
 
 
 def trust_spec(config: ConfigDict) -> TrustSpec:

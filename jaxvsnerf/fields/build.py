@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxvsnerf.errors import InputError
-from jaxvsnerf.fields import combine, decode, encode, shared, views
-from jaxvsnerf.fields.hashgrid import HashSpec
-from jaxvsnerf.geometry.cameras import HALF_EXTENT
+from jaxvsnerf.fields import combine, shared, views
+from jaxvsnerf.fields.decode import Features
+from jaxvsnerf.fields.encode import FrequencySpec
+from jaxvsnerf.fields.ends import DecoderSpec, EncoderSpec
+from jaxvsnerf.fields.radiance import RadianceSpec
 from jaxvsnerf.system.settings import Auto, argument, check_spec, setting
 from jaxvsnerf.types import Array, Context, FieldOut, Params, Samples
 
@@ -25,8 +27,8 @@ class FieldSpec:
     """Shape of the field.
 
     Attributes:
-      hash_grid: shape of the encoding `hash`.
-      half_extent: half the side of the cube that the encoding `hash` covers.
+      encoder: what comes before the layers.
+      decoder: what comes after them.
     """
 
     num_views: int = argument(
@@ -51,24 +53,6 @@ class FieldSpec:
         at_least=0,
         at_most=63,
     )
-    encoding: str = setting(
-        "frequency",
-        "Encoding of the position: `frequency` (NeRF) or `hash` (Instant-NGP).",
-        choices=encode.ENCODINGS,
-    )
-    hash_grid: HashSpec = HashSpec()
-    half_extent: float = HALF_EXTENT
-    pos_freqs: int = setting(
-        10, "Frequencies of the position, in both encodings.", at_least=1, at_most=32
-    )
-    dir_freqs: int = setting(4, "Frequencies of the direction's encoding.", at_least=1, at_most=32)
-    position_scale: float = setting(
-        2.0,
-        "Factor of the positions before their frequencies.",
-        above=0,
-        at_most=1000,
-    )
-    view_dependent: bool = setting(False, "Whether colour depends on the viewing direction.")
     num_heads: int = setting(4, "Attention heads. Choice: 4.", at_least=1, at_most=256)
     key_size: int = setting(
         16, "Features of a head's queries and keys. Choice: 16.", at_least=1, at_most=4096
@@ -80,25 +64,15 @@ class FieldSpec:
         "pictures show another function. True is for runs up to 0.2.0 that hold it.",
         before=(True,),
     )
-    density_activation: str = setting(
-        "softplus", "Function that makes the density positive.", choices=tuple(decode.ACTIVATIONS)
-    )
-    density_scale: float = setting(
-        10.0,
-        "Factor of the density: density = density_scale * activation(logit + density_shift).",
-        above=0,
-        at_most=1e6,
-        unit="per cube side",
-    )
-    density_shift: float = setting(
-        -1.0, "Added to the logit of the density.", at_least=-1000, at_most=1000
-    )
     dtype: str = setting(
         "float32",
         "Type of the matrix products; parameters are float32.",
         choices=("float32", "bfloat16"),
         auto=Auto("auto", "bfloat16 on GPUs and TPUs, float32 on a CPU"),
     )
+
+    encoder: EncoderSpec = FrequencySpec()
+    decoder: DecoderSpec = RadianceSpec()
 
     def __post_init__(self):
         check_spec(self, "field")
@@ -129,25 +103,30 @@ class Field(NamedTuple):
       init: (key, num_branches) -> params with groups shared, views, heads, and encoding if the
         encoding has parameters.
       init_attention: key -> parameters of the group attention.
-      trunk: (params, samples, context, mode, token_mask) -> feature [..., S, F].
+      trunk: (params, samples, context, mode, token_mask) -> Features.
       apply: (params, samples, context, mode, token_mask) -> FieldOut. token_mask [..., V] bool
         selects, per ray, the views that the combiner uses; None selects all. Trailing batch axes
         along which the mask is constant may be left out.
+      density: (params, points [..., 3], context, mode) -> [...] density per cube side, without a
+        direction.
+      surface: (params, points [..., 3], context, mode) -> [...] values of which one level is the
+        surface, larger inside.
+      gradient: (params, points [..., 3], context, mode) -> [..., 3] gradient of `surface`.
+      level: the value of `surface` at the surface; None if the values must tell.
+      features: numbers that an evaluation of a sample by one branch holds at once: the features
+        of one layer, or of all layers if `apply` differentiates by position.
     """
 
     spec: FieldSpec
     init: Callable[[Array, int], Params]
     init_attention: Callable[[Array], Params]
-    trunk: Callable[..., Array]
+    trunk: Callable[..., Features]
     apply: Callable[..., FieldOut]
-
-
-def _make_encoder(spec: FieldSpec) -> encode.Encoder:
-    if spec.encoding == "hash":
-        return encode.hash_encoder(
-            spec.hash_grid, spec.half_extent, spec.pos_freqs, spec.position_scale
-        )
-    return encode.frequency_encoder(spec.pos_freqs, spec.position_scale)
+    density: Callable[..., Array]
+    surface: Callable[..., Array]
+    gradient: Callable[..., Array]
+    level: float | None
+    features: int
 
 
 @cache  # equal specs give the same functions, so that compiled programs are found again
@@ -157,15 +136,51 @@ def build_field(spec: FieldSpec) -> Field:
     The returned functions raise InputError for an unknown mode, and ValueError for parameters or
     samples whose view axis does not fit the mode.
     """
-    dtype = jnp.dtype(spec.dtype)
-    encoder = _make_encoder(spec)
-    shape = dict(size=encoder.size, width=spec.width, skip=spec.skip_layer, dtype=dtype)
-    common = shared.SharedLayers(num_layers=spec.shared_layers, **shape)
-    shape.update(first=spec.shared_layers, depth=spec.depth)
-    heads = decode.RadianceHeads(spec.width, spec.dir_freqs, dtype)
-    attention = combine.AttentionCombiner(spec.num_heads, spec.key_size, spec.angle_term, dtype)
+    decoder = spec.decoder.build(spec.width, spec.encoder.position_scale, jnp.dtype(spec.dtype))
+    init_layers, init_attention, trunk = _make_layers(spec, decoder.style)
 
     def init(key: Array, num_branches: int = 1) -> Params:
+        heads = decoder.init(jax.random.split(key, 3)[2])
+        return {**init_layers(key, num_branches), "heads": heads}
+
+    def apply(params, samples, context, mode, token_mask=None) -> FieldOut:
+        ask = partial(trunk, params, context=context, mode=mode, token_mask=token_mask)
+        return decoder.decode(params["heads"], ask, samples, context)
+
+    def density(params, points, context, mode) -> Array:
+        ask = partial(trunk, params, context=context, mode=mode)
+        return decoder.density(params["heads"], ask, points)
+
+    def surface(params, points, context, mode) -> Array:
+        ask = partial(trunk, params, context=context, mode=mode)
+        return decoder.surface(params["heads"], ask, points)
+
+    def gradient(params, points, context, mode) -> Array:
+        return jax.grad(lambda at: jnp.sum(surface(params, at, context, mode)))(points)
+
+    functions = init, init_attention, trunk, apply, density, surface, gradient
+    layers = 2 * (spec.depth + 1) if decoder.differentiates else 1
+    return Field(spec, *functions, decoder.level, layers * spec.width)
+
+
+def _make_layers(
+    spec: FieldSpec, style: shared.LayerStyle
+) -> tuple[Callable[..., Params], Callable[[Array], Params], Callable[..., Features]]:
+    """The functions `init` without heads, `init_attention` and `trunk` of a Field."""
+    dtype = jnp.dtype(spec.dtype)
+    encoder = spec.encoder.build()
+    shape = dict(
+        size=encoder.size,
+        position=encoder.position,
+        width=spec.width,
+        skip=spec.skip_layer,
+        style=style,
+    )
+    common = shared.SharedLayers(num_layers=spec.shared_layers, **shape)
+    shape.update(first=spec.shared_layers, depth=spec.depth)
+    attention = combine.AttentionCombiner(spec.num_heads, spec.key_size, spec.angle_term, dtype)
+
+    def init(key: Array, num_branches: int) -> Params:
         keys = jax.random.split(key, 3)
         encoding = jnp.zeros((1, shared.aligned(encoder.size)))
         hidden = jnp.zeros((1, spec.width))
@@ -175,7 +190,6 @@ def build_field(spec: FieldSpec) -> Field:
             **({} if learned is None else {"encoding": learned}),
             "shared": common.init(keys[0], encoding)["params"],
             "views": branches.init(keys[1], hidden, encoding)["params"],
-            "heads": heads.init(keys[2], hidden, None)["params"],
         }
 
     def init_attention(key: Array) -> Params:
@@ -192,30 +206,19 @@ def build_field(spec: FieldSpec) -> Field:
         branches = views.view_branches(spec.num_views, own_inputs=mode == "per_view", **shape)
         return branches.apply({"params": params["views"]}, hidden, encoding)
 
-    def trunk(params, samples, context, mode, token_mask=None) -> Array:
+    def trunk(params, samples, context, mode, token_mask=None) -> Features:
         _check_mode(mode, params, samples, spec.num_views)
         tokens = tokens_of(params, samples, mode, context)
         if mode not in ("canonical", "fused"):
-            return tokens
+            return Features(tokens, tokens)
         mask = _view_first(token_mask, samples, spec.num_views)
+        mean = combine.mean_token(tokens, mask)
         if mode == "canonical":
-            return combine.mean_token(tokens, mask)
-        cosines = _cosines(context, samples)
-        return attention.apply({"params": params["attention"]}, tokens, mask, cosines)
+            return Features(mean, mean)
+        given = tokens.astype(dtype), mask, _cosines(context, samples)
+        return Features(attention.apply({"params": params["attention"]}, *given), mean)
 
-    def apply(params, samples, context, mode, token_mask=None) -> FieldOut:
-        return decode.decode_radiance(
-            heads,
-            params["heads"],
-            lambda s: trunk(params, s, context, mode, token_mask),
-            samples,
-            activation=spec.density_activation,
-            scale=spec.density_scale,
-            shift=spec.density_shift,
-            view_dependent=spec.view_dependent,
-        )
-
-    return Field(spec, init, init_attention, trunk, apply)
+    return init, init_attention, trunk
 
 
 def _branch(branches: Params, mode: str, context: Context) -> Params:

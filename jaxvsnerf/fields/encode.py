@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -10,9 +11,9 @@ import numpy as np
 
 from jaxvsnerf.fields.hashgrid import HashSpec, hash_encode, init_tables
 from jaxvsnerf.fields.shared import aligned
+from jaxvsnerf.geometry.cameras import HALF_EXTENT
+from jaxvsnerf.system.settings import check_spec, setting
 from jaxvsnerf.types import Array
-
-ENCODINGS = ("frequency", "hash")
 
 
 class Encoder(NamedTuple):
@@ -20,6 +21,7 @@ class Encoder(NamedTuple):
 
     Attributes:
       size: features per position.
+      position: first of the three features that are the position itself, scaled.
       init: key -> initial parameters, or None for an encoding without parameters.
       apply: (parameters, means [..., 3], detail) -> [..., aligned(size)] float32, zero-padded at
         the end. `detail` [] in [0, 1] opens the finer frequencies, see `open_frequencies`; None
@@ -27,53 +29,74 @@ class Encoder(NamedTuple):
     """
 
     size: int
+    position: int
     init: Callable[[Array], Array | None]
     apply: Callable[[Array | None, Array, Array | None], Array]
 
 
-def frequency_encoder(num_freqs: int, position_scale: float) -> Encoder:
+@dataclass(frozen=True)
+class FrequencySpec:
     """NeRF's positional encoding of `position_scale` times the position; no parameters."""
-    return Encoder(
-        size=posenc_size(3, num_freqs),
-        init=lambda key: None,
-        apply=lambda learned, means, detail=None: _posenc_beside(
-            means * position_scale, num_freqs, 0, detail
-        ),
+
+    pos_freqs: int = setting(
+        10, "Frequencies of the position, in both encodings.", at_least=1, at_most=32
+    )
+    position_scale: float = setting(
+        2.0,
+        "Factor of the positions before their frequencies.",
+        above=0,
+        at_most=1000,
     )
 
+    def __post_init__(self):
+        check_spec(self, "field")
 
-def hash_encoder(
-    spec: HashSpec, half_extent: float, num_freqs: int, position_scale: float
-) -> Encoder:
+    def build(self) -> Encoder:
+        """The functions of the encoding."""
+        return Encoder(
+            size=posenc_size(3, self.pos_freqs),
+            position=0,
+            init=lambda key: None,
+            apply=lambda learned, means, detail=None: _posenc_beside(
+                means * self.position_scale, self.pos_freqs, 0, detail
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class HashEncoderSpec(FrequencySpec):
     """Instant-NGP's hash encoding, concatenated with NeRF's positional encoding.
 
     Choice: few frequencies, by which view-specific layers can deform the object slightly; the
     hash tables, shared by all views, hold the details.
 
-    Args:
-      spec: sizes of the hash encoding.
+    Attributes:
+      hash_grid: sizes of the hash encoding.
       half_extent: half the side of the cube that the hash grid covers.
-      num_freqs: frequencies of the positional encoding.
-      position_scale: factor on positions before the positional encoding.
-
-    Returns:
-      An encoder whose parameters are the hash tables.
     """
 
-    def apply(tables: Array, means: Array, detail: Array | None = None) -> Array:
-        found = hash_encode(tables, 0.5 + means / (2.0 * half_extent), spec)
-        if detail is not None:
-            found *= jnp.repeat(open_frequencies(detail, spec.levels), spec.features)
-        waves = _posenc_beside(means * position_scale, num_freqs, learned, detail)
-        missing = waves.shape[-1] - learned
-        return waves + jnp.pad(found, ((0, 0),) * (found.ndim - 1) + ((0, missing),))
+    hash_grid: HashSpec = HashSpec()
+    half_extent: float = HALF_EXTENT
 
-    learned = spec.levels * spec.features
-    return Encoder(
-        size=learned + posenc_size(3, num_freqs),
-        init=lambda key: init_tables(key, spec),
-        apply=apply,
-    )
+    def build(self) -> Encoder:
+        """The functions of the encoding; its parameters are the hash tables."""
+        spec = self.hash_grid
+        learned = spec.levels * spec.features
+
+        def apply(tables: Array, means: Array, detail: Array | None = None) -> Array:
+            found = hash_encode(tables, 0.5 + means / (2.0 * self.half_extent), spec)
+            if detail is not None:
+                found *= jnp.repeat(open_frequencies(detail, spec.levels), spec.features)
+            waves = _posenc_beside(means * self.position_scale, self.pos_freqs, learned, detail)
+            missing = waves.shape[-1] - learned
+            return waves + jnp.pad(found, ((0, 0),) * (found.ndim - 1) + ((0, missing),))
+
+        return Encoder(
+            size=learned + posenc_size(3, self.pos_freqs),
+            position=learned,
+            init=lambda key: init_tables(key, spec),
+            apply=apply,
+        )
 
 
 def open_frequencies(detail: Array, num: int) -> Array:

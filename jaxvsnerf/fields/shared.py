@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
@@ -14,6 +16,22 @@ HIGHEST = jax.lax.Precision.HIGHEST
 kernel_init = nn.initializers.he_uniform()
 # Matrix units need sizes that are multiples of this; encodings are zero-padded accordingly.
 ALIGNMENT = 8
+
+
+@dataclass(frozen=True)
+class LayerStyle:
+    """What a decoder asks of the layers before it.
+
+    Attributes:
+      dtype: of the matrix products.
+      beta: 0 for ReLU layers; else layers of softplus(beta x) / beta, which have second
+        derivatives and start as a sphere (`geometric_kernel`).
+      precision: of the products of softplus layers.
+    """
+
+    dtype: Any
+    beta: float = 0.0
+    precision: jax.lax.Precision = HIGHEST
 
 
 def matmul_precision(dtype: Any) -> jax.lax.Precision | None:
@@ -42,10 +60,11 @@ class Affine(nn.Module):
 
     inputs: int
     outputs: int
+    init: Callable[..., Array] = kernel_init
 
     @nn.compact
     def __call__(self) -> tuple[Array, Array]:
-        kernel = self.param("kernel", kernel_init, (self.inputs, self.outputs))
+        kernel = self.param("kernel", self.init, (self.inputs, self.outputs))
         return kernel, self.param("bias", nn.initializers.zeros, (self.outputs,))
 
 
@@ -54,13 +73,19 @@ def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def product(inputs: Array, kernel: Array, out_dtype: Any = None) -> Array:
+def product(
+    inputs: Array,
+    kernel: Array,
+    out_dtype: Any = None,
+    precision: jax.lax.Precision | None = None,
+) -> Array:
     """Matrix product in the dtype of the inputs, accumulated in float32.
 
     Args:
       inputs: [..., K].
       kernel: [K, N], cast to the inputs' dtype.
       out_dtype: of the result; None keeps the inputs' dtype.
+      precision: None is that of `matmul_precision`.
 
     Returns:
       [..., N].
@@ -68,7 +93,7 @@ def product(inputs: Array, kernel: Array, out_dtype: Any = None) -> Array:
     return jnp.matmul(
         inputs,
         kernel.astype(inputs.dtype),
-        precision=matmul_precision(inputs.dtype),
+        precision=precision or matmul_precision(inputs.dtype),
         preferred_element_type=out_dtype or inputs.dtype,
     )
 
@@ -126,14 +151,59 @@ def _rows(kernel: Array, start: int, num: int, padded: int) -> Array:
     return kernel if num == padded else jnp.pad(kernel, ((0, padded - num), (0, 0)))
 
 
+def softplus_layer(
+    inputs: tuple[Array, ...], kernels: tuple[Array, ...], bias: Array, style: LayerStyle
+) -> Array:
+    """softplus(beta x) / beta of x = (sum of inputs[i] @ kernels[i]) / sqrt(number) + bias.
+
+    Differentiable any number of times, in forward and reverse mode.
+
+    Args:
+      inputs: each [..., K] float32.
+      kernels: each [K, N] float32.
+      bias: [N] float32.
+      style: with `beta`, larger numbers of which are closer to ReLU.
+
+    Returns:
+      [..., N] float32.
+
+    Source: NeuS (arXiv:2106.10689) supplement B; the division of a skip connection's two inputs by
+    sqrt(2) is IDR's (arXiv:2003.09852).
+    """
+    pairs = zip(inputs, kernels, strict=True)
+    total = sum(product(x, kernel, precision=style.precision) for x, kernel in pairs)
+    return jax.nn.softplus(style.beta * (total / len(inputs) ** 0.5 + bias)) / style.beta
+
+
+def geometric_kernel(encoding: int, position: int) -> Callable[..., Array]:
+    """Initialiser with which softplus layers start close to the distance from a sphere.
+
+    Args:
+      encoding: number of first rows that read the encoding of the position, 0 for none.
+      position: first of the three rows that read the position itself; the encoding's other rows
+        start at zero.
+
+    Source: SAL (arXiv:1911.10414) theorem 1; with an encoding, IDR (arXiv:2003.09852).
+    """
+
+    def init(key: Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
+        kernel = jax.random.normal(key, shape, dtype) * (2.0 / shape[1]) ** 0.5
+        row = jnp.arange(shape[0])
+        waves = (row < encoding) & ((row < position) | (row >= position + 3))
+        return jnp.where(waves[:, None], 0.0, kernel)
+
+    return init
+
+
 def apply_layers(
     hidden: Array | None,
     encoding: Array,
     size: int,
+    position: int,
     layers: range,
     width: int,
     skip: int,
-    dtype: Any,
+    style: LayerStyle,
 ) -> Array:
     """Applies some layers of NeRF's MLP, inside a compact module.
 
@@ -141,26 +211,32 @@ def apply_layers(
       hidden: [..., width] output of the previous layer, or None before layer 0.
       encoding: [..., aligned(size)] input of layer 0, and of layer `skip` beside `hidden`.
       size: features of the encoding without the padding.
+      position: first of the encoding's three features that are the position itself.
       layers: indices of the layers to apply.
       width: features of every layer.
       skip: index of the layer that reads the encoding again.
-      dtype: of the products.
+      style: activation, initialisation and dtype of the layers.
 
     Returns:
-      [..., width] after the last layer's ReLU.
+      [..., width] after the last layer's activation.
 
     Source: NeRF (arXiv:2003.08934) figure 7.
     """
-    encoding = encoding.astype(dtype)
+    encoding = encoding.astype(style.dtype)
     for index in layers:
         parts = [(encoding, size)] if hidden is None or index == skip else []
+        init = geometric_kernel(size * len(parts), position) if style.beta else kernel_init
         parts += [] if hidden is None else [(hidden, width)]
-        kernel, bias = Affine(sum(rows for _, rows in parts), width, name=f"layer_{index}")()
+        inputs = tuple(one for one, _ in parts)
+        kernel, bias = Affine(sum(rows for _, rows in parts), width, init, name=f"layer_{index}")()
         kernels, start = [], 0
-        for inputs, rows in parts:
-            kernels.append(_rows(kernel, start, rows, inputs.shape[-1]))
+        for one, rows in parts:
+            kernels.append(_rows(kernel, start, rows, one.shape[-1]))
             start += rows
-        hidden = relu_layer(tuple(inputs for inputs, _ in parts), tuple(kernels), bias)
+        if style.beta:
+            hidden = softplus_layer(inputs, tuple(kernels), bias, style)
+        else:
+            hidden = relu_layer(inputs, tuple(kernels), bias)
     return hidden
 
 
@@ -171,12 +247,13 @@ class SharedLayers(nn.Module):
     """
 
     size: int
+    position: int
     num_layers: int
     width: int
     skip: int
-    dtype: Any
+    style: LayerStyle
 
     @nn.compact
     def __call__(self, encoding: Array) -> Array:
-        layers = range(self.num_layers)
-        return apply_layers(None, encoding, self.size, layers, self.width, self.skip, self.dtype)
+        shape = self.size, self.position, range(self.num_layers), self.width, self.skip
+        return apply_layers(None, encoding, *shape, self.style)

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxvsnerf.fields.shared import apply_layers
+from jaxvsnerf.fields.shared import LayerStyle, apply_layers
 from jaxvsnerf.types import Array, Params
 
 
@@ -21,16 +21,17 @@ class ViewBranch(nn.Module):
     """
 
     size: int
+    position: int
     first: int
     depth: int
     width: int
     skip: int
-    dtype: Any
+    style: LayerStyle
 
     @nn.compact
     def __call__(self, hidden: Array | None, encoding: Array) -> Array:
-        layers = range(self.first, self.depth)
-        return apply_layers(hidden, encoding, self.size, layers, self.width, self.skip, self.dtype)
+        shape = self.size, self.position, range(self.first, self.depth), self.width, self.skip
+        return apply_layers(hidden, encoding, *shape, self.style)
 
 
 def view_branches(num_views: int, own_inputs: bool, **shape: Any) -> nn.Module:

@@ -64,6 +64,7 @@ def extract_mesh(
     *,
     half_extent: float,
     level: float | str = "auto",
+    signed: bool = False,
     occupied: np.ndarray | None = None,
     max_faces: int | None = None,
     viewpoints: np.ndarray | None = None,
@@ -75,6 +76,8 @@ def extract_mesh(
 
     Args:
       density: [G, G, G] values at `mesh_points(G, half_extent)`, indexed x, y, z.
+      signed: whether the values are signed distances from the surface, positive inside; the
+        surface is then at 0, whatever `level` says.
       half_extent: half the side of the cube, positive.
       level: density of the surface, positive, or "auto" (`level.auto_level`).
       occupied: [G, G, G] bool; where False the density counts as 0. None keeps all.
@@ -93,20 +96,25 @@ def extract_mesh(
     """
     density = _checked(density, occupied)
     spacing = lattice_spacing(len(density), half_extent)
+    if signed:
+        density, level = _share_inside(density, spacing), 0.5
     level = _checked_level(density, level)
     density, corner = _filled_block(density)
     corner = corner * spacing - half_extent
     hollow = np.zeros(density.shape, bool)
     if viewpoints is not None:
         hollow = hidden_hollows(density > level, corner, spacing, viewpoints)
-    vertices, faces = _march(np.where(hollow, density.max(), density), level)
+    solid = np.where(hollow, density.max(), density)
+    vertices, faces = _march(np.pad(solid, _ROOM) if signed else _opacity(solid, level))
     vertices = (vertices * spacing + corner).astype(np.float32)
     vertices, faces, floaters = solid_parts(vertices, faces)
     holes = 0
     if max_faces is not None:
         vertices, faces, holes = decimate(vertices, faces, max_faces)
     mesh = Mesh(vertices, faces, vertex_normals(vertices, faces))
-    return Extraction(mesh, level, floaters, float(hollow.sum() * spacing**3), holes)
+    return Extraction(
+        mesh, 0.0 if signed else level, floaters, float(hollow.sum() * spacing**3), holes
+    )
 
 
 def _checked(density: np.ndarray, occupied: np.ndarray | None) -> np.ndarray:
@@ -154,15 +162,17 @@ def _filled_block(density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return density[tuple(slice(*end) for end in ends)], np.array([first for first, _ in ends])
 
 
-def _march(density: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Runs marching cubes; returns vertices in index units of the lattice, and faces.
+def _opacity(density: np.ndarray, level: float) -> np.ndarray:
+    """The smoothed opacity of a density, in place of which marching cubes reads it.
 
     Choice: the surface is at 1/2 of the opacity 1 - 2^(-density / level), not at `level` of the
     density: a body far denser than the level would otherwise extend nearly to its first empty
     neighbour, most of a cell too far. Opacity jumps within a cell, which causes terraces;
     smoothing by SMOOTH_CELLS places the surface between cells.
+
+    Returns:
+      The lattice with _ROOM more points on each side.
     """
-    measure = require("skimage.measure")
     opacity = -np.expm1(-np.float32(np.log(2.0) / level) * np.maximum(density, 0.0))
     opacity = gaussian_filter(np.pad(opacity, _ROOM), SMOOTH_CELLS)
     if opacity.max() <= 0.5:
@@ -170,6 +180,25 @@ def _march(density: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
             f"no surface at level {level:.4g}: denser parts are thinner than a lattice cell; "
             "take a lower level or a finer lattice"
         )
+    return opacity
+
+
+def _share_inside(distance: np.ndarray, spacing: float) -> np.ndarray:
+    """A share of 0 to 1 that is 1/2 at the surface, of signed distances, positive inside.
+
+    Linear within two cells of the surface, which marching cubes then finds exactly.
+    """
+    if distance.max() <= 0:
+        raise InputError(
+            f"no surface: the signed distance is nowhere inside (largest {distance.max():.4g}); "
+            "nothing was reconstructed inside the cube"
+        )
+    return np.clip(0.5 + distance / (4.0 * spacing), 0.0, 1.0)
+
+
+def _march(opacity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Marching cubes at 1/2; returns vertices in index units without _ROOM points, and faces."""
+    measure = require("skimage.measure")
     vertices, faces, _, _ = measure.marching_cubes(opacity, 0.5)
     return vertices - _ROOM, faces
 

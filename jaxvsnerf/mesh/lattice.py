@@ -62,6 +62,7 @@ def sample_density(
     *,
     half_extent: float,
     occupied: np.ndarray | None = None,
+    empty: float = 0.0,
     chunk: int = CHUNK,
 ) -> np.ndarray:
     """Samples a field's density on the lattice, chunk by chunk.
@@ -72,7 +73,8 @@ def sample_density(
       resolution: G, points along an axis, at least 2.
       half_extent: half the side of the cube, positive.
       occupied: [G, G, G] bool, lattice points to sample (a dilated density grid or visual
-        hull); the density elsewhere is 0. None samples all points.
+        hull); None samples all points.
+      empty: the value at all other points.
       chunk: points per call.
 
     Returns:
@@ -83,7 +85,7 @@ def sample_density(
         `lattice_spacing`.
     """
     lattice_spacing(resolution, half_extent)
-    density = np.zeros(resolution**3, np.float32)
+    density = np.full(resolution**3, empty, np.float32)
     wanted = np.arange(resolution**3)
     if occupied is not None:
         if np.shape(occupied) != (resolution,) * 3:

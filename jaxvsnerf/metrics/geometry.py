@@ -41,15 +41,15 @@ def chamfer_distance(first: np.ndarray, second: np.ndarray) -> float:
     return float(0.5 * (there.mean() + back.mean()))
 
 
-def visible_points(surface: Surface, cameras: Cameras) -> np.ndarray:
-    """Surface points that the cameras see: the first hits of all pixels' rays.
+def visible_hits(surface: Surface, cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
+    """Points that the cameras see, the first hits of all pixels' rays, and the normals there.
 
     Args:
       surface: in the cameras' frame.
       cameras: pinhole cameras.
 
     Returns:
-      [N, 3] points, the mean of the hits in each cell of side VOXEL.
+      [N, 3] points and [N, 3] unit normals of the triangles, towards the camera.
 
     Raises:
       InputError: no ray meets the surface.
@@ -58,16 +58,39 @@ def visible_points(surface: Surface, cameras: Cameras) -> np.ndarray:
     trimesh = require("trimesh", "scores of the geometry", PIP_LINE)
     require("embreex", "scores of the geometry", PIP_LINE)
     mesh = trimesh.Trimesh(*surface, process=False)
-    found = []
+    found, normals = [], []
     for view in range(len(cameras.w2c)):
         rays = image_rays(cameras, view)
         origins = np.asarray(rays.origins, np.float64).reshape(-1, 3)
         directions = np.asarray(rays.viewdirs, np.float64).reshape(-1, 3)
-        found.append(mesh.ray.intersects_location(origins, directions, multiple_hits=False)[0])
+        hits, ray, face = mesh.ray.intersects_location(origins, directions, multiple_hits=False)
+        found.append(hits)
+        normal = mesh.face_normals[face]
+        away = np.sum(normal * directions[ray], -1, keepdims=True) > 0
+        normals.append(np.where(away, -normal, normal))
     points = np.concatenate(found)
     if not len(points):
         raise InputError("no ray meets the surface; is it in the cameras' frame?")
-    return _thinned(points)
+    return points, np.concatenate(normals)
+
+
+def visible_points(surface: Surface, cameras: Cameras) -> np.ndarray:
+    """The points of `visible_hits`, [N, 3]: the mean of the hits in each cell of side VOXEL."""
+    return _thinned(visible_hits(surface, cameras)[0])
+
+
+def normal_error(
+    first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]
+) -> float:
+    """Median angle in degrees between the normals of points and of their nearest other points.
+
+    Args:
+      first: [N, 3] points and their unit normals.
+      second: [M, 3] true points and their unit normals.
+    """
+    _, nearest = cKDTree(second[0]).query(first[0])
+    cosine = np.sum(first[1] * second[1][nearest], -1)
+    return float(np.median(np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0)))))
 
 
 def _thinned(points: np.ndarray) -> np.ndarray:
@@ -100,7 +123,7 @@ def volume_iou(first: Surface, second: Surface) -> float:
 
 
 def score_geometry(surface: Surface, truth: Surface, cameras: Cameras) -> dict[str, float]:
-    """Scores a surface by Chamfer distance of the visible points and by volume IoU.
+    """Scores a surface by Chamfer distance and normals of the visible points, and volume IoU.
 
     Args:
       surface: surface to score, in the cameras' frame, within [-1, 1]^3.
@@ -109,7 +132,7 @@ def score_geometry(surface: Surface, truth: Surface, cameras: Cameras) -> dict[s
         at 256x256.
 
     Returns:
-      {"chamfer", "iou"}.
+      {"chamfer", "iou", "normal_deg"}.
 
     Raises:
       MissingExtra: an optional package is missing.
@@ -117,5 +140,9 @@ def score_geometry(surface: Surface, truth: Surface, cameras: Cameras) -> dict[s
 
     Source: SyncDreamer (arXiv:2309.03453), `eval_mesh.py`.
     """
-    seen, true = visible_points(surface, cameras), visible_points(truth, cameras)
-    return {"chamfer": chamfer_distance(seen, true), "iou": volume_iou(surface, truth)}
+    seen, true = visible_hits(surface, cameras), visible_hits(truth, cameras)
+    return {
+        "chamfer": chamfer_distance(_thinned(seen[0]), _thinned(true[0])),
+        "iou": volume_iou(surface, truth),
+        "normal_deg": normal_error(seen, true),
+    }

@@ -39,6 +39,7 @@ METRIC_TITLES = {
     "lpips": "LPIPS ↓",
     "chamfer": "Chamfer ↓",
     "iou": "volume IoU",
+    "normal_deg": "normals (degrees) ↓",
 }
 
 

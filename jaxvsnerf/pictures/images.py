@@ -149,6 +149,30 @@ def difference_picture(difference: np.ndarray, opacity: np.ndarray) -> np.ndarra
     return viridis(difference / DIFFERENCE_SHOWN) * cover + (1.0 - cover)
 
 
+def normal_picture(normal: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """Shows normals as colour: (x, y, z) of -1 to 1 in the cube is (red, green, blue) of 0 to 1.
+
+    Args:
+      normal: [H, W, 3] normals, composited and so of any length; 0 is grey.
+      opacity: [H, W] in [0, 1], blends towards white.
+
+    Returns:
+      [H, W, 3] float32 in [0, 1].
+
+    Raises:
+      ValueError: shapes differ.
+    """
+    normal, opacity = np.asarray(normal, np.float32), np.asarray(opacity, np.float32)
+    if normal.shape != (*opacity.shape, 3):
+        raise ValueError(
+            f"expected normals of {(*opacity.shape, 3)} for opacities of {opacity.shape}, got "
+            f"{normal.shape}"
+        )
+    length = np.linalg.norm(normal, axis=-1, keepdims=True)
+    cover = np.clip(opacity, 0.0, 1.0)[..., None]
+    return (0.5 + 0.5 * normal / np.maximum(length, 1e-6)) * cover + (1.0 - cover)
+
+
 def opacity_picture(opacity: np.ndarray) -> np.ndarray:
     """Shows opacity [H, W] as a picture [H, W, 3] float32: opaque is white, empty black."""
     return on_white(np.clip(np.asarray(opacity, np.float32), 0.0, 1.0))

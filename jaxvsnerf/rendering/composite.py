@@ -55,4 +55,5 @@ def composite(out: FieldOut, intervals: Intervals, far: Array, background: Array
         t_edges=intervals.edges,
         middles=intervals.middles,
         extras={name: accumulate(values) for name, values in out.extras.items()},
+        out=out,
     )

@@ -108,6 +108,20 @@ def draw_cells(grid: DensityGrid, key: Array, num: int) -> tuple[Array, Array]:
     return cells, ((corner + inside) / resolution * 2.0 - 1.0) * grid.half_extent
 
 
+def free_points(grid: DensityGrid | None, key: Array, num: int, half_extent: float) -> Array:
+    """Points [num, 3] drawn evenly from the grid's support, whatever can be seen of them.
+
+    Args:
+      grid: the grid; None draws from the whole cube.
+      key: PRNG key.
+      num: number of points.
+      half_extent: half the side of the cube.
+    """
+    if grid is None:
+        return jax.random.uniform(key, (num, 3), minval=-half_extent, maxval=half_extent)
+    return draw_cells(grid, key, num)[1]
+
+
 def update_grid(
     grid: DensityGrid, density_fn: Callable[[Array], Array], key: Array, num: int
 ) -> DensityGrid:

@@ -29,11 +29,12 @@ MARCH_PART = 8
 
 @flax.struct.dataclass
 class Picture:
-    """A rendered image: rgb [..., 3], acc [...], distance [...], as in `Rendering`."""
+    """A rendered image: rgb [..., 3], acc [...], distance [...] and extras, as in `Rendering`."""
 
     rgb: Array
     acc: Array
     distance: Array
+    extras: dict[str, Array] = flax.struct.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def plan_rendering(
       combined: see `RenderPlan`; ignored outside combined modes.
       opaque: see `RenderPlan`.
       num_views: V of the field.
-      width: features of the field's layers.
+      width: numbers that an evaluation of a sample holds at once, see `Field.features`.
       elements: most elements of a tensor, see `plan.render_elements`.
     """
     if mode not in COMBINED:
@@ -142,12 +143,14 @@ def render_packed(
 
     def render_chunk(packed: Rays) -> Picture:
         out = render(packed)
-        return Picture(out.rgb, out.acc, out.distance)
+        return Picture(out.rgb, out.acc, out.distance, out.extras)
 
+    one = jax.eval_shape(render_chunk, jax.tree.map(lambda leaf: leaf[:chunk], rays))
     empty = Picture(
         rgb=jnp.broadcast_to(jnp.asarray(background, jnp.float32), (num, 3)),
         acc=jnp.zeros(num),
         distance=rays.far[:, 0],
+        extras={name: jnp.zeros((num, like.shape[-1])) for name, like in one.extras.items()},
     )
     return map_packed(render_chunk, rays, found & (jnp.arange(num) < total), empty, chunk)
 
@@ -181,7 +184,7 @@ def make_image_renderer(apply: Callable[..., FieldOut], spec: RenderPlan) -> Cal
             field = ask_heaviest(field, marched("average"), spec.combined)
 
         def last_level(part: Rays) -> Rendering:
-            return render_rays({"main": field}, part, spec.levels, grid, background)[-1]
+            return render_rays(field, part, spec.levels, grid, background)[-1]
 
         picture = render_packed(
             last_level,

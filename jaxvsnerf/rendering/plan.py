@@ -55,6 +55,25 @@ def power_of_two(number: float, least: int, most: int) -> int:
     return min(max(1 << max(int(number).bit_length() - 1, 0), least), most)
 
 
+def more_parts(local: int, parts: int, used: int, budget: int) -> int:
+    """Number of parts with which a step fits, once the compiler has said what the step uses.
+
+    Args:
+      local: rays per view on the device.
+      parts: parts of the compiled step.
+      used: bytes that this step takes.
+      budget: bytes of memory, see `memory_budget`.
+
+    Returns:
+      `parts` if the step fits, or if each ray is a part already; else a larger divisor of `local`,
+      as if the memory shrank with the parts.
+    """
+    if used <= budget:
+        return parts
+    wanted = max(-(-parts * used // budget), parts + 1)
+    return next((n for n in range(wanted, local) if local % n == 0), local)
+
+
 def micro_batches(local: int, elements: int, budget: int) -> int:
     """Number of parts in which a device computes the gradient of its rays.
 

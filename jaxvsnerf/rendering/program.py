@@ -39,18 +39,23 @@ class Program:
         # Reentrant, since a function may call its own program while being traced.
         self._turn = threading.RLock()
 
-    def trace(self, *args: Any) -> Callable[[], None]:
+    def trace(self, *args: Any) -> Callable[[], int]:
         """Traces a call without executing the call; returns a function that compiles the trace.
 
         Tracing runs Python code, in one thread at a time; compilation can run in parallel.
+
+        Returns:
+          A function that compiles and returns the bytes of memory that the program takes on a
+          device beside its arguments and results; 0 where the backend does not say.
         """
         args = self._arguments(*args)
         with self._turn:
             lowered = self._function.lower(*args)
 
-        def compile_traced() -> None:
+        def compile_traced() -> int:
             with self._turn:
-                lowered.compile()
+                known = lowered.compile().memory_analysis()
+            return getattr(known, "temp_size_in_bytes", 0)
 
         return compile_traced
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import jax
 import jax.numpy as jnp
 
@@ -40,7 +38,7 @@ def make_samples(rays: Rays, intervals: Intervals) -> Samples:
 
 
 def render_rays(
-    fields: Mapping[str, FieldFn],
+    field: FieldFn,
     rays: Rays,
     levels: tuple[Level, ...],
     grid: DensityGrid | None,
@@ -50,7 +48,7 @@ def render_rays(
     """Renders rays level by level.
 
     Args:
-      fields: name -> function from Samples to FieldOut; each level names the field to query.
+      field: function from Samples to FieldOut, which all levels query.
       rays: [...] rays.
       levels: sampling levels, in order.
       grid: density grid, or None; in levels drawn from the grid, density outside the grid's
@@ -76,9 +74,7 @@ def render_rays(
         previous = renderings[-1] if renderings else None
         intervals = level_intervals(level, rays, previous, grid, drawn)
         samples = make_samples(rays, intervals)
-        field = fields[level.field]
-        if isinstance(level, GridLevel):
-            field = inside_support(field, grid)
-        out = field(samples)
+        ask = inside_support(field, grid) if isinstance(level, GridLevel) else field
+        out = ask(samples)
         renderings.append(composite(out, intervals, rays.far, background))
     return tuple(renderings)

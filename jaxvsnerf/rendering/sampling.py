@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 
+from jaxvsnerf.fields.neus import DISTANCE
 from jaxvsnerf.rendering.composite import alpha_weights
 from jaxvsnerf.rendering.grid import DensityGrid, lookup
 from jaxvsnerf.rendering.intervals import (
@@ -17,6 +18,7 @@ from jaxvsnerf.rendering.intervals import (
     whole_intervals,
 )
 from jaxvsnerf.rendering.support import edges_at_borders, intervals_in_support, ray_points
+from jaxvsnerf.rendering.surface import upsample
 from jaxvsnerf.system.settings import argument, check_spec, setting
 from jaxvsnerf.types import Array, Rays, Rendering
 
@@ -25,7 +27,10 @@ PADDING = 0.01
 
 
 MOST_INTERVALS = 4096
-KINDS = ("grid", "hierarchical")
+KINDS = ("grid", "hierarchical", "neus")
+# Rounds of NeuS's up-sampling, and the sharpness of the first round per cube side; each round
+# doubles the sharpness. NeuS: 64 in a sphere of radius 1, which is 128 in a cube of side 1.
+ROUNDS, FIRST_SHARPNESS = 4, 128.0
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,9 @@ class SamplingSpec:
 
     kind: str = setting(
         "grid",
-        "Placement of the intervals: `grid` (drawn from the density grid) or `hierarchical` "
-        "(NeRF's coarse and fine samples).",
+        "Placement of the intervals: `grid` (drawn from the density grid), `hierarchical` (NeRF's "
+        "coarse and fine samples) or `neus` (coarse intervals, cut where the signed distance "
+        "changes its sign; for `field.decoder` sdf).",
         choices=KINDS,
     )
     num_intervals: int = setting(
@@ -43,13 +49,14 @@ class SamplingSpec:
     )
     num_coarse: int = setting(
         64,
-        "Intervals from near to far, for kind hierarchical.",
+        "Intervals from near to far, for the kinds hierarchical and neus.",
         at_least=1,
         at_most=MOST_INTERVALS,
     )
     num_fine: int = setting(
         128,
-        "Intervals drawn from the weights of the coarse intervals, for kind hierarchical.",
+        "Intervals drawn from the weights of the coarse intervals, for kind hierarchical; "
+        "intervals added to the coarse ones, for kind neus.",
         at_least=1,
         at_most=MOST_INTERVALS,
     )
@@ -60,14 +67,9 @@ class SamplingSpec:
 
 @dataclass(frozen=True)
 class UniformLevel:
-    """Intervals of one length from near to far.
-
-    Attributes:
-      field: name of the field that the level queries.
-    """
+    """Intervals of one length from near to far."""
 
     num: int = argument("Number of intervals S.", at_least=1, at_most=MOST_INTERVALS)
-    field: str = "main"
 
     def __post_init__(self):
         check_spec(self, "sampling")
@@ -78,13 +80,9 @@ class ImportanceLevel:
     """Intervals drawn from the weights of the level before.
 
     Choice: widened and padded as in mip-NeRF, so that a thin surface stays inside.
-
-    Attributes:
-      field: name of the field that the level queries.
     """
 
     num: int = argument("Number of intervals S.", at_least=1, at_most=MOST_INTERVALS)
-    field: str = "main"
 
     def __post_init__(self):
         check_spec(self, "sampling")
@@ -92,11 +90,7 @@ class ImportanceLevel:
 
 @dataclass(frozen=True)
 class GridLevel:
-    """Intervals drawn from the density grid.
-
-    Attributes:
-      field: name of the field that the level queries.
-    """
+    """Intervals drawn from the density grid."""
 
     num: int = argument("Number of intervals S.", at_least=1, at_most=MOST_INTERVALS)
     num_probes: int = setting(
@@ -108,7 +102,6 @@ class GridLevel:
         at_least=0,
         at_most=1,
     )
-    field: str = "main"
 
     def __post_init__(self):
         check_spec(self, "sampling")
@@ -158,7 +151,36 @@ class RenderSpec:
         check_spec(self, "render")
 
 
-Level = UniformLevel | ImportanceLevel | GridLevel
+@dataclass(frozen=True)
+class UpsampleLevel:
+    """NeuS's up-sampling: the intervals of the level before, cut near the surface.
+
+    Source: NeuS (arXiv:2106.10689) supplement C.
+    """
+
+    num: int = argument(
+        "Number of intervals S, those of the level before included.",
+        at_least=1,
+        at_most=MOST_INTERVALS,
+    )
+    sharpness: float = argument(
+        "Sharpness with which the distances of the level before are weighed.", above=0
+    )
+
+    def __post_init__(self):
+        check_spec(self, "sampling")
+
+
+Level = UniformLevel | ImportanceLevel | GridLevel | UpsampleLevel
+
+
+def graded(levels: tuple[Level, ...]) -> slice:
+    """The levels that the loss reads: all, or the last alone after up-sampling.
+
+    NeuS's rounds place intervals only; NeRF's coarse level has a loss of its own.
+    """
+    upsampled = any(isinstance(level, UpsampleLevel) for level in levels)
+    return slice(-1 if upsampled else 0, None)
 
 
 def probe_points(rays: Rays, num: int) -> tuple[Array, Array]:
@@ -240,6 +262,11 @@ def level_intervals(
             raise ValueError("GridLevel: expected a density grid, got None")
         return _grid_intervals(level, rays, grid, keys)
     if previous is None:
-        raise ValueError("ImportanceLevel: expected a level before, got the first")
+        raise ValueError(f"{type(level).__name__}: expected a level before, got the first")
+    if isinstance(level, UpsampleLevel):
+        distance = previous.out.extras[DISTANCE][..., 0]
+        missing = level.num - distance.shape[-1]
+        added = upsample(previous.middles, distance, missing, level.sharpness)
+        return whole_intervals(jnp.sort(jnp.concatenate([previous.t_edges, added], -1), -1))
     weights = blur_weights(previous.weights) + PADDING / previous.weights.shape[-1]
     return whole_intervals(importance_edges(previous.t_edges, weights, level.num, keys))

@@ -12,6 +12,8 @@ import numpy as np
 
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.fields.build import MODES, Field
+from jaxvsnerf.fields.decode import at_points
+from jaxvsnerf.fields.neus import unit
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, optical_axes
 from jaxvsnerf.rendering.grid import DensityGrid, lookup
 from jaxvsnerf.rendering.images import (
@@ -24,7 +26,7 @@ from jaxvsnerf.rendering.images import (
 from jaxvsnerf.rendering.plan import power_of_two, render_elements
 from jaxvsnerf.rendering.program import Program, made_once
 from jaxvsnerf.rendering.sampling import Level
-from jaxvsnerf.types import Array, Cameras, Context, Params, Samples
+from jaxvsnerf.types import Array, Cameras, Context, Params
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class TrainedField:
             self.combined,
             self.opaque,
             shape.num_views,
-            shape.width,
+            self.field.features,
             render_elements(jax.local_devices()[0]),
         )
 
@@ -132,7 +134,7 @@ class TrainedField:
         # the padding of V such calls is no larger than that of one call in another mode.
         several = self.mode in (*COMBINED, "nearest")
         views = shape.num_views if several else 1
-        limit = render_elements(jax.local_devices()[0]) // (views * shape.width)
+        limit = render_elements(jax.local_devices()[0]) // (views * self.field.features)
         chunk = power_of_two(limit, 1024, 2**20)
         given = points, np.zeros_like(points) if directions is None else directions
         for view, members in self._by_branch(points, directions):
@@ -152,6 +154,20 @@ class TrainedField:
         nearest = nearest_views(self.cameras, points, directions)
         return [(int(view), np.flatnonzero(nearest == view)) for view in np.unique(nearest)]
 
+    def _ask(
+        self, ask: Program, points: np.ndarray, directions: np.ndarray | None, *sizes: int
+    ) -> list[np.ndarray]:
+        """Calls a program of points; answers [N, size] for each of the sizes, [N] for size 0."""
+        points = np.asarray(points, np.float32)
+        directions = None if directions is None else np.asarray(directions, np.float32)
+        # All calls are dispatched before the first result is waited for.
+        asked = [(rows, ask(*args)) for rows, args in self._query_calls(points, directions)]
+        answers = [np.zeros((len(points), size)[: 1 + (size > 0)], np.float32) for size in sizes]
+        for rows, found in jax.device_get(asked):
+            for answer, part in zip(answers, found, strict=True):
+                answer[rows] = part[: len(rows)]
+        return answers
+
     def query(
         self, points: np.ndarray, directions: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -165,23 +181,44 @@ class TrainedField:
           directions: [N, 3] unit viewing directions, or None.
 
         Returns:
-          Density [N] per cube side, zero outside the grid's support, and rgb [N, 3].
+          Density [N] per cube side, without a direction and zero outside the grid's support, and
+          rgb [N, 3].
         """
-        points = np.asarray(points, np.float32)
-        directions = None if directions is None else np.asarray(directions, np.float32)
-        ask = _make_query(self.field, self.mode)
-        # All calls are dispatched before the first result is waited for.
-        asked = [(rows, ask(*args)) for rows, args in self._query_calls(points, directions)]
-        density, rgb = np.zeros(len(points), np.float32), np.zeros((len(points), 3), np.float32)
-        for rows, answer in jax.device_get(asked):
-            density[rows], rgb[rows] = (part[: len(rows)] for part in answer)
+        density, rgb = self._ask(_make_query(self.field, self.mode), points, directions, 0, 3)
         return density, rgb
 
-    def trace_query(self, directed: bool) -> Callable[[], None]:
-        """Traces `query` with or without directions; the returned function compiles the program."""
+    def surface(self, points: np.ndarray) -> np.ndarray:
+        """Evaluates the values whose level `field.level` is the surface, at points [N, 3].
+
+        Returns:
+          [N], larger inside; outside the grid's support `outside`.
+        """
+        return self._ask(_make_surface(self.field, self.mode), points, None, 0)[0]
+
+    def normals(self, points: np.ndarray) -> np.ndarray:
+        """Unit normals [N, 3], outward, of the level sets of `surface` at points [N, 3]."""
+        return self._ask(_make_normals(self.field, self.mode), points, None, 3)[0]
+
+    @property
+    def level(self) -> float | None:
+        """The value of `surface` at the surface; None if the values must tell."""
+        return self.field.level
+
+    @property
+    def outside(self) -> float:
+        """The value of `surface` where the grid's support says that nothing is."""
+        return outside_value(self.field)
+
+    def trace_query(self) -> Callable[[], None]:
+        """Traces `query` with directions; the returned function compiles the program."""
         point = np.zeros((1, 3), np.float32)
-        _, args = next(self._query_calls(point, point if directed else None))
+        _, args = next(self._query_calls(point, point))
         return _make_query(self.field, self.mode).trace(*args)
+
+    def trace_surface(self) -> Callable[[], None]:
+        """Traces `surface`; the returned function compiles the program."""
+        _, args = next(self._query_calls(np.zeros((1, 3), np.float32), None))
+        return _make_surface(self.field, self.mode).trace(*args)
 
 
 def nearest_views(
@@ -231,18 +268,39 @@ def _make_renderer(field: Field, spec: RenderPlan) -> Program:
 def _make_query(field: Field, mode: str) -> Program:
     @partial(jax.jit, static_argnames="directed")
     def ask(params, grid, context, points, directions, directed):
-        ones = jnp.ones((len(points), 1))
-        samples = Samples(
-            means=points[:, None],
-            covs=None,
-            t_edges=jnp.concatenate([0 * ones, ones], -1),
-            lengths=ones,
-            viewdirs=directions if directed else None,
-        )
+        samples = at_points(points).replace(viewdirs=directions if directed else None)
         out = field.apply(params, samples, context, mode)
-        density = out.optical_depth[:, 0]
+        # The layers below are the same for both, and computed once.
+        density = field.density(params, points, context, mode)
         if grid is not None:
             density = jnp.where(lookup(grid, grid.support, points), density, 0.0)
         return density, out.rgb[:, 0]
 
     return Program(ask)
+
+
+@made_once
+def _make_surface(field: Field, mode: str) -> Program:
+    @partial(jax.jit, static_argnames="directed")
+    def ask(params, grid, context, points, directions, directed):
+        values = field.surface(params, points, context, mode)
+        if grid is not None:
+            exists = lookup(grid, grid.support, points)
+            values = jnp.where(exists, values, outside_value(field))
+        return (values,)
+
+    return Program(ask)
+
+
+@made_once
+def _make_normals(field: Field, mode: str) -> Program:
+    @partial(jax.jit, static_argnames="directed")
+    def ask(params, grid, context, points, directions, directed):
+        return (unit(-field.gradient(params, points, context, mode)),)
+
+    return Program(ask)
+
+
+def outside_value(field: Field) -> float:
+    """The value of a field's `surface` far outside: no density, or a distance of a cube's side."""
+    return 0.0 if field.level is None else field.level - 1.0

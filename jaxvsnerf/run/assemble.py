@@ -217,8 +217,8 @@ def later_programs(
         last = stage is trainer.stages[-1]
         for size in dict.fromkeys(sizes[: 1 + last]):
             jobs.append(lambda stage=stage, size=size: field(stage).trace_render(*size))
-        for directed in (False, True)[: 2 * last]:
-            jobs.append(lambda stage=stage, directed=directed: field(stage).trace_query(directed))
+    jobs.append(lambda: field(trainer.stages[-1]).trace_surface())
+    jobs.append(lambda: field(trainer.stages[-1]).trace_query())
     if dataset.truth is not None:
         one = views.images[:1], views.images[:1], views.names[:1], perceptual
         jobs.append(lambda: partial(score_views, *one))

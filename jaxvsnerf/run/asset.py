@@ -121,15 +121,20 @@ def score_surface(
     """
     scores = score_geometry(Surface(mesh.vertices, mesh.faces), truth, cameras)
     write_text(folder / "eval" / "geometry.json", json.dumps(scores, indent=2) + "\n")
-    say("geometry: Chamfer distance {chamfer:.4f}, volume IoU {iou:.4f}".format(**scores))
+    text = (
+        "geometry: Chamfer distance {chamfer:.4f}, volume IoU {iou:.4f}, normals {normal_deg:.1f}"
+    )
+    say(f"{text} degrees off".format(**scores))
 
 
 def _summary(facts: dict[str, Any], path: Path) -> str:
     """Summarises the written asset in one line."""
     closed = "watertight" if facts["watertight"] else "NOT watertight"
     colours = f"texture {facts['texture']}" if facts["texture"] else "vertex colours"
+    # Densities of surfaces are positive; the surface of a signed distance lies at 0.
+    place = f"density {facts['level']:.3g}" if facts["level"] else "distance 0"
     return (
-        f"mesh: {facts['faces']} faces, {closed}, {colours}, at density {facts['level']:.3g}; "
+        f"mesh: {facts['faces']} faces, {closed}, {colours}, at {place}; "
         f"{facts['floaters_removed']} floaters removed, hollows of "
         f"{100 * facts['hollow_volume_filled'] / facts['volume']:.1f} % filled: "
         f"{path} ({facts['bytes'] / 1e6:.1f} MB)"

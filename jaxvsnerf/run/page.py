@@ -10,11 +10,17 @@ import numpy as np
 
 from jaxvsnerf import __version__
 from jaxvsnerf.config.files import to_plain
+from jaxvsnerf.fields.neus import NORMAL
 from jaxvsnerf.geometry.cameras import match_cameras
 from jaxvsnerf.page.charts import Chart, Series
 from jaxvsnerf.page.preparation import preparation_section
 from jaxvsnerf.page.report import Column, Comparison, Report, Section, write_report
-from jaxvsnerf.pictures.images import depth_picture, depth_range, difference_picture
+from jaxvsnerf.pictures.images import (
+    depth_picture,
+    depth_range,
+    difference_picture,
+    normal_picture,
+)
 from jaxvsnerf.preprocess.prepare import load_record, record_facts, trained_views
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.rendering.trained import TrainedField
@@ -31,7 +37,7 @@ FILES = {
     "eval/mesh.json": "what the mesh is like: faces, closed or not, size",
     "renders/turntable.mp4": "a full turn around it",
     "eval/metrics.json": "scores of every stage, per view",
-    "eval/geometry.json": "Chamfer distance and volume IoU of the mesh",
+    "eval/geometry.json": "Chamfer distance, volume IoU and normals of the mesh",
     "metrics.jsonl": "loss and PSNR while training",
     "log.txt": "what the run had to say, with the time",
     "preprocess.json": "what was done to each input view before training",
@@ -145,13 +151,16 @@ def _geometry(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     scores = read_json(path)
-    return {"Chamfer distance": f"{scores['chamfer']:.4f}", "volume IoU": f"{scores['iou']:.3f}"}
+    facts = {"Chamfer distance": f"{scores['chamfer']:.4f}", "volume IoU": f"{scores['iou']:.3f}"}
+    if "normal_deg" in scores:  # runs up to 0.2.0 lack the score
+        facts["normals"] = f"{scores['normal_deg']:.1f} degrees off at the median"
+    return facts
 
 
 def _columns(
     dataset: Dataset, shown: ViewSet, pictures: dict[str, Picture], metrics: dict | None
 ) -> list[Column]:
-    """Pictures of a view: the input if the view is an input, each stage, truth, depth."""
+    """Pictures of a view: the input if it is one, each stage, truth, depth, normals if known."""
     where = match_cameras(shown.cameras, dataset.inputs.cameras)
     inputs = [None if index is None else dataset.inputs.images[index] for index in where]
     columns = [Column("input", inputs)] if set(where) != {None} else []
@@ -172,7 +181,11 @@ def _columns(
         depth_picture(distance, acc, *near_far)
         for distance, acc in zip(final.distance, final.acc, strict=True)
     ]
-    return [*columns, Column("depth", depth)]
+    columns.append(Column("depth", depth))
+    if NORMAL in final.extras:
+        pairs = zip(final.extras[NORMAL], final.acc, strict=True)
+        columns.append(Column("normals", [normal_picture(*pair) for pair in pairs]))
+    return columns
 
 
 def _disagreement(inputs: ViewSet, shown: Shown) -> Comparison:

@@ -11,12 +11,14 @@ import jax
 import numpy as np
 
 from jaxvsnerf.config.resolve import turntable_spec
+from jaxvsnerf.fields.neus import NORMAL
 from jaxvsnerf.geometry.cameras import camera_centers, match_cameras, orbit_cameras, take
 from jaxvsnerf.metrics.disagreement import disagreement
 from jaxvsnerf.pictures.images import (
     depth_picture,
     depth_range,
     difference_picture,
+    normal_picture,
     opacity_picture,
     side_by_side,
 )
@@ -164,16 +166,18 @@ def _write(folder: Path, field: TrainedField, rows: dict[str, list[np.ndarray]])
 
 
 def _rows(names: list[str], final: Picture, beside: list) -> dict[str, list[np.ndarray]]:
-    """A row per view: the given pictures, then rendering, depth and opacity."""
+    """A row per view: the given pictures, then rendering, depth, opacity and normals if known."""
     if not names:
         return {}
     near_far = depth_range(final.distance, final.acc)
+    normals = [final.extras[NORMAL]] if NORMAL in final.extras else []
     return {
         name: [
             *(images[index] for images in beside),
             final.rgb[index],
             depth_picture(final.distance[index], final.acc[index], *near_far),
             opacity_picture(final.acc[index]),
+            *(normal_picture(one[index], final.acc[index]) for one in normals),
         ]
         for index, name in enumerate(names)
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, camera_centers, fit_cameras, take
 from jaxvsnerf.mesh.bake import PaintFn
 from jaxvsnerf.mesh.extract import Extraction, Mesh, extract_mesh
@@ -30,7 +31,8 @@ def field_mesh(
 
     Args:
       field: the field.
-      level: density at the surface; 0 chooses the level automatically.
+      level: density at the surface; 0 chooses the level automatically. A field of signed
+        distances has its surface at distance 0.
       resolution: lattice points a side.
       max_faces: largest number of faces; None keeps all faces of marching cubes.
 
@@ -38,24 +40,37 @@ def field_mesh(
       The mesh, in the object's cube, without colours.
 
     Raises:
-      InputError: there is no surface at the level; the message suggests a level.
+      InputError: there is no surface at the level (the message suggests a level), or a level for
+        a signed distance.
     """
+    signed = field.level is not None
+    if signed and level:
+        raise InputError(
+            f"level: the surface of a signed distance lies at distance 0; expected 0, got {level:g}"
+        )
     occupied = None
     if field.grid is not None:
         occupied = _occupied(np.asarray(field.grid.support), resolution)
-    density = sample_density(
-        lambda points: field.query(points)[0],
+    values = sample_density(
+        field.surface,
         resolution,
         half_extent=HALF_EXTENT,
         occupied=occupied,
+        empty=field.outside,
     )
-    return extract_mesh(
-        density,
+    made = extract_mesh(
+        values,
         half_extent=HALF_EXTENT,
         level=level or "auto",
+        signed=signed,
         max_faces=max_faces,
         viewpoints=camera_centers(field.cameras),
     )
+    if not signed:
+        return made
+    # A distance has normals of its own, smoother than those of the triangles.
+    normals = field.normals(made.mesh.vertices)
+    return made._replace(mesh=made.mesh._replace(normals=normals))
 
 
 def head_on_colors(field: TrainedField, points: np.ndarray, normals: np.ndarray) -> np.ndarray:

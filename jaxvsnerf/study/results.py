@@ -25,7 +25,7 @@ from jaxvsnerf.metrics.scores import METRICS
 from jaxvsnerf.system.files import text_cell, write_text
 
 # Score columns: scores of pictures, then scores of the mesh.
-SCORES = (*METRICS, "chamfer", "iou")
+SCORES = (*METRICS, "chamfer", "iou", "normal_deg")
 PHASES = ("load", "train", "evaluate", "render", "export", "report")
 
 Record = dict[str, Any]

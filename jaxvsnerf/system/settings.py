@@ -53,6 +53,7 @@ class Setting:
       in_config: whether a config holds the setting.
       before: (value,) for a run of an older version that lacks the setting: what that version
         did; () if every version whose runs are opened has the setting.
+      was: full name of the setting in older versions, '' if it had no other name.
     """
 
     text: str
@@ -67,6 +68,7 @@ class Setting:
     unit: str = ""
     in_config: bool = True
     before: tuple[Any, ...] = ()
+    was: str = ""
 
     def holds(self, number: float) -> bool:
         """Whether a number is finite and lies in the range, or is the one beside it."""

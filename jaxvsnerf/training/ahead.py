@@ -38,18 +38,26 @@ def trace_stage(trainer: Trainer, stage: StageSpec, scene: Scene) -> Callable[[]
       A function that compiles both programs and returns the train step, see `make_train_steps`.
     """
     devices = trainer.devices
-    # All processes run the same program, so its micro-batches must fit the memory of each.
-    parts = most(trainer.micro_batches(stage))
-    steps = make_train_steps(trainer.field, stage, trainer.spec, devices, parts)
     # Arguments are placed on the devices as in training: placement is part of the program.
     empty = place(trainer.empty_state(stage.name), devices)
-    compile_steps = steps.trace(empty, scene, place(trainer.key(), devices), 0)
+    given = empty, scene, place(trainer.key(), devices), 0
+
+    def trace(parts: int) -> tuple[Program, Callable[[], int]]:
+        steps = make_train_steps(trainer.field, stage, trainer.spec, devices, parts)
+        return steps, steps.trace(*given)
+
+    # All processes run the same program, so its micro-batches must fit the memory of each.
+    parts = most(trainer.micro_batches(stage))
+    traced = trace(parts)
     compile_start = trainer.trace_start(stage)
 
     def compile_both() -> Program:
-        compile_steps()
+        nonlocal parts, traced
+        # The plan counts the activations of first derivatives; the compiler knows what a step uses.
+        while (more := most(trainer.more_parts(stage, parts, traced[1]()))) > parts:
+            parts, traced = more, trace(more)
         compile_start()
-        return steps
+        return traced[0]
 
     return compile_both
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, pixel_rays
+from jaxvsnerf.rendering.grid import DensityGrid, free_points
 from jaxvsnerf.rendering.sampling import Level
 from jaxvsnerf.system.settings import check_spec, setting
 from jaxvsnerf.training.losses import LossSpec
@@ -89,12 +90,14 @@ class Batch:
       rgb: [V, R, 3] colours of the pictures.
       mask: [V, R] opacity, or None if unknown.
       keys: [V, R] PRNG keys of the jitter along rays.
+      points: [V, R, 3] points drawn evenly from where the object can be, or None.
     """
 
     rays: Rays
     rgb: Array
     mask: Array | None
     keys: Array
+    points: Array | None
 
 
 def stream(key: Array, name: str) -> Array:
@@ -114,7 +117,13 @@ def rays_per_device(stage: StageSpec, num_views: int, num_devices: int) -> int:
 
 
 def draw_batch(
-    scene: Scene, key: Array, device: Array, local: int, num_devices: int, spec: StepSpec
+    scene: Scene,
+    key: Array,
+    device: Array,
+    local: int,
+    num_devices: int,
+    spec: StepSpec,
+    grid: DensityGrid | None,
 ) -> Batch:
     """Draws this device's share of a step's rays.
 
@@ -128,16 +137,25 @@ def draw_batch(
       local: R, rays per view on this device.
       num_devices: number of devices that share the step.
       spec: settings common to all stages.
+      grid: density grid, or None; its support is where free points are drawn.
     """
     num_views = scene.context.view_dirs.shape[0]
-    rows = draw_rows(scene.table, stream(key, "rays"), local * num_devices, spec.background_share)
-    rows = jax.lax.dynamic_slice_in_dim(rows, device * local, local, 1)
-    keys = jax.random.split(stream(key, "jitter"), (num_views, local * num_devices))
-    keys = jax.lax.dynamic_slice_in_dim(keys, device * local, local, 1)
+    total = local * num_devices
+
+    def own(all_rays: Array) -> Array:
+        return jax.lax.dynamic_slice_in_dim(all_rays, device * local, local, 1)
+
+    rows = own(draw_rows(scene.table, stream(key, "rays"), total, spec.background_share))
+    keys = own(jax.random.split(stream(key, "jitter"), (num_views, total)))
+    points = None
+    if spec.loss.terms.eikonal:
+        points = free_points(grid, stream(key, "points"), num_views * total, spec.half_extent)
+        points = own(points.reshape(num_views, total, 3))
     views = jnp.broadcast_to(jnp.arange(num_views)[:, None], rows.shape)
     return Batch(
         rays=pixel_rays(scene.cameras, views, scene.table.pixels[rows], spec.half_extent),
         rgb=scene.table.rgb[rows],
         mask=scene.table.mask[rows] if scene.table.has_mask else None,
         keys=keys,
+        points=points,
     )

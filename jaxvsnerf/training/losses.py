@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax.numpy as jnp
 
 from jaxvsnerf.system.settings import Auto, check_spec, setting
-from jaxvsnerf.training.smoothness import ROUGHNESS
+from jaxvsnerf.training.terms import SPARSE, Outcome, TermsSpec, weighed_terms
 from jaxvsnerf.types import Array, Rendering
 
-KINDS = ("mse", "charbonnier")
-# Choice: with fewer generated views hardly a point of the surface is seen by three views, and
-# nothing tells which of two views is wrong. Smoothness then decides instead of a robust loss.
-SPARSE = 8
-SMOOTH = 3.0
+KINDS = ("mse", "charbonnier", "l1")
 
 
 @dataclass(frozen=True)
 class LossSpec:
-    """What is minimised."""
+    """What is minimised.
+
+    Attributes:
+      terms: weights of the terms beside colour.
+    """
 
     kind: str = setting(
         "charbonnier",
-        "Error of a colour: `mse` (paper: the squared error) or `charbonnier`, "
-        "sqrt(|error|^2 + eps), which suits pictures that disagree.",
+        "Error of a colour: `mse` (paper: the squared error), `charbonnier`, "
+        "sqrt(|error|^2 + eps), which suits pictures that disagree, or `l1` (NeuS).",
         choices=KINDS,
         auto=Auto("auto", f"`mse` with fewer than {SPARSE} generated views, else `charbonnier`"),
     )
     eps: float = setting(1e-3, "Charbonnier's eps, in squared colour units.", above=0, at_most=100)
-    mask_weight: float = setting(
-        1.0, "Weight of (opacity - mask)^2; 0 leaves the term out.", at_least=0, at_most=1e6
-    )
-    smooth: float = setting(
-        0.0,
-        "Weight of the roughness of the visible surface; 0 leaves the term out.",
-        at_least=0,
-        at_most=1e6,
-        auto=Auto(-1.0, f"{SMOOTH:g} with fewer than {SPARSE} generated views, else 0"),
-    )
+    terms: TermsSpec = TermsSpec()
 
     def __post_init__(self):
         check_spec(self, "loss")
@@ -67,24 +59,18 @@ class TrustSpec:
 
 def ray_errors(error: Array, spec: LossSpec) -> Array:
     """Loss of colour errors, per ray: error [..., 3] -> [...]."""
+    if spec.kind == "l1":
+        return jnp.sum(jnp.abs(error), -1)
     squared = jnp.sum(error**2, -1)
     return squared if spec.kind == "mse" else jnp.sqrt(squared + spec.eps)
 
 
-def total_loss(
-    renderings: tuple[Rendering, ...],
-    rgb: Array,
-    mask: Array | None,
-    trust: Array,
-    spec: LossSpec,
-) -> tuple[Array, Array]:
+def total_loss(outcomes: Sequence[Outcome], rgb: Array, spec: LossSpec) -> tuple[Array, Array]:
     """Training loss, summed over sampling levels, and mean squared colour error.
 
     Args:
-      renderings: one Rendering per sampling level.
+      outcomes: one Outcome per sampling level.
       rgb: [..., 3] colours of the pictures.
-      mask: [...] opacity, or None if unknown.
-      trust: weights of the rays, broadcast to [...].
       spec: the loss.
 
     Returns:
@@ -93,10 +79,7 @@ def total_loss(
     Source: paper, loss over rays; NeRF (arXiv:2003.08934) equation 6 sums the levels.
     """
     loss = jnp.zeros(())
-    for rendering in renderings:
-        loss += jnp.mean(trust * spec.color(rendering, rgb))
-        if mask is not None and spec.mask_weight:
-            loss += spec.mask_weight * jnp.mean(trust * (rendering.acc - mask) ** 2)
-        if ROUGHNESS in rendering.extras:
-            loss += spec.smooth * jnp.mean(trust * rendering.extras[ROUGHNESS][..., 0])
-    return loss, jnp.mean((renderings[-1].rgb - rgb) ** 2)
+    for seen in outcomes:
+        loss += jnp.mean(seen.trust * spec.color(seen.rendering, rgb))
+        loss += weighed_terms(seen, spec.terms)
+    return loss, jnp.mean((outcomes[-1].rendering.rgb - rgb) ** 2)

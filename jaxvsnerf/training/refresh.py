@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import jax.numpy as jnp
 
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.training.stages import RENDER_MODE, StageSpec
-from jaxvsnerf.types import Array, Context, Params, Samples
-
-
-def density_function(
-    field: Field, params: Params, context: Context, mode: str
-) -> Callable[[Array], Array]:
-    """Density of a field as a function of points, without viewing directions.
-
-    Args:
-      field: the field.
-      params: parameters of the field.
-      context: context of the field.
-      mode: mode of the field.
-
-    Returns:
-      A function: points [..., 3] -> density [...] per side of the object's cube.
-    """
-
-    def density(points: Array) -> Array:
-        ones = jnp.ones((*points.shape[:-1], 1))
-        samples = Samples(
-            means=points[..., None, :],
-            covs=None,
-            t_edges=jnp.concatenate([0 * ones, ones], -1),
-            lengths=ones,
-            viewdirs=None,
-        )
-        return field.apply(params, samples, context, mode).optical_depth[..., 0]
-
-    return density
+from jaxvsnerf.types import Array, Context, Params
 
 
 def grid_density(
@@ -57,17 +29,17 @@ def grid_density(
     Returns:
       A function: points [N, 3] -> density [N] per side of the object's cube.
     """
+    ask = partial(field.density, params, context=context)
     if stage.mode == "fused" and stage.combined:
-        return density_function(field, params, context, "average")
+        return partial(ask, mode="average")
     if stage.mode != "per_view":
-        return density_function(field, params, context, RENDER_MODE[stage.mode])
-    per_view = density_function(field, params, context, stage.mode)
+        return partial(ask, mode=RENDER_MODE[stage.mode])
     num_views = field.spec.num_views
 
     def density(points: Array) -> Array:
         padding = -points.shape[0] % num_views
         grouped = jnp.pad(points, ((0, padding), (0, 0))).reshape(-1, num_views, 3)
-        answers = per_view(jnp.swapaxes(grouped, 0, 1))
+        answers = ask(jnp.swapaxes(grouped, 0, 1), mode="per_view")
         return jnp.swapaxes(answers, 0, 1).reshape(-1)[: points.shape[0]]
 
     return density

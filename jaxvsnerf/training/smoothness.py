@@ -26,7 +26,7 @@ def with_roughness(field: FieldFn) -> FieldFn:
 
     def ask(samples: Samples) -> FieldOut:
         out = field(samples)
-        offsets = DISTANCE * _directions(samples.means.shape[-2])
+        offsets = DISTANCE * spread_directions(samples.means.shape[-2])
         aside = field(samples.replace(means=samples.means + offsets))
         change = jnp.expm1(-out.optical_depth) - jnp.expm1(-aside.optical_depth)
         return out.replace(extras={**out.extras, ROUGHNESS: (change**2)[..., None]})
@@ -34,7 +34,7 @@ def with_roughness(field: FieldFn) -> FieldFn:
     return ask
 
 
-def _directions(num: int) -> np.ndarray:
+def spread_directions(num: int) -> np.ndarray:
     """Unit vectors [num, 3] float32 spread over the sphere; consecutive ones are far apart.
 
     Choice: fixed, since samples are drawn anew at every step.

@@ -11,7 +11,7 @@ import optax
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.fields.build import Field
 from jaxvsnerf.system.settings import Auto, argument, check_spec, setting
-from jaxvsnerf.training.losses import SPARSE
+from jaxvsnerf.training.terms import SPARSE
 from jaxvsnerf.types import Array, Params
 
 GROUPS = ("encoding", "shared", "views", "attention", "heads")

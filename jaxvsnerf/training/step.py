@@ -12,17 +12,20 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxvsnerf.fields.build import Field
+from jaxvsnerf.fields.neus import unit
 from jaxvsnerf.fields.views import branch_spread
 from jaxvsnerf.rendering.grid import DensityGrid, update_grid
 from jaxvsnerf.rendering.program import Program
 from jaxvsnerf.rendering.render import render_rays
+from jaxvsnerf.rendering.sampling import graded
 from jaxvsnerf.rendering.sparse import FieldFn, ask_heaviest, inside_support
 from jaxvsnerf.training.batch import Batch, Scene, StepSpec, draw_batch, rays_per_device, stream
 from jaxvsnerf.training.losses import total_loss
 from jaxvsnerf.training.refresh import grid_density
-from jaxvsnerf.training.smoothness import with_roughness
+from jaxvsnerf.training.smoothness import DISTANCE, spread_directions, with_roughness
 from jaxvsnerf.training.stages import StageSpec, apply_updates, make_optimizer, split_trainable
-from jaxvsnerf.types import Array, Context, Params, TrainState
+from jaxvsnerf.training.terms import Outcome, TermsSpec
+from jaxvsnerf.types import Array, Context, Params, Rendering, TrainState
 
 AXIS = "devices"
 NO_STEP = np.iinfo(np.int32).max  # stands for "no step" in StepMetrics.bad_step
@@ -94,6 +97,35 @@ def stage_field(
     return ask_heaviest(ask, cheap, stage.combined)
 
 
+def outcomes_of(
+    renderings: tuple[Rendering, ...],
+    batch: Batch,
+    trust: Array,
+    slopes: Callable[[Array], Array],
+    terms: TermsSpec,
+) -> list[Outcome]:
+    """What the loss reads of each sampling level.
+
+    Args:
+      renderings: one Rendering per sampling level.
+      batch: the rays.
+      trust: weights of the rays.
+      slopes: points [V, R, 3] -> [V, R, 3] gradients of the field's `surface`.
+      terms: weights of the loss's terms.
+    """
+    gradients = slopes(batch.points) if batch.points is not None else None
+    outcomes = []
+    for rendering in renderings:
+        seen = Outcome(rendering, batch.mask, trust, gradients)
+        if terms.bend:
+            t = jax.lax.stop_gradient(rendering.distance)[..., None]
+            here = batch.rays.origins + t * batch.rays.directions
+            aside = here + DISTANCE * spread_directions(here.shape[-2])
+            seen = seen.replace(normals=(unit(slopes(here)), unit(slopes(aside))))
+        outcomes.append(seen)
+    return outcomes
+
+
 def micro_gradients(
     loss_fn: Callable[[Params, Batch], tuple[Array, Array]],
     changing: Params,
@@ -161,17 +193,21 @@ def train_step(
     """
     key = jax.random.fold_in(key, state.step)
     local = rays_per_device(stage, field.spec.num_views, num_devices)
-    batch = draw_batch(scene, key, device, local, num_devices, spec)
+    batch = draw_batch(scene, key, device, local, num_devices, spec, state.sampler)
     changing, frozen = split_trainable(state.params, stage.trainable)
     context = stage_context(scene.context, stage, state.step)
 
     def loss_fn(changing: Params, part: Batch) -> tuple[Array, Array]:
         known = {**frozen, **changing}
-        ask = stage_field(field, known, context, stage, state.sampler, spec.loss.smooth > 0)
+        rough = spec.loss.terms.roughness > 0
+        ask = stage_field(field, known, context, stage, state.sampler, rough)
         renderings = render_rays(
-            {"main": ask}, part.rays, spec.levels, state.sampler, scene.background, part.keys
+            ask, part.rays, spec.levels, state.sampler, scene.background, part.keys
         )
-        loss, mse = total_loss(renderings, part.rgb, part.mask, scene.trust[:, None], spec.loss)
+        slopes = partial(field.gradient, known, context=context, mode=stage.mode)
+        renderings = renderings[graded(spec.levels)]
+        outcomes = outcomes_of(renderings, part, scene.trust[:, None], slopes, spec.loss.terms)
+        loss, mse = total_loss(outcomes, part.rgb, spec.loss)
         if stage.pull and "views" in changing:
             loss += stage.pull * branch_spread(changing["views"])
         return loss, mse

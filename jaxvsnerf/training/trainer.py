@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import jax
 import numpy as np
 
 from jaxvsnerf.fields.build import Field
-from jaxvsnerf.rendering.plan import memory_budget, micro_batches
+from jaxvsnerf.rendering.plan import memory_budget, micro_batches, more_parts
 from jaxvsnerf.system.settings import LARGEST_SEED, check_spec, setting
 from jaxvsnerf.training.batch import StepSpec, rays_per_device, stream
 from jaxvsnerf.training.stages import StageSpec, promote
+from jaxvsnerf.training.start import fit_distance, hull_distance, starts_from_hull
 from jaxvsnerf.training.step import init_state, place
 from jaxvsnerf.types import Array, TrainState
 
@@ -53,11 +54,13 @@ class LoopSpec:
 
 @cache  # runs of the same shape in one process share the compiled program
 def _make_start(field: Field, stage: StageSpec) -> Callable[..., TrainState]:
-    """The program (params or None, sampler, key) -> initial state of `stage`."""
+    """The program (params or None, sampler, key, hull or None) -> initial state of `stage`."""
 
     @jax.jit  # one small program instead of dozens of single operations
-    def start(params, sampler, key) -> TrainState:
+    def start(params, sampler, key, hull) -> TrainState:
         params = field.init(key, 1) if params is None else params
+        if hull is not None:
+            params = fit_distance(field, params, hull, sampler.half_extent, stream(key, "hull"))
         params = promote(field, params, stage.mode, stream(key, "promote"))
         return init_state(stage, params, sampler)
 
@@ -97,16 +100,30 @@ class Trainer:
         samples, views = max(level.num for level in self.spec.levels), 1
         if stage.mode == "fused":
             samples, views = min(stage.combined or samples, samples), shape.num_views
-        if self.spec.loss.smooth and stage.mode != "fused":
+        if self.spec.loss.terms.roughness and stage.mode != "fused":
             samples *= 2  # the roughness evaluates a second point per sample
         elements = local * shape.num_views * samples * views * shape.width
         return micro_batches(local, elements, memory_budget(jax.local_devices()[0]))
+
+    def more_parts(self, stage: StageSpec, parts: int, used: int) -> int:
+        """Parts in which a step fits memory, if the step in `parts` takes `used` bytes."""
+        local = rays_per_device(stage, self.field.spec.num_views, len(self.devices))
+        return more_parts(local, parts, used, memory_budget(jax.local_devices()[0]))
 
     def _start_arguments(self, stage: StageSpec, previous: TrainState | None) -> tuple:
         params, sampler = (
             (None, self.sampler) if previous is None else (previous.params, previous.sampler)
         )
-        return params, sampler, stream(self.key(), f"init/{stage.name}")
+        hull = self._hull if previous is None else None
+        return params, sampler, stream(self.key(), f"init/{stage.name}"), hull
+
+    @cached_property
+    def _hull(self) -> np.ndarray | None:
+        """The signed distance that a field starts from, None without a hull or a distance."""
+        if not starts_from_hull(self.field) or self.sampler is None:
+            return None
+        # Without masks the support is the whole cube, which is no shape to start from.
+        return None if np.all(self.sampler.support) else hull_distance(self.sampler)
 
     def initial_state(self, stage: StageSpec, previous: TrainState | None) -> TrainState:
         """The initial state of `stage`, given the previous stage's last state, if any."""

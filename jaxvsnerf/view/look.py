@@ -8,19 +8,21 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from jaxvsnerf.fields.neus import NORMAL
 from jaxvsnerf.geometry.cameras import camera_centers, magnification, optical_axes, take
 from jaxvsnerf.metrics.disagreement import disagreement
 from jaxvsnerf.pictures.images import (
     DIFFERENCE_SHOWN,
     depth_picture,
     difference_picture,
+    normal_picture,
     opacity_picture,
 )
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.rendering.trained import TrainedField
 from jaxvsnerf.types import Cameras
 
-SHOWN = ("colour", "depth", "opacity", "disagreement")
+SHOWN = ("colour", "depth", "opacity", "normals", "disagreement")
 # Mode of a stage's field -> modes in which its views can be combined, the stage's own first.
 COMBINATIONS = {
     "single": ("single",),
@@ -116,6 +118,12 @@ def in_mode(field: TrainedField, mode: str) -> TrainedField:
     return replace(field, mode=mode)
 
 
+def shown_of(field: TrainedField) -> tuple[str, ...]:
+    """What a field can show: all of SHOWN, `normals` for a field of signed distances alone."""
+    signed = field.level is not None
+    return tuple(one for one in SHOWN if signed or one != "normals")
+
+
 def look_at_field(
     field: TrainedField, mode: str, shown: str, camera: Cameras
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +132,7 @@ def look_at_field(
     Args:
       field: field of a stage, in the stage's own mode.
       mode: one of `modes_of`.
-      shown: one of SHOWN. `disagreement` is the difference between the views' own branches and
+      shown: one of `shown_of`. `disagreement` is the difference between the views' own branches and
         the rendering in `mode`, averaged over views; 0 for a field of one branch.
       camera: one camera.
 
@@ -133,10 +141,10 @@ def look_at_field(
       empty pixels.
 
     Raises:
-      ValueError: `shown` is not one of SHOWN.
+      ValueError: `shown` is not one of `shown_of`.
     """
-    if shown not in SHOWN:
-        raise ValueError(f"expected to show one of {', '.join(SHOWN)}, got {shown!r}")
+    if shown not in shown_of(field):
+        raise ValueError(f"expected to show one of {', '.join(shown_of(field))}, got {shown!r}")
     picture = in_mode(field, mode).render(camera)
     rgb, acc, distance = picture.rgb[0], picture.acc[0], picture.distance[0]
     depth = np.where(acc >= 0.5, distance, FAR_AWAY)
@@ -144,6 +152,8 @@ def look_at_field(
         return depth_picture(distance, acc), depth
     if shown == "opacity":
         return opacity_picture(acc), depth
+    if shown == "normals":
+        return normal_picture(picture.extras[NORMAL][0], acc), depth
     if shown == "disagreement":
         brighter = DIFFERENCE_SHOWN / SPREAD_SHOWN
         return difference_picture(brighter * _spread(field, picture, camera), acc), depth

@@ -25,7 +25,15 @@ from jaxvsnerf.rendering.trained import TrainedField
 from jaxvsnerf.system.extras import require
 from jaxvsnerf.system.png import to_uint8
 from jaxvsnerf.view.live_run import LiveRun, Saved
-from jaxvsnerf.view.look import ASPECT, SHOWN, look_at_field, modes_of, to_cameras, to_pose
+from jaxvsnerf.view.look import (
+    ASPECT,
+    SHOWN,
+    look_at_field,
+    modes_of,
+    shown_of,
+    to_cameras,
+    to_pose,
+)
 from jaxvsnerf.view.origin import own_pages_alone
 
 NEWEST = "newest"
@@ -149,6 +157,8 @@ class Viewer:
             self._text.content = f"{chosen.stage}, step {chosen.step} cannot be read; waiting ..."
             return False
         self.saved, self.field = chosen, field
+        if self._shown.options != shown_of(field):
+            self._shown.options = shown_of(field)
         if self._mode.options != self._modes():
             self._mode.options = self._modes()
         self._tell("rendering; new programs compile first ...")
@@ -182,7 +192,7 @@ class Viewer:
             "views", ("...",), hint="Combination of the views, or one view's own branch."
         )
         self._shown = gui.add_dropdown(
-            "show", SHOWN, hint="Disagreement renders every view's branch, which takes longer."
+            "show", SHOWN[:1], hint="Disagreement renders every view's branch, which takes longer."
         )
         self._height = gui.add_dropdown(
             "height", HEIGHTS, initial_value=str(height), hint="Height of a picture, in pixels."

@@ -37,7 +37,7 @@ def test_every_config_builds_and_its_docstring_holds_its_command(path):
     assert f"--config={path.relative_to(ROOT)}" in doc
     if not config.data.path and config.data.kind != "toy":
         config.data.path = "given by the command"
-    config.field.dtype = "float32"
+    config.field.dtype = config.field.sdf.products = "float32"
     resolve.data_spec(config)
     views = config.data.num_views if config.data.kind == "toy" else len(config.data.views) or 16
     trainer = assemble.make_trainer(config, views, assemble.make_grid(config, None))
@@ -112,15 +112,16 @@ def test_a_resumed_log_repeats_nothing_and_forgets_a_cut_line(tmp_path):
 )
 def test_the_number_of_views_decides_what_is_left_to_it(views, kind, smooth, coarse_to_fine, rays):
     config = default_config()
-    config.field.dtype = "float32"
+    config.field.dtype = config.field.sdf.products = "float32"
     trainer = assemble.make_trainer(config, views, None)
-    assert (trainer.spec.loss.kind, trainer.spec.loss.smooth) == (kind, smooth)
+    assert (trainer.spec.loss.kind, trainer.spec.loss.terms.roughness) == (kind, smooth)
     assert trainer.stages[0].coarse_to_fine == coarse_to_fine
     assert trainer.stages[1].rays == rays
-    config.loss.update(kind="charbonnier", smooth=0.5)
+    config.loss.kind = "charbonnier"
+    config.loss.terms.roughness = 0.5
     config.stage1.coarse_to_fine, config.stage2.rays = 0.25, 64
     trainer = assemble.make_trainer(config, views, None)
-    assert (trainer.spec.loss.kind, trainer.spec.loss.smooth) == ("charbonnier", 0.5)
+    assert (trainer.spec.loss.kind, trainer.spec.loss.terms.roughness) == ("charbonnier", 0.5)
     assert (trainer.stages[0].coarse_to_fine, trainer.stages[1].rays) == (0.25, 64)
 
 
@@ -129,7 +130,7 @@ def test_the_photo_is_no_generated_view():
     config = default_config()
     config.field.dtype, config.data.photo = "float32", "photo.png"
     trainer = assemble.make_trainer(config, 8, None)
-    assert (trainer.spec.loss.kind, trainer.spec.loss.smooth) == ("mse", 3.0)
+    assert (trainer.spec.loss.kind, trainer.spec.loss.terms.roughness) == ("mse", 3.0)
     assert (trainer.stages[0].coarse_to_fine, trainer.stages[1].rays) == (0.9, 8 * 256)
     config.data.photo = ""
     assert assemble.make_trainer(config, 8, None).spec.loss.kind == "charbonnier"

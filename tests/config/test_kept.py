@@ -37,7 +37,7 @@ def test_config_json_is_what_was_asked(run, asked):
     assert read(run / "config.json") == to_plain(asked)
     kept = read(run / "config.json")
     assert (kept["data"]["path"], kept["field"]["dtype"]) == ("views.png", "auto")
-    assert (kept["loss"]["smooth"], kept["stage2"]["rays"]) == (-1.0, 0)
+    assert (kept["loss"]["terms"]["roughness"], kept["stage2"]["rays"]) == (-1.0, 0)
 
 
 def test_resolved_json_leaves_nothing_open(run, tmp_path):
@@ -47,7 +47,7 @@ def test_resolved_json_leaves_nothing_open(run, tmp_path):
     assert settings["data"]["path"] == str((tmp_path / "views.png").resolve())
     assert settings["field"]["dtype"] == "float32"  # the tests run on a CPU
     # Four views are few: see SPARSE, SMOOTH and COARSE_TO_FINE. 256 rays of each of them.
-    assert (settings["loss"]["kind"], settings["loss"]["smooth"]) == ("mse", 3.0)
+    assert (settings["loss"]["kind"], settings["loss"]["terms"]["roughness"]) == ("mse", 3.0)
     assert settings["stage1"]["coarse_to_fine"] == 0.9
     assert [settings[f"stage{n}"]["rays"] for n in (1, 2, 3)] == [2048, 1024, 4096]
 

@@ -198,7 +198,7 @@ def test_no_method_sees_more_rays_than_the_budget():
 def scored(method, name, seed, psnr, **more):
     key = {"object": name, "severity": "medium", "views": "16", "seed": str(seed)}
     row = {**key, "method": method, "settings": "{}", "psnr": f"{psnr}", "ssim": "0.9"}
-    rest = dict.fromkeys(("lpips", "finds_damage", "chamfer", "iou"), "")
+    rest = dict.fromkeys(("lpips", "finds_damage", "chamfer", "iou", "normal_deg"), "")
     return {**row, **rest, "seconds": "1.00", **more}
 
 

@@ -7,11 +7,14 @@ import pytest
 
 from experiments.inconsistency_bench import fields, losses, variant_fields
 from jaxvsnerf.fields.build import FieldSpec
+from jaxvsnerf.fields.encode import FrequencySpec
+from jaxvsnerf.fields.radiance import RadianceSpec
 from jaxvsnerf.training.losses import LossSpec, ray_errors
 from jaxvsnerf.types import Context, Rendering, Samples
 from tests import compiled
 
 pytestmark = pytest.mark.unoptimized
+ENDS = dict(encoder=FrequencySpec(pos_freqs=2), decoder=RadianceSpec(dir_freqs=1))
 CONTEXT = Context(jnp.eye(3), jnp.eye(3), jnp.int32(0))
 
 
@@ -47,7 +50,7 @@ def test_uncertainty_at_its_floor_is_the_squared_error_and_best_at_the_error_its
 
 
 def test_branches_of_a_small_rank_start_as_one_and_part_by_that_rank():
-    spec = FieldSpec(3, width=16, pos_freqs=2, dir_freqs=1, num_heads=2)
+    spec = FieldSpec(3, width=16, num_heads=2, **ENDS)
     field = compiled.whole(variant_fields.low_rank_field(spec, 2))
     params = field.init(jax.random.key(0), 3)
     points = jax.random.uniform(jax.random.key(1), (3, 5, 6, 3), minval=-0.3, maxval=0.3)
@@ -64,7 +67,7 @@ def test_branches_of_a_small_rank_start_as_one_and_part_by_that_rank():
 
 
 def test_views_of_one_density_differ_in_colour_alone():
-    spec = FieldSpec(3, width=16, pos_freqs=2, dir_freqs=1, num_heads=2)
+    spec = FieldSpec(3, width=16, num_heads=2, **ENDS)
     field = compiled.whole(variant_fields.shared_density_field(spec))
     params = field.init(jax.random.key(0), 3)
     points = jax.random.uniform(jax.random.key(1), (5, 6, 3), minval=-0.3, maxval=0.3)
@@ -100,7 +103,7 @@ def test_distortion_of_two_weights_is_their_distance_and_their_own_lengths():
 
 @pytest.mark.parametrize("make", ["appearance_field", "uncertain_field", "deformed_field"])
 def test_codes_change_what_their_method_says_and_the_mean_code_is_what_views_share(make):
-    spec = FieldSpec(3, width=16, pos_freqs=2, dir_freqs=1, num_heads=2)
+    spec = FieldSpec(3, width=16, num_heads=2, **ENDS)
     field = compiled.whole(getattr(fields, make)(spec, 4))
     params = field.init(jax.random.key(0), 3)
     network = jax.tree.map(lambda leaf: leaf + 0.1, params["shared"]["network"])

@@ -9,17 +9,18 @@ import pytest
 
 from jaxvsnerf.fields.build import FieldSpec, build_field
 from jaxvsnerf.fields.combine import AttentionCombiner
-from jaxvsnerf.fields.encode import frequency_encoder, hash_encoder, posenc
+from jaxvsnerf.fields.encode import FrequencySpec, HashEncoderSpec, posenc
 from jaxvsnerf.fields.hashgrid import HashSpec, hash_encode
+from jaxvsnerf.fields.radiance import RadianceSpec
 from jaxvsnerf.fields.shared import aligned
-from jaxvsnerf.training.refresh import density_function
 from jaxvsnerf.training.stages import promote
 from jaxvsnerf.types import Context, Samples
 from tests import compiled
 
 pytestmark = pytest.mark.unoptimized
 V, R, S = 3, 4, 5
-SMALL = dict(num_views=V, width=16, pos_freqs=3, dir_freqs=2, num_heads=2)
+ENDS = dict(encoder=FrequencySpec(pos_freqs=3), decoder=RadianceSpec(dir_freqs=2))
+SMALL = dict(num_views=V, width=16, num_heads=2, **ENDS)
 
 
 @partial(jax.jit, static_argnums=(1, 2))
@@ -85,10 +86,10 @@ def test_posenc_is_the_input_then_sines_then_cosines():
 def test_an_encoder_is_what_it_learned_then_posenc_then_zeros(kind):
     points = jax.random.uniform(jax.random.key(0), (50, 3), minval=-0.5, maxval=0.5)
     if kind == "frequency":
-        encoder, learned, found = frequency_encoder(4, 2.0), None, jnp.zeros((50, 0))
+        encoder, learned, found = FrequencySpec(4, 2.0).build(), None, jnp.zeros((50, 0))
     else:
         spec = HashSpec(levels=3, base=4, finest=8)
-        encoder = hash_encoder(spec, 0.5, 4, 2.0)
+        encoder = HashEncoderSpec(4, 2.0, spec, 0.5).build()
         learned = encoder.init(jax.random.key(1))
         found = hash_encode(learned, points + 0.5, spec)
     expected = jnp.concatenate([found, posenc(2.0 * points, 4)], -1)
@@ -103,9 +104,10 @@ def test_an_encoder_is_what_it_learned_then_posenc_then_zeros(kind):
 def test_an_encoding_opens_from_coarse_to_fine(kind):
     points = jax.random.uniform(jax.random.key(0), (50, 3), minval=-0.5, maxval=0.5)
     if kind == "frequency":
-        encoder, learned, first = frequency_encoder(4, 2.0), None, 0
+        encoder, learned, first = FrequencySpec(4, 2.0).build(), None, 0
     else:
-        encoder = hash_encoder(HashSpec(levels=3, base=4, finest=8), 0.5, 4, 2.0)
+        spec = HashSpec(levels=3, base=4, finest=8)
+        encoder = HashEncoderSpec(4, 2.0, spec, 0.5).build()
         learned, first = encoder.init(jax.random.key(1)), 6
     full = np.asarray(encoder.apply(learned, points))
     np.testing.assert_array_equal(encoder.apply(learned, points, jnp.float32(1)), full)
@@ -142,10 +144,10 @@ def test_permuting_views_permutes_branches_and_leaves_fused_and_canonical_alone(
         np.testing.assert_allclose(before.rgb, after.rgb, atol=1e-6)
         np.testing.assert_allclose(before.optical_depth, after.optical_depth, rtol=2e-5)
     grouped = make_samples(jax.random.key(5), (V, R))
-    branches = field.trunk(params, grouped, context, "per_view")
+    branches = field.trunk(params, grouped, context, "per_view").color
     swapped = field.trunk(
         permuted, jax.tree.map(lambda leaf: leaf[order], grouped), turned, "per_view"
-    )
+    ).color
     np.testing.assert_allclose(branches[order], swapped, atol=1e-6)
 
 
@@ -244,7 +246,7 @@ def test_colour_ignores_the_direction_unless_it_is_view_dependent(context):
     samples = make_samples(jax.random.key(11), (R,))
     other = samples.replace(viewdirs=-samples.viewdirs)
     for view_dependent in (False, True):
-        field = compiled.field(FieldSpec(**SMALL, view_dependent=view_dependent))
+        field = compiled.field(FieldSpec(**{**SMALL, "decoder": RadianceSpec(2, view_dependent)}))
         params = field.init(jax.random.key(0), 1)
         a = field.apply(params, samples, context, "single")
         b = field.apply(params, other, context, "single")
@@ -264,7 +266,7 @@ def test_pictures_grid_and_mesh_ask_one_function(context, given):
     samples = make_samples(jax.random.key(15), (R,))
     seen = field.apply(params, samples, context, "fused")
     asked = field.apply(params, samples.replace(viewdirs=None), context, "fused")
-    density = density_function(field, params, context, "fused")(samples.means)
+    density = field.density(params, samples.means, context, "fused")
     drift = np.abs(np.asarray(seen.optical_depth / samples.lengths - density)).max()
     if given:
         assert not np.allclose(seen.rgb, asked.rgb, atol=1e-3) and drift > 1e-3
@@ -302,12 +304,16 @@ def test_bfloat16_products_stay_near_float32(context):
     np.testing.assert_allclose(outs[0].rgb, outs[1].rgb, atol=0.04)
 
 
+def test_an_end_that_makes_no_field_is_refused():
+    with pytest.raises(ValueError, match="field.density_activation: .* softplus, relu"):
+        RadianceSpec(density_activation="exp")
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
         (dict(shared_layers=8), "field.shared_layers: expected fewer than the 8 layers"),
         (dict(width=15), "multiple of field.num_heads"),
-        (dict(density_activation="exp"), "softplus, relu"),
         (dict(dtype="float16"), "float32, bfloat16"),
         (dict(num_views=0), "field.num_views: expected a whole number of 1 to"),
     ],

@@ -9,6 +9,7 @@ import pytest
 
 from jaxvsnerf.fields import hashgrid
 from jaxvsnerf.fields.build import FieldSpec
+from jaxvsnerf.fields.encode import HashEncoderSpec
 from jaxvsnerf.fields.hashgrid import HashSpec
 from tests import compiled
 
@@ -115,8 +116,8 @@ def test_positions_have_a_gradient():
 
 def test_the_field_learns_its_encoding_in_a_group_of_its_own():
     field = compiled.field(
-        FieldSpec(3, depth=3, width=8, shared_layers=1, skip_layer=0, encoding="hash",
-                  hash_grid=SPEC, num_heads=2)
+        FieldSpec(3, depth=3, width=8, shared_layers=1, skip_layer=0, num_heads=2,
+                  encoder=HashEncoderSpec(hash_grid=SPEC))
     )  # fmt: skip
     params = field.init(jax.random.key(0), 1)
     assert params["encoding"].shape == (125 + 3 * 512, 2)

@@ -62,6 +62,7 @@ def products(jaxpr):
                 yield from products(inner)
 
 
+@pytest.mark.slow
 def test_every_product_of_a_bfloat16_step_is_of_bfloat16_but_for_the_time_embeddings():
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16), param_shapes(FULL)

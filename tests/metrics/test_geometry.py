@@ -10,7 +10,13 @@ import trimesh
 
 from jaxvsnerf.data.meshes import read_surface
 from jaxvsnerf.data.rigs import NAMED_RIGS, rig_cameras
-from jaxvsnerf.metrics.geometry import chamfer_distance, score_geometry, visible_points, volume_iou
+from jaxvsnerf.metrics.geometry import (
+    chamfer_distance,
+    normal_error,
+    score_geometry,
+    visible_points,
+    volume_iou,
+)
 from jaxvsnerf.types import Surface
 
 CAMERAS = rig_cameras(NAMED_RIGS["syncdreamer"], 128, 128)
@@ -27,7 +33,11 @@ def box(side, shift=0.0):
 
 
 def test_a_surface_against_itself_is_0_and_1():
-    assert score_geometry(sphere(0.4), sphere(0.4), CAMERAS) == {"chamfer": 0.0, "iou": 1.0}
+    assert score_geometry(sphere(0.4), sphere(0.4), CAMERAS) == {
+        "chamfer": 0.0,
+        "iou": 1.0,
+        "normal_deg": pytest.approx(0.0, abs=0.1),
+    }
 
 
 def test_spheres_are_their_radii_apart():
@@ -43,6 +53,17 @@ def test_a_shifted_box_overlaps_as_much_as_boxes_do(shift):
     expected = (0.75 - shift) / (0.75 + shift)
     assert volume_iou(box(0.75), box(0.75, shift)) == pytest.approx(expected)
     assert volume_iou(box(0.25), box(0.25, 0.5)) == 0.0
+
+
+def test_normals_are_off_by_the_angle_between_planes():
+    turn = np.deg2rad(20.0)
+    points = np.random.default_rng(0).random((50, 3))
+    up = np.tile([0.0, 0.0, 1.0], (50, 1))
+    tilted = np.tile([0.0, np.sin(turn), np.cos(turn)], (50, 1))
+    assert normal_error((points, up), (points[::-1], tilted)) == pytest.approx(20.0)
+    # A box against a ball: the normal of a face against the direction from the middle.
+    found = score_geometry(box(0.5), sphere(0.3), CAMERAS)
+    assert 15 < found["normal_deg"] < 40
 
 
 def test_chamfer_is_the_mean_of_both_directions():

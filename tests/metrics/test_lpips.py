@@ -53,7 +53,10 @@ def test_real_pictures_score_as_the_reference_says(network, data_folder):
     assert scores["lpips"]["mean"] == pytest.approx(reference["mean"], abs=1e-5)
 
 
-@pytest.mark.parametrize("network", list(NETWORKS))
+@pytest.mark.parametrize(
+    "network",
+    [pytest.param(one, marks=[pytest.mark.slow] * (one == "vgg")) for one in NETWORKS],
+)
 def test_it_is_a_distance_of_each_picture_with_finite_gradients(network):
     # Weights are given to the program: as its constants they would take seconds to compile.
     weights = random_model(network).weights

@@ -237,6 +237,7 @@ def test_a_photo_has_its_own_weight():
     np.testing.assert_allclose(view_trust(axes, axes[0], 0.0, None, 3.0), [0.6, 0.6, 1.8])
 
 
+@pytest.mark.slow
 def test_a_field_has_a_branch_for_the_photo_and_shows_it(mixed, tmp_path):
     views, photo = mixed
     dataset = Dataset(views, None, None, identity_similarity(), photo=photo)
@@ -259,7 +260,7 @@ def test_a_field_has_a_branch_for_the_photo_and_shows_it(mixed, tmp_path):
     grid = assemble.make_grid(config, views)
     trainer = assemble.make_trainer(config, len(cameras.w2c), grid, jax.local_devices()[:1])
     scene = assemble.make_scene(config, views, trainer.devices, photo)
-    batch = draw_batch(scene, jax.random.key(0), 0, 5, 1, trainer.spec)
+    batch = draw_batch(scene, jax.random.key(0), 0, 5, 1, trainer.spec, None)
     assert batch.rgb.shape == (4, 5, 3)
     # Training rays start from the photo's own pixels, which are half as wide.
     np.testing.assert_array_equal(np.asarray(scene.cameras.intrinsics)[3:], own.intrinsics)

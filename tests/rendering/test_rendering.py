@@ -156,7 +156,7 @@ def test_drawn_intervals_span_exactly_the_weight_there_is():
 def test_fog_has_beer_lamberts_opacity_whatever_the_intervals(rays, levels):
     full = grids.init_grid(np.ones((16,) * 3, bool), 1.0, 0.6)
     keys = jax.random.split(jax.random.key(0), len(rays.near))
-    rendering = render_rays({"main": fog_field(1.7)}, rays, levels, full, WHITE, keys)[-1]
+    rendering = render_rays(fog_field(1.7), rays, levels, full, WHITE, keys)[-1]
     length = (rays.far - rays.near)[:, 0] * jnp.linalg.norm(rays.directions, axis=-1)
     expected = 1 - np.exp(-1.7 * length)
     np.testing.assert_allclose(rendering.acc, expected, atol=1e-5)
@@ -174,7 +174,7 @@ def test_fog_has_beer_lamberts_opacity_whatever_the_intervals(rays, levels):
     ],
 )
 def test_a_ball_is_seen_where_geometry_says(rays, ball_grid, levels):
-    rendering = render_rays({"main": ball_field}, rays, levels, ball_grid, WHITE)[-1]
+    rendering = render_rays(ball_field, rays, levels, ball_grid, WHITE)[-1]
     origins, viewdirs = np.asarray(rays.origins, np.float64), np.asarray(rays.viewdirs, np.float64)
     b = np.sum(origins * viewdirs, -1)
     discriminant = b**2 - np.sum(origins**2, -1) + RADIUS**2
@@ -189,7 +189,7 @@ def test_a_ball_is_seen_where_geometry_says(rays, ball_grid, levels):
 
 
 def test_nothing_exists_outside_the_grids_support(rays, ball_grid):
-    rendering = render_rays({"main": fog_field(50.0)}, rays, (GridLevel(48),), ball_grid, WHITE)[-1]
+    rendering = render_rays(fog_field(50.0), rays, (GridLevel(48),), ball_grid, WHITE)[-1]
     # As many probes as the level takes to find the support.
     _, points = probe_points(rays, GridLevel(48).num_probes)
     hit = jnp.any(lookup(ball_grid, ball_grid.support, points), -1)
@@ -238,7 +238,7 @@ def test_packed_chunks_change_nothing(rays, ball_grid, chunk):
     levels, asked = (GridLevel(32),), []
 
     def render(part):
-        return render_rays({"main": ball_field}, part, levels, ball_grid, WHITE)[-1]
+        return render_rays(ball_field, part, levels, ball_grid, WHITE)[-1]
 
     def counted(part):
         jax.debug.callback(lambda: asked.append(1))
@@ -276,25 +276,23 @@ def test_the_plan_bounds_the_largest_tensor(mode):
 
 def test_levels_say_what_they_miss(rays):
     with pytest.raises(ValueError, match="density grid, got None"):
-        render_rays({"main": ball_field}, rays, (GridLevel(8),), None, WHITE)
+        render_rays(ball_field, rays, (GridLevel(8),), None, WHITE)
     with pytest.raises(ValueError, match="got the first"):
-        render_rays({"main": ball_field}, rays, (ImportanceLevel(8),), None, WHITE)
+        render_rays(ball_field, rays, (ImportanceLevel(8),), None, WHITE)
     with pytest.raises(ValueError, match=r"expected edges \[\.\.\., S \+ 1\]"):
         make_samples(rays, whole_intervals(jnp.zeros((3, 9))))
 
 
 def test_a_rays_samples_do_not_depend_on_its_neighbours(rays):
     keys = jax.random.split(jax.random.key(3), len(rays.near))
-    whole = render_rays({"main": fog_field(1.0)}, rays, (UniformLevel(8),), None, WHITE, keys)[-1]
+    whole = render_rays(fog_field(1.0), rays, (UniformLevel(8),), None, WHITE, keys)[-1]
     half = jax.tree.map(lambda leaf: leaf[300:], rays)
-    part = render_rays({"main": fog_field(1.0)}, half, (UniformLevel(8),), None, WHITE, keys[300:])[
-        -1
-    ]
+    part = render_rays(fog_field(1.0), half, (UniformLevel(8),), None, WHITE, keys[300:])[-1]
     np.testing.assert_array_equal(whole.t_edges[300:], part.t_edges)
 
 
 def test_a_ball_seen_by_parallel_rays_is_a_disc_of_its_own_size_at_any_distance():
-    field = {"main": ball_field}
+    field = ball_field
     for distance in (1.0, 3.0):
         cameras = orbit_cameras([20.0], 30.0, distance, 40.0, 40, 40, orthographic=True)
         out = render_rays(field, image_rays(cameras, 0), (UniformLevel(96),), None, WHITE)[-1]

@@ -42,12 +42,10 @@ def grid():
 @pytest.mark.parametrize("level", [UniformLevel(20), GridLevel(21)])
 @pytest.mark.parametrize("block", [50, 1 << 20])
 def test_marching_that_stops_nowhere_changes_nothing(rays, grid, level, block):
-    whole = render_rays({"main": marble}, rays, (level,), grid, WHITE)[-1]
+    whole = render_rays(marble, rays, (level,), grid, WHITE)[-1]
     used = grid if isinstance(level, GridLevel) else None
     marched = jax.jit(
-        lambda r: render_rays(
-            {"main": march(marble, used, 8, 0.0, block)}, r, (level,), grid, WHITE
-        )
+        lambda r: render_rays(march(marble, used, 8, 0.0, block), r, (level,), grid, WHITE)
     )(rays)[-1]
     np.testing.assert_allclose(marched.rgb, whole.rgb, atol=1e-6)
     np.testing.assert_allclose(marched.acc, whole.acc, atol=1e-6)
@@ -62,7 +60,7 @@ def test_marching_costs_less_and_is_off_by_no_more_than_promised(rays, grid):
         return marble(samples)
 
     def picture(field):
-        return render_rays({"main": field}, rays, (level,), grid, WHITE)[-1]
+        return render_rays(field, rays, (level,), grid, WHITE)[-1]
 
     whole = picture(counted)
     jax.effects_barrier()
@@ -124,9 +122,7 @@ def test_nothing_is_asked_where_nothing_exists(rays, grid):
         jax.debug.callback(lambda: asked.append(1))
         return marble(samples)
 
-    out = render_rays(
-        {"main": march(counted, empty, 8, 0.0, 64)}, rays, (GridLevel(16),), empty, WHITE
-    )
+    out = render_rays(march(counted, empty, 8, 0.0, 64), rays, (GridLevel(16),), empty, WHITE)
     jax.effects_barrier()
     assert not asked
     np.testing.assert_array_equal(out[-1].rgb, 1.0)

@@ -62,7 +62,7 @@ def cross(direction, speed=1.0):
 @partial(jax.jit, static_argnums=(0, 1))
 def opacities(num, marched, rays, grid, keys):
     field = march(fog, grid, MARCH_PART, 0.0, 64) if marched else fog
-    return render_rays({"main": field}, rays, (GridLevel(num),), grid, WHITE, keys)[-1].acc
+    return render_rays(field, rays, (GridLevel(num),), grid, WHITE, keys)[-1].acc
 
 
 # The intervals of training are drawn, those of pictures are not.
@@ -137,7 +137,7 @@ def test_the_distance_of_a_ray_is_that_of_its_opaque_piece():
 
     @jax.jit
     def distance(grid):
-        return render_rays({"main": wall}, rays, (GridLevel(32),), grid, WHITE)[-1].distance
+        return render_rays(wall, rays, (GridLevel(32),), grid, WHITE)[-1].distance
 
     front = 1.5 - HALF + 28 * CELL
     np.testing.assert_allclose(distance(grid), front, atol=0.012)

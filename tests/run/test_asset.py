@@ -32,12 +32,16 @@ class BallField:
     """A field in closed form: a ball whose colour is that of its place."""
 
     grid, background, mode, photo = None, np.ones(3, np.float32), "fused", None
+    level, outside = None, 0.0
     cameras = orbit_cameras([0, 72, 144, 216, 288], 20, 1.5, 52, 48, 48)
 
     def query(self, points, directions=None):
         depth = RADIUS - np.linalg.norm(points - CENTER, axis=-1)
         density = 400.0 / (1.0 + np.exp(np.clip(-200.0 * depth, -50, 50)))
         return density.astype(np.float32), np.clip(points + 0.5, 0, 1).astype(np.float32)
+
+    def surface(self, points):
+        return self.query(points)[0]
 
     def render(self, cameras):
         rgb, acc = [], []

@@ -161,6 +161,7 @@ def test_processes_agree_on_values_wishes_and_errors():
         assert status == 0 and printed == ["fine 3.0"], errors
 
 
+@pytest.mark.slow
 def test_two_processes_stopped_by_one_of_them_go_on_and_end_as_one_process(one_process):
     folder = one_process.parent / "two"
     processes = train(folder)

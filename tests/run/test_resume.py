@@ -143,6 +143,7 @@ def test_another_config_in_the_same_workdir_is_refused_with_a_diff(run_folder, t
     assert [p for p in after if p[0].name != ".lock"] == [p for p in before if p[0].name != ".lock"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_a_clear_error_and_loses_nothing(run_folder, tmp_path):
     folder = tmp_path / "full"
     shutil.copytree(run_folder, folder)

@@ -94,6 +94,7 @@ def test_the_page_has_failures_first_pictures_means_and_links(study):
         assert "stage1    60/60" in (out / name / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_given_again_only_the_failed_is_tried(study, objects, tmp_path):
     out = tmp_path / "again"
     shutil.copytree(study[0], out)
@@ -136,6 +137,7 @@ def test_killed_and_continued_two_at_a_time_it_ends_with_the_same_bits(study, ob
         assert (study[0] / name / "mesh.glb").read_bytes() == (out / name / "mesh.glb").read_bytes()
 
 
+@pytest.mark.slow
 def test_sigterm_reaches_all_that_are_at_work(objects, tmp_path):
     out, names = tmp_path / "terminated", ("alone", "scored")
     process = started(objects, out, "--parallel=2", "--config.stage1.steps=1000000")

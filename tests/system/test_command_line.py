@@ -42,7 +42,9 @@ def test_a_config_is_found_by_its_name_and_by_its_path(tmp_path, monkeypatch):
     assert find_config("mine.py") == Path("mine.py")
     with pytest.raises(MissingFile, match=f"no config file at {tmp_path}/other.py"):
         find_config("other.py")
-    with pytest.raises(InputError, match="hash, paper, quickstart, smoke, syncdreamer"):
+    with pytest.raises(
+        InputError, match="hash, neus, paper, quickstart, smoke, surface, syncdreamer"
+    ):
         find_config("quikstart")
 
 
@@ -62,8 +64,10 @@ def test_what_is_wrong_with_a_config_is_one_line(tmp_path):
     broken.write_text("def get_config(:\n")
     empty.write_text("")
     expected = {
-        (): "expected one of hash, paper, quickstart, smoke, syncdreamer",
-        ("--config=quikstart",): "expected one of hash, paper, quickstart, smoke, syncdreamer",
+        (): "expected one of hash, neus, paper, quickstart, smoke, surface, syncdreamer",
+        (
+            "--config=quikstart",
+        ): "expected one of hash, neus, paper, quickstart, smoke, surface, syncdreamer",
         (f"--config={tmp_path}/none.py",): f"no config file at {tmp_path}/none.py",
         (f"--config={broken}",): f"{broken}, line 1: ",
         (f"--config={empty}",): f"{empty}: expected a function get_config()",

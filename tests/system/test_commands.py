@@ -81,6 +81,7 @@ def test_evaluate_render_export_report_take_the_workdir_alone(run_folder, tmp_pa
     assert (folder / "eval" / "metrics.json").read_text() == scores
 
 
+@pytest.mark.slow
 def test_an_empty_surface_names_the_flag_value_that_gives_one(run_folder, tmp_path):
     folder = tmp_path / "surface"
     shutil.copytree(run_folder, folder)
@@ -137,6 +138,7 @@ def with_settings(run_folder, folder, section, **values):
     return folder
 
 
+@pytest.mark.slow
 def test_geometry_and_lpips_are_scored_where_their_files_are_named(run_folder, tmp_path):
     folders = []
     for name, radius in (("true", 0.3), ("elsewhere", 30.0)):
@@ -154,7 +156,8 @@ def test_geometry_and_lpips_are_scored_where_their_files_are_named(run_folder, t
     )
     assert scored.returncode == 0, scored.stderr
     scores = json.loads((run / "eval" / "geometry.json").read_text())
-    assert set(scores) == {"chamfer", "iou"} and f"volume IoU {scores['iou']:.4f}" in scored.stdout
+    assert set(scores) == {"chamfer", "iou", "normal_deg"}
+    assert f"volume IoU {scores['iou']:.4f}" in scored.stdout
     assert page.returncode == 0 and "Chamfer distance" in (run / "report.html").read_text()
     # A mesh that lies elsewhere is refused.
     assert refused.returncode == 1 and "in the frame of the cameras" in refused.stderr

@@ -18,7 +18,7 @@ backend.build_wheel("dist")
 backend.build_sdist("dist")
 """
 SOURCES = ("jaxvsnerf", "configs", "tests", "setup.py", "pyproject.toml", "README.md", "LICENSE")
-CONFIGS = {"hash", "paper", "quickstart", "smoke", "syncdreamer"}
+CONFIGS = {"hash", "neus", "paper", "quickstart", "smoke", "surface", "syncdreamer"}
 
 
 def files_of(folder, *suffixes):

@@ -10,20 +10,26 @@ import numpy as np
 import pytest
 
 from jaxvsnerf.fields.build import FieldSpec, build_field
+from jaxvsnerf.fields.encode import HashEncoderSpec
 from jaxvsnerf.fields.hashgrid import HashSpec
+from jaxvsnerf.fields.radiance import RadianceSpec
 from jaxvsnerf.fields.views import branch_spread
 from jaxvsnerf.rendering.program import Program
 from jaxvsnerf.training import step as steps
 from jaxvsnerf.training.losses import LossSpec
 from jaxvsnerf.training.stages import StageSpec
+from jaxvsnerf.training.terms import TermsSpec
 from jaxvsnerf.training.trust import view_trust
 from tests import tiny as t
 
 pytestmark = pytest.mark.unoptimized
 GROUPS = ("encoding", *t.EVERYTHING)
 HASHED = FieldSpec(
-    t.V, depth=3, width=8, shared_layers=1, skip_layer=0, dir_freqs=1, num_heads=2,
-    encoding="hash", hash_grid=HashSpec(levels=3, features=2, log2_size=8, base=4, finest=16),
+    t.V, depth=3, width=8, shared_layers=1, skip_layer=0, num_heads=2,
+    encoder=HashEncoderSpec(
+        hash_grid=HashSpec(levels=3, features=2, log2_size=8, base=4, finest=16)
+    ),
+    decoder=RadianceSpec(dir_freqs=1),
 )  # fmt: skip
 LEARNING = StageSpec("one", 60, "single", GROUPS, rays=24, warmup=0)
 
@@ -38,7 +44,7 @@ def test_detail_rises_while_a_stage_goes_from_coarse_to_fine(scene):
 
 def test_a_step_that_smooths_from_coarse_to_fine_learns_from_the_open_frequencies_alone(scene):
     stage = StageSpec("s", 4, "single", t.EVERYTHING, rays=12, warmup=0, coarse_to_fine=0.9)
-    spec = replace(t.step_spec(), loss=LossSpec("mse", mask_weight=0.0, smooth=3.0))
+    spec = replace(t.step_spec(), loss=LossSpec("mse", terms=TermsSpec(mask=0.0, roughness=3.0)))
     field, devices = t.make_field(), tuple(jax.local_devices()[:1])
     rough = steps.make_train_steps(field, stage, spec, devices, 1)
     start = t.stage_state(field, stage)

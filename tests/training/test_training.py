@@ -15,6 +15,7 @@ from jaxvsnerf.training.losses import LossSpec, ray_errors, total_loss
 from jaxvsnerf.training.rays import build_ray_table, draw_rows
 from jaxvsnerf.training.smoothness import DISTANCE, with_roughness
 from jaxvsnerf.training.stages import StageSpec, check_stages, make_optimizer, split_trainable
+from jaxvsnerf.training.terms import Outcome, TermsSpec
 from jaxvsnerf.types import FieldOut, Rendering, Samples
 from tests import lowering
 from tests.tiny import (
@@ -94,13 +95,9 @@ def test_losses_are_what_their_formulas_say():
     expected = np.sqrt([0.25 + 1e-3, 1e-3])
     np.testing.assert_allclose(ray_errors(error, LossSpec("charbonnier", 1e-3)), expected, 1e-5)
     rendering = Rendering(error, jnp.asarray([0.5, 1.0]), None, None, None, None, {})
-    loss, mse = total_loss(
-        (rendering, rendering),
-        jnp.zeros((2, 3)),
-        jnp.asarray([0.0, 1.0]),
-        jnp.asarray([1.0, 1.0]),
-        LossSpec("mse", 1e-3, 2.0),
-    )
+    seen = Outcome(rendering, jnp.asarray([0.0, 1.0]), jnp.asarray([1.0, 1.0]))
+    spec = LossSpec("mse", 1e-3, TermsSpec(mask=2.0))
+    loss, mse = total_loss((seen, seen), jnp.zeros((2, 3)), spec)
     # Two levels of 0.125 + 2 * (0.25 + 0) / 2; the mean over six channels is 0.25 / 6.
     assert loss == pytest.approx(2 * (0.125 + 0.25))
     assert mse == pytest.approx(0.25 / 6)
@@ -132,8 +129,9 @@ def test_roughness_is_weighed_as_the_loss_says():
         None,
         {"roughness": jnp.asarray([[0.2], [0.4]])},
     )
-    spec = LossSpec("mse", smooth=3.0)
-    loss, _ = total_loss((rendering,), jnp.zeros((2, 3)), None, jnp.asarray([1.5, 0.5]), spec)
+    spec = LossSpec("mse", terms=TermsSpec(roughness=3.0))
+    seen = Outcome(rendering, None, jnp.asarray([1.5, 0.5]))
+    loss, _ = total_loss((seen,), jnp.zeros((2, 3)), spec)
     assert loss == pytest.approx(3.0 * (1.5 * 0.2 + 0.5 * 0.4) / 2)
 
 

@@ -16,10 +16,10 @@ from jaxvsnerf.view.live_run import LiveRun, Saved
 from jaxvsnerf.view.look import (
     ASPECT,
     FAR_AWAY,
-    SHOWN,
     in_mode,
     look_at_field,
     modes_of,
+    shown_of,
     to_cameras,
     to_pose,
 )
@@ -102,6 +102,7 @@ def test_a_views_own_branch_is_what_the_nearest_view_shows(fused):
     assert np.abs(own.rgb - fused.branch(0).render(camera).rgb).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_every_mode_and_kind_is_a_finite_picture(live, fused):
     single = live.load(Saved("stage1", 4))
     assert modes_of(single) == ("single",)
@@ -113,7 +114,9 @@ def test_every_mode_and_kind_is_a_finite_picture(live, fused):
     pose = to_pose(fused.cameras, 1)
     camera = to_cameras(pose.wxyz, pose.position, pose.fov, 1.4, HEIGHT)
     shown = [(fused, mode, "colour") for mode in ("fused", "canonical", "view 3", "photo")]
-    shown += [(fused, "fused", kind) for kind in SHOWN] + [(single, "single", "disagreement")]
+    shown += [(fused, "fused", kind) for kind in shown_of(fused)] + [
+        (single, "single", "disagreement")
+    ]
     for field, mode, kind in shown:
         picture, depth = look_at_field(field, mode, kind, camera)
         assert picture.shape == (HEIGHT, 12, 3) and depth.shape == (HEIGHT, 12)

@@ -72,7 +72,7 @@ def _coded_field(
         return base.trunk(alone, samples, context, "single").color
 
     def decode(params: Params, feature: Array, samples: Samples) -> FieldOut:
-        return decoder.decode(params["heads"], lambda _: Features(feature, feature), samples, None)
+        return decoder.decode(params["heads"], lambda _: Features(feature, feature), samples)
 
     def apply(params, samples, context: Context, mode, token_mask=None) -> FieldOut:
         codes = params["views"]["code"]

@@ -75,7 +75,17 @@ def find_layout(picture: np.ndarray, rows: int, columns: int) -> Layout | None:
 
 
 def evenly(rows: int, columns: int, height: int, width: int) -> Layout | None:
-    """The layout of squares without gaps that fill a picture, or None."""
+    """The layout of squares without gaps that fill a picture.
+
+    Args:
+      rows: rows of views.
+      columns: columns of views.
+      height: height of the picture in pixels.
+      width: width of the picture in pixels.
+
+    Returns:
+      The layout, or None if squares do not fill the picture.
+    """
     side = height // rows
     return Layout(rows, columns, side) if (height, width) == (side * rows, side * columns) else None
 

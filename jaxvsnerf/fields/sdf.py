@@ -23,7 +23,7 @@ from jaxvsnerf.fields.neus import (
 )
 from jaxvsnerf.fields.shared import HIGHEST, Affine, LayerStyle, product, relu_layer
 from jaxvsnerf.system.settings import Auto, check_spec, setting
-from jaxvsnerf.types import Array, Context, FieldOut, Params, Samples
+from jaxvsnerf.types import Array, FieldOut, Params, Samples
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class SdfSpec:
         def sharpness_of(params: Params) -> Array:
             return jnp.exp(spec.sharpness_rate * params["sharpness"])
 
-        def decode(params: Params, trunk: Trunk, samples: Samples, context: Context) -> FieldOut:
+        def decode(params: Params, trunk: Trunk, samples: Samples) -> FieldOut:
             distance, gradient, features = differentiated(
                 lambda one: distance_of(params, one), trunk, samples
             )

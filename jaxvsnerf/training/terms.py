@@ -64,10 +64,6 @@ class TermsSpec:
     def __post_init__(self):
         check_spec(self, "loss.terms")
 
-    def has(self, *names: str) -> bool:
-        """Whether any of some terms has a weight."""
-        return any(getattr(self, name) for name in names)
-
 
 @flax.struct.dataclass
 class Outcome:

@@ -169,6 +169,12 @@ def test_hierarchical_sampling_bfloat16_colours_and_a_hash_grid(tmp_path):
 
 
 @pytest.mark.slow
+def test_up_sampling_and_the_papers_loss(tmp_path):
+    loss = {"loss__kind": "l1", "loss__terms__mask": 0.0, "loss__terms__mask_entropy": 0.1}
+    trained(tmp_path / "run", sampling__kind="neus", stage2__steps=0, stage3__steps=0, **loss)
+
+
+@pytest.mark.slow
 def test_the_photo_is_one_more_view(tmp_path):
     size = 48
     images, masks = render_toy(rig_cameras(complete_rig("syncdreamer"), size, size))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.faults import inputs
+from experiments.faults import captures, inputs
 
 MADE, REFUSED = "made", "refused"
 
@@ -19,13 +19,13 @@ def same_frame() -> np.ndarray:
 
 
 def in_millimetres() -> np.ndarray:
-    """[4, 4] from the cube to the frame of `inputs.millimetres`."""
+    """[4, 4] from the cube to the frame of `captures.millimetres`."""
     return np.diag([1000.0, 1000.0, 1000.0, 1.0])
 
 
 def of_first_camera() -> np.ndarray:
-    """[4, 4] from the cube to the frame of `inputs.colmap_tilted`."""
-    return inputs.square(inputs.capture_views((35.0, 10.0))[0].w2c)[0].astype(float)
+    """[4, 4] from the cube to the frame of `captures.colmap_tilted`."""
+    return captures.square(captures.capture_views((35.0, 10.0))[0].w2c)[0].astype(float)
 
 
 class Case(NamedTuple):
@@ -65,22 +65,22 @@ CASES = {
     "two_by_two": Case("MVDream's views in two rows", inputs.two_by_two, MADE),
     "padded": Case("a grid with padding", inputs.padded, MADE),
     "animated": Case("SV3D as animated WebP", inputs.animated, MADE),
-    "capture": Case("a capture", inputs.capture, MADE),
-    "millimetres": Case("poses in millimetres", inputs.millimetres, MADE, frame=in_millimetres),
-    "cropped": Case("cut by the border in some views", inputs.cropped, MADE),
-    "backslashes": Case("Windows paths, byte-order mark", inputs.backslashes, MADE),
-    "tiny_distortion": Case("distortion of 3e-17", inputs.tiny_distortion, MADE),
+    "capture": Case("a capture", captures.capture, MADE),
+    "millimetres": Case("poses in millimetres", captures.millimetres, MADE, frame=in_millimetres),
+    "cropped": Case("cut by the border in some views", captures.cropped, MADE),
+    "backslashes": Case("Windows paths, byte-order mark", captures.backslashes, MADE),
+    "tiny_distortion": Case("distortion of 3e-17", captures.tiny_distortion, MADE),
     "larger_intrinsics": Case(
-        "intrinsics of larger pictures", inputs.larger_intrinsics, REFUSED, "4 times as large"
+        "intrinsics of larger pictures", captures.larger_intrinsics, REFUSED, "4 times as large"
     ),
-    "masks_of_ones": Case("masks of 0 and 1", inputs.masks_of_ones, MADE),
-    "masks_inverted": Case("masks with a black object", inputs.masks_inverted, MADE, "turned"),
-    "masks_in_alpha": Case("masks in an alpha channel", inputs.masks_in_alpha, MADE),
-    "one_mask_missing": Case("one frame names no mask", inputs.one_mask_missing, MADE),
-    "colmap_masks": Case("masks v00.png of v00.jpg", inputs.colmap_masks, MADE),
-    "colmap_fragments": Case("the larger model in sparse/1", inputs.colmap_fragments, MADE),
-    "colmap_no_points": Case("a COLMAP model without points", inputs.colmap_no_points, MADE),
+    "masks_of_ones": Case("masks of 0 and 1", captures.masks_of_ones, MADE),
+    "masks_inverted": Case("masks with a black object", captures.masks_inverted, MADE, "turned"),
+    "masks_in_alpha": Case("masks in an alpha channel", captures.masks_in_alpha, MADE),
+    "one_mask_missing": Case("one frame names no mask", captures.one_mask_missing, MADE),
+    "colmap_masks": Case("masks v00.png of v00.jpg", captures.colmap_masks, MADE),
+    "colmap_fragments": Case("the larger model in sparse/1", captures.colmap_fragments, MADE),
+    "colmap_no_points": Case("a COLMAP model without points", captures.colmap_no_points, MADE),
     "colmap_tilted": Case(
-        "a COLMAP model in its own frame", inputs.colmap_tilted, MADE, frame=of_first_camera
+        "a COLMAP model in its own frame", captures.colmap_tilted, MADE, frame=of_first_camera
     ),
 }

@@ -59,7 +59,13 @@ def make_samples(batch, seed=4):
     )
 
 
-@pytest.mark.parametrize("encoder", [FREQUENCIES, HASHED], ids=["frequency", "hash"])
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        pytest.param(FREQUENCIES, id="frequency"),
+        pytest.param(HASHED, id="hash", marks=pytest.mark.slow),
+    ],
+)
 def test_training_starts_from_a_sphere(encoder):
     wide = dict(LAYERS, width=256, depth=8, shared_layers=5, skip_layer=4)
     decoder = SdfSpec(surface=SurfaceSpec(radius=0.25))

@@ -35,6 +35,7 @@ def test_noise_depends_on_the_key():
         assert abs(np.corrcoef(np.ravel(one), np.ravel(two))[0, 1]) < 0.05
 
 
+@pytest.mark.slow
 def test_a_novel_view_is_as_recorded_and_depends_on_the_key(recorded):
     found = given.novel_view(5)
     assert found.shape == (1, 256, 256, 3) and found.dtype == np.uint8

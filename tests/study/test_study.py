@@ -151,6 +151,7 @@ def test_sigterm_reaches_all_that_are_at_work(objects, tmp_path):
     assert not (out / "torn").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_process_costs_its_object_alone(objects, tmp_path):
     out = tmp_path / "lost"
     process = started(objects, out, "--config.stage1.steps=1000000")

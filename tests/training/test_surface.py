@@ -52,7 +52,13 @@ def train(field, stage, scene, counts, levels=t.LEVELS, parts=1):
     return state, losses
 
 
-@pytest.mark.parametrize("stage", t.STAGES, ids=lambda stage: stage.name)
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param(stage, id=stage.name, marks=[] if stage.mode == "fused" else pytest.mark.slow)
+        for stage in t.STAGES
+    ],
+)
 def test_a_stage_changes_its_groups_and_goes_on_to_the_same_bits(field, scene, stage):
     before = t.stage_state(field, stage).params
     whole, _ = train(field, stage, scene, [4])

@@ -212,12 +212,15 @@ class Context:
       branch: [] int32 view whose branch the mode `nearest` uses.
       detail: [] share of the encoding's frequencies in use, 0 (the coarsest only) to 1, see
         `open_frequencies`; None means all.
+      cos_anneal: [] share of NeuS's cosine annealing that is done, 0 to 1, see
+        `fields.neus.facing`; None means all.
     """
 
     view_dirs: Array
     view_centers: Array
     branch: Array
     detail: Array | None = None
+    cos_anneal: Array | None = None
 
 
 @flax.struct.dataclass

@@ -145,7 +145,7 @@ def build_field(spec: FieldSpec) -> Field:
 
     def apply(params, samples, context, mode, token_mask=None) -> FieldOut:
         ask = partial(trunk, params, context=context, mode=mode, token_mask=token_mask)
-        return decoder.decode(params["heads"], ask, samples)
+        return decoder.decode(params["heads"], ask, samples, context)
 
     def density(params, points, context, mode) -> Array:
         ask = partial(trunk, params, context=context, mode=mode)

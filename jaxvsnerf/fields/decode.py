@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from jaxvsnerf.fields.shared import LayerStyle
-from jaxvsnerf.types import Array, FieldOut, Params, Samples
+from jaxvsnerf.types import Array, Context, FieldOut, Params, Samples
 
 
 class Features(NamedTuple):
@@ -34,7 +34,7 @@ class Decoder(NamedTuple):
     Attributes:
       style: what the end asks of the layers before it.
       init: key -> parameters, the group `heads`.
-      decode: (params, trunk, samples) -> FieldOut.
+      decode: (params, trunk, samples, context) -> FieldOut.
       density: (params, trunk, points [..., 3]) -> [...] density per cube side without a direction,
         for the density grid and queries of the volume.
       surface: (params, trunk, points [..., 3]) -> [...] values of which one level is the surface,
@@ -46,7 +46,7 @@ class Decoder(NamedTuple):
 
     style: LayerStyle
     init: Callable[[Array], Params]
-    decode: Callable[[Params, Trunk, Samples], FieldOut]
+    decode: Callable[[Params, Trunk, Samples, Context], FieldOut]
     density: Callable[[Params, Trunk, Array], Array]
     surface: Callable[[Params, Trunk, Array], Array]
     level: float | None

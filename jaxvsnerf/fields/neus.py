@@ -15,7 +15,7 @@ from jaxvsnerf.types import Array
 DISTANCE, NORMAL = "distance", "normal"
 
 
-def facing(cosine: Array, anneal: Array | float = 1.0) -> Array:
+def facing(cosine: Array, anneal: Array | None = None) -> Array:
     """The cosine between a ray and the distance's gradient, as sections use it: at most 0.
 
     Surfaces seen from behind add nothing. Early in a training without masks half of each cosine's
@@ -23,13 +23,15 @@ def facing(cosine: Array, anneal: Array | float = 1.0) -> Array:
 
     Args:
       cosine: [...] d . grad f; the gradient is not normalised.
-      anneal: 0 forgives, 1 does not.
+      anneal: [] 0 forgives, 1 or None does not.
 
     Returns:
       [...], at most 0.
 
     Source: NeuS's published code; not in the paper.
     """
+    if anneal is None:
+        return -jax.nn.relu(-cosine)
     forgiving = jax.nn.relu(0.5 - 0.5 * cosine)
     return -(forgiving * (1.0 - anneal) + jax.nn.relu(-cosine) * anneal)
 

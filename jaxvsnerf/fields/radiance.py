@@ -20,7 +20,7 @@ from jaxvsnerf.fields.shared import (
     relu_layer,
 )
 from jaxvsnerf.system.settings import check_spec, setting
-from jaxvsnerf.types import Array, FieldOut, Params, Samples
+from jaxvsnerf.types import Array, Context, FieldOut, Params, Samples
 
 ACTIVATIONS = ("softplus", "relu")
 
@@ -139,7 +139,9 @@ class RadianceSpec:
         def init(key: Array) -> Params:
             return heads.init(key, jnp.zeros((1, width)), None)["params"]
 
-        def decode(params: Params, trunk: Trunk, samples: Samples) -> FieldOut:
+        def decode(
+            params: Params, trunk: Trunk, samples: Samples, context: Context | None
+        ) -> FieldOut:
             directions = samples.viewdirs if self.view_dependent else None
             logit, rgb = heads.apply({"params": params}, trunk(samples).color, directions)
             logit = logit[..., 0].astype(jnp.float32)
@@ -151,7 +153,7 @@ class RadianceSpec:
             )
 
         def density(params: Params, trunk: Trunk, points: Array) -> Array:
-            return decode(params, trunk, at_points(points)).optical_depth[..., 0]
+            return decode(params, trunk, at_points(points), None).optical_depth[..., 0]
 
         functions = init, decode, density, density
         return Decoder(LayerStyle(dtype), *functions, level=None, differentiates=False)

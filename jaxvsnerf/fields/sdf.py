@@ -23,7 +23,7 @@ from jaxvsnerf.fields.neus import (
 )
 from jaxvsnerf.fields.shared import HIGHEST, Affine, LayerStyle, product, relu_layer
 from jaxvsnerf.system.settings import Auto, check_spec, setting
-from jaxvsnerf.types import Array, FieldOut, Params, Samples
+from jaxvsnerf.types import Array, Context, FieldOut, Params, Samples
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class SdfSpec:
         def sharpness_of(params: Params) -> Array:
             return jnp.exp(spec.sharpness_rate * params["sharpness"])
 
-        def decode(params: Params, trunk: Trunk, samples: Samples) -> FieldOut:
+        def decode(params: Params, trunk: Trunk, samples: Samples, context: Context) -> FieldOut:
             distance, gradient, features = differentiated(
                 lambda one: distance_of(params, one), trunk, samples
             )
@@ -189,7 +189,8 @@ class SdfSpec:
                 depth = head_on_density(distance, sharpness) * samples.lengths
             else:
                 cosine = jnp.sum(samples.viewdirs[..., None, :] * gradient, -1)
-                depth = section_depth(distance, facing(cosine), samples.lengths, sharpness)
+                slope = facing(cosine, context.cos_anneal)
+                depth = section_depth(distance, slope, samples.lengths, sharpness)
             normal = unit(gradient)
             others = self._color_inputs(position_scale * samples.means, normal, samples.viewdirs)
             logits = color.apply({"params": params["color"]}, features.color, others)

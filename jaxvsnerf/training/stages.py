@@ -93,6 +93,13 @@ class StageSpec:
         at_most=1,
         auto=Auto(-1.0, f"{COARSE_TO_FINE:g} with fewer than {SPARSE} generated views, else 0"),
     )
+    cos_anneal: float = setting(
+        0.0,
+        "Share of the steps in which surfaces that face away from a ray count too, less and less; "
+        "for `field.decoder` sdf. NeuS without masks: 1/6.",
+        at_least=0,
+        at_most=1,
+    )
 
     def __post_init__(self):
         check_spec(self, self.name)

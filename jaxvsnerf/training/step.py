@@ -47,17 +47,19 @@ class StepMetrics:
 
 
 def stage_context(context: Context, stage: StageSpec, step: Array) -> Context:
-    """The field's context at a training step, with frequencies opened up to this step.
+    """The field's context at a training step: what a stage changes while it goes on.
 
     Args:
-      context: context with all frequencies open.
-      stage: the stage; `coarse_to_fine` is the share of steps in which frequencies open.
+      context: context of a finished training.
+      stage: the stage; `coarse_to_fine` is the share of steps in which frequencies open,
+        `cos_anneal` the share in which surfaces that face away count.
       step: [] int32 step of the stage.
     """
-    if not stage.coarse_to_fine:
-        return context
-    last = stage.coarse_to_fine * stage.steps
-    return context.replace(detail=jnp.minimum(step / last, 1.0))
+
+    def done(share: float) -> Array | None:
+        return jnp.minimum(step / (share * stage.steps), 1.0) if share else None
+
+    return context.replace(detail=done(stage.coarse_to_fine), cos_anneal=done(stage.cos_anneal))
 
 
 def stage_field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import flax.struct
 import jax.numpy as jnp
@@ -85,62 +85,64 @@ class Outcome:
     normals: tuple[Array, Array] | None = None
 
 
-def mask_term(seen: Outcome) -> Array:
-    """Mean (opacity - mask)^2."""
+def mask_term(seen: Outcome) -> Array | None:
+    """Mean (opacity - mask)^2; None without masks."""
+    if seen.mask is None:
+        return None
     return jnp.mean(seen.trust * (seen.rendering.acc - seen.mask) ** 2)
 
 
-def mask_entropy_term(seen: Outcome) -> Array:
-    """Mean binary cross entropy of the opacity, clipped to [CLIP, 1 - CLIP]."""
+def mask_entropy_term(seen: Outcome) -> Array | None:
+    """Mean binary cross entropy of the opacity, clipped to [CLIP, 1 - CLIP]; None without masks."""
+    if seen.mask is None:
+        return None
     acc = jnp.clip(seen.rendering.acc, CLIP, 1.0 - CLIP)
     entropy = -(seen.mask * jnp.log(acc) + (1.0 - seen.mask) * jnp.log1p(-acc))
     return jnp.mean(seen.trust * entropy)
 
 
-def roughness_term(seen: Outcome) -> Array:
-    """Mean visible roughness, see `with_roughness`."""
-    return jnp.mean(seen.trust * seen.rendering.extras[ROUGHNESS][..., 0])
+def roughness_term(seen: Outcome) -> Array | None:
+    """Mean visible roughness, see `with_roughness`; None in a stage that adds no roughness."""
+    roughness = seen.rendering.extras.get(ROUGHNESS)
+    return None if roughness is None else jnp.mean(seen.trust * roughness[..., 0])
 
 
-def eikonal_term(seen: Outcome) -> Array:
-    """Mean (|gradient| - 1)^2 over the free points.
+def eikonal_term(seen: Outcome) -> Array | None:
+    """Mean (|gradient| - 1)^2 over the free points; None without points.
 
     Source: IGR (arXiv:2002.10099) equation 2.
     """
+    if seen.gradients is None:
+        return None
     lengths = jnp.sqrt(jnp.sum(seen.gradients**2, -1) + 1e-12)
     return jnp.mean((lengths - 1.0) ** 2)
 
 
-def bend_term(seen: Outcome) -> Array:
-    """Mean squared change of the normal beside the visible surface."""
+def bend_term(seen: Outcome) -> Array | None:
+    """Mean squared change of the normal beside the visible surface; None without normals."""
+    if seen.normals is None:
+        return None
     here, aside = seen.normals
     change = jnp.sum((here - aside) ** 2, -1)
     return jnp.mean(seen.trust * seen.rendering.acc * change)
 
 
-TERMS: dict[str, Callable[[Outcome], Array]] = {
+# The names are the weights' in `TermsSpec`. A term that lacks what it reads is None and left out.
+TERMS: dict[str, Callable[[Outcome], Array | None]] = {
     "mask": mask_term,
     "mask_entropy": mask_entropy_term,
     "roughness": roughness_term,
     "eikonal": eikonal_term,
     "bend": bend_term,
 }
-# What a term reads must be there: without masks, or in a stage that adds no roughness, the term is
-# left out.
-NEEDS: dict[str, Callable[[Outcome], bool]] = {
-    "mask": lambda seen: seen.mask is not None,
-    "mask_entropy": lambda seen: seen.mask is not None,
-    "roughness": lambda seen: ROUGHNESS in seen.rendering.extras,
-    "eikonal": lambda seen: seen.gradients is not None,
-    "bend": lambda seen: seen.normals is not None,
-}
 
 
 def weighed_terms(seen: Outcome, spec: TermsSpec) -> Array:
     """The weighted sum [] of all terms that have a weight and what they read."""
     total = jnp.zeros(())
-    for name in (one.name for one in fields(spec)):
+    for name, term in TERMS.items():
         weight = getattr(spec, name)
-        if weight and NEEDS[name](seen):
-            total += weight * TERMS[name](seen)
+        value = term(seen) if weight else None
+        if value is not None:
+            total += weight * value
     return total

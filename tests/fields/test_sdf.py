@@ -143,7 +143,7 @@ def test_per_view_is_each_branch_on_its_own_rays(field, params):
         np.testing.assert_allclose(out.extras["normal"][view], nearest.extras["normal"], atol=1e-4)
 
 
-def seen_through(field, params, direction=1.0):
+def seen_through(field, params, direction=1.0, context=CONTEXT):
     """Opacity and mean normal of a ray along x through the middle of the cube."""
     ones = jnp.ones((1, 1))
     ray = Rays(
@@ -155,7 +155,7 @@ def seen_through(field, params, direction=1.0):
         far=1.6 * ones,
         view_index=jnp.zeros(1, jnp.int32),
     )
-    ask = partial(field.apply, params, context=CONTEXT, mode="single")
+    ask = partial(field.apply, params, context=context, mode="single")
     levels = UniformLevel(64), ImportanceLevel(64)
     return render_rays(ask, ray, levels, None, jnp.ones(3))[-1]
 
@@ -173,10 +173,14 @@ def test_a_sphere_is_seen_where_it_is_and_turned_inside_out_not_at_all():
     assert shown.extras["normal"][0, 0] < -0.7
     heads = params["heads"]
     turned = jax.tree.map(jnp.negative, heads["distance"])
-    flipped = seen_through(field, {**params, "heads": {**heads, "distance": turned}})
+    hollow = {**params, "heads": {**heads, "distance": turned}}
+    flipped = seen_through(field, hollow)
     # From outside a body that is everything but the sphere, the ray starts inside and sees only
     # what lies behind the hollow.
     assert flipped.distance[0] - 1.0 > front + 0.2
+    # While the cosine is annealed, the side that faces away counts too.
+    early = seen_through(field, hollow, context=CONTEXT.replace(cos_anneal=jnp.float32(0.0)))
+    assert early.distance[0] < flipped.distance[0] - 0.1
 
 
 def test_bfloat16_is_for_colours_alone():

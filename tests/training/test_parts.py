@@ -40,6 +40,9 @@ def test_detail_rises_while_a_stage_goes_from_coarse_to_fine(scene):
     np.testing.assert_allclose(detail, [0.0, 0.5, 1.0, 1.0])
     all_open = replace(stage, coarse_to_fine=0.0)
     assert steps.stage_context(scene.context, all_open, 0).detail is None
+    assert steps.stage_context(scene.context, stage, 0).cos_anneal is None
+    annealed = steps.stage_context(scene.context, replace(all_open, cos_anneal=0.25), 20)
+    assert annealed.cos_anneal == pytest.approx(0.8) and annealed.detail is None
 
 
 def test_a_step_that_smooths_from_coarse_to_fine_learns_from_the_open_frequencies_alone(scene):

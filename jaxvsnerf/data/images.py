@@ -5,6 +5,7 @@ Pillow opens three formats only; the size in the header is checked before a pixe
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 import warnings
@@ -44,7 +45,9 @@ class Picture(NamedTuple):
     mask_file: bool = False
 
 
-def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS, upright: bool = False) -> Picture:
+def read_picture(
+    path: str | Path, max_pixels: int = MAX_PIXELS, upright: bool = False, downscale: int = 1
+) -> Picture:
     """Reads a PNG, JPEG or WebP file.
 
     Pixels are returned as stored unless `upright`: poses refer to the stored picture, whatever
@@ -54,13 +57,15 @@ def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS, upright: bool =
       path: PNG, JPEG or WebP file.
       max_pixels: largest width x height, checked in the header before decoding.
       upright: whether to apply the EXIF orientation.
+      downscale: see `shrink_picture`.
 
     Returns:
       The picture.
 
     Raises:
       MissingFile: no such file.
-      InputError: no picture of these formats, too large, truncated or damaged.
+      InputError: no picture of these formats, too large, truncated or damaged, or `downscale`
+        does not divide the size.
     """
     path = Path(path)
     if not path.is_file():
@@ -84,12 +89,13 @@ def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS, upright: bool =
                 raise InputError(_too_large(path, f"{width} x {height} pixels", max_pixels))
             try:
                 image.load()
-                return decode(ImageOps.exif_transpose(image) if upright else image)
+                picture = decode(ImageOps.exif_transpose(image) if upright else image)
             except DECODER_ERRORS as error:
                 raise InputError(
                     f"{path} is truncated or damaged: its header promises {width} x {height} "
                     f"pixels that cannot be decoded ({error}); copy it again"
                 ) from error
+    return shrink_picture(picture, downscale)
 
 
 def _too_large(path: Path, came: str, max_pixels: int) -> str:
@@ -150,6 +156,28 @@ def shrink(array: np.ndarray, factor: int) -> np.ndarray:
     return blocks.mean(axis=(1, 3), dtype=np.float32)
 
 
+def shrink_picture(picture: Picture, factor: int) -> Picture:
+    """Downscales a picture by a box filter, so that it composites as the whole one would.
+
+    Args:
+      picture: the picture.
+      factor: see `shrink`.
+
+    Raises:
+      InputError: `factor` does not divide the height and the width.
+    """
+    if factor == 1:
+        return picture
+    plain = shrink(picture.rgb, factor)
+    if picture.alpha is None:
+        return picture._replace(rgb=plain)
+    alpha = shrink(picture.alpha, factor)
+    weighed = shrink(picture.rgb * picture.alpha[..., None], factor)
+    opacity = alpha[..., None]
+    rgb = np.where(opacity > 0, weighed / np.maximum(opacity, np.float32(1e-6)), plain)
+    return picture._replace(rgb=rgb.clip(0.0, 1.0), alpha=alpha)
+
+
 def is_turned(path: Path) -> bool:
     """Whether a picture's EXIF data asks viewers to turn or mirror the picture."""
     try:
@@ -174,24 +202,28 @@ def picture_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def check_total(paths: Sequence[Path], max_pixels: int = MAX_SET_PIXELS) -> None:
+def check_total(
+    paths: Sequence[Path], downscale: int = 1, max_pixels: int = MAX_SET_PIXELS
+) -> None:
     """Refuses pictures that are too many pixels together, before any is decoded.
 
     Args:
       paths: the pictures and masks of a set.
-      max_pixels: largest sum of width x height, by the headers.
+      downscale: factor by which each picture shrinks when it is read.
+      max_pixels: largest sum of width x height after that, by the headers.
 
     Raises:
       InputError: the sum is larger.
     """
     # A file without a readable header is refused by who reads the file.
     sizes = [size for path in paths if (size := picture_size(path))]
-    total = sum(width * height for width, height in sizes)
+    total = sum(width * height for width, height in sizes) // downscale**2
     if total > max_pixels:
+        least = downscale * math.ceil(math.sqrt(total / max_pixels))
         raise InputError(
             f"{paths[0].parent}: the {len(paths)} pictures and masks to read have {total} pixels "
-            f"together, at most {max_pixels} are read; scale the pictures down, or take fewer "
-            "views"
+            f"together, at most {max_pixels} are kept; --config.data.downscale={least} shrinks "
+            "each picture as it is read, or take fewer views"
         )
 
 

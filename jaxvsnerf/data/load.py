@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,24 +85,23 @@ def load_source(
         inputs, truth = (_read_transforms if kind == "transforms" else _read_colmap)(spec, path)
     else:
         rig = _rig(spec)
-        upright = {} if kind == "video" else {"upright": spec.exif != "stored"}
-        inputs = _READERS[kind](path, rig, **upright)
-        truth = _read_truth(spec.truth, rig, **upright)
-        inputs, truth = (_centered(one, spec.pixel_center) for one in (inputs, truth))
+        how = {} if kind == "video" else {"upright": spec.exif != "stored"}
+        how["downscale"] = spec.downscale
+        inputs = _READERS[kind](path, rig, **how)
+        truth = _read_truth(spec.truth, rig, **how)
+        shift = (0.5 - spec.pixel_center) / spec.downscale
+        inputs, truth = (_centered(one, shift) for one in (inputs, truth))
         inputs, axis = choose_views(inputs, spec.views), rig_input_axis(rig)
     inputs = make_view_set(
         inputs,
         background,
         spec.mask,
         spec.mask_threshold,
-        spec.downscale,
         need_masks=not has_poses,
     ).replace(input_axis=axis)
     if truth is not None:
         mask = "none" if spec.mask == "none" else "auto"
-        truth = make_view_set(
-            truth, inputs.background, mask, spec.mask_threshold, spec.downscale, need_masks=None
-        )
+        truth = make_view_set(truth, inputs.background, mask, spec.mask_threshold, need_masks=None)
     return inputs, truth, has_poses
 
 
@@ -129,22 +129,22 @@ def _rig(spec: DataSpec) -> Rig:
 _READERS = {"strip": read_strip, "folder": read_folder, "video": read_video}
 
 
-def _read_truth(truth: str, rig: Rig, upright: bool = True) -> PosedPictures | None:
+def _read_truth(truth: str, rig: Rig, **how: Any) -> PosedPictures | None:
     """Reads the truth of a rig: a folder of files in natural order, or a strip; '' is None."""
     if not truth:
         return None
     path = find_path(truth)
     if path.is_dir():
-        return read_folder(path, replace(rig, views=()), upright=upright)
-    return read_strip(path, rig, upright=upright)
+        return read_folder(path, replace(rig, views=()), **how)
+    return read_strip(path, rig, **how)
 
 
-def _centered(pictures: PosedPictures | None, pixel_center: float) -> PosedPictures | None:
-    """Shifts the principal points so that the first pixel's centre is at 0.5."""
+def _centered(pictures: PosedPictures | None, shift: float) -> PosedPictures | None:
+    """Shifts the principal points, so that the first pixel's centre is at 0.5 in the file."""
     if pictures is None:
         return None
     intrinsics = np.array(pictures.cameras.intrinsics)
-    intrinsics[:, :2, 2] += 0.5 - pixel_center
+    intrinsics[:, :2, 2] += shift
     return replace(pictures, cameras=pictures.cameras.replace(intrinsics=intrinsics))
 
 
@@ -156,7 +156,7 @@ def _read_transforms(spec: DataSpec, path: Path) -> tuple[PosedPictures, PosedPi
     frames = [frame for frame in frames if frame.split == "train"]
     if not frames:
         raise InputError(f"{source} has no training frames: its file lists leave none for training")
-    inputs = load_frames(_chosen(frames, spec.views), source.parent)
+    inputs = load_frames(_chosen(frames, spec.views), source.parent, spec.downscale)
     if spec.truth:
         source = _transforms_file(find_path(spec.truth), "transforms_test.json")
         held_out = read_transforms(source)
@@ -164,7 +164,7 @@ def _read_transforms(spec: DataSpec, path: Path) -> tuple[PosedPictures, PosedPi
         source = path / "transforms_test.json"
         held_out, notes = _held_out(source)
         inputs = replace(inputs, notes=(*inputs.notes, *notes))
-    return inputs, _load_some(held_out, source.parent)
+    return inputs, _load_some(held_out, source.parent, spec.downscale)
 
 
 def _held_out(source: Path) -> tuple[list[Frame], tuple[str, ...]]:
@@ -186,7 +186,7 @@ def _read_colmap(spec: DataSpec, path: Path) -> tuple[PosedPictures, None]:
         raise InputError(f"data.truth must be '' for data.kind=colmap, got {spec.truth!r}")
     model, note = choose_model(path)
     frames, folder = read_colmap(model)
-    posed = load_frames(_chosen(frames, spec.views), folder)
+    posed = load_frames(_chosen(frames, spec.views), folder, spec.downscale)
     return replace(posed, notes=(*posed.notes, *filter(None, [note]))), None
 
 
@@ -197,8 +197,8 @@ def _chosen(frames: list[Frame], views: Sequence[int]) -> list[Frame]:
     return [frames[index] for index in views]
 
 
-def _load_some(frames: list[Frame], folder: Path) -> PosedPictures | None:
-    return load_frames(frames, folder) if frames else None
+def _load_some(frames: list[Frame], folder: Path, downscale: int) -> PosedPictures | None:
+    return load_frames(frames, folder, downscale) if frames else None
 
 
 def _transforms_file(path: Path, preferred: str) -> Path:

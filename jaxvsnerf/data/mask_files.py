@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxvsnerf.data.cutouts import is_cutout
-from jaxvsnerf.data.images import SUFFIXES, Picture, read_picture
+from jaxvsnerf.data.images import SUFFIXES, Picture, read_picture, shrink
 from jaxvsnerf.errors import InputError
 
 FOLDERS = ("masks", "mask")
@@ -82,7 +82,10 @@ def check_all_masked(masked: Sequence[bool], wheres: Sequence[str]) -> None:
 
 
 def masked_pictures(
-    paths: Sequence[Path], masks: Sequence[Path | None], wheres: Sequence[str]
+    paths: Sequence[Path],
+    masks: Sequence[Path | None],
+    wheres: Sequence[str],
+    downscale: int = 1,
 ) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
     """Decodes V pictures with their mask files.
 
@@ -93,6 +96,7 @@ def masked_pictures(
       paths: V pictures.
       masks: V mask files, None for a picture without one.
       wheres: V names of the pictures for messages.
+      downscale: factor by which pictures and masks shrink as they are read, see `shrink_picture`.
 
     Returns:
       The pictures, and lines for the user.
@@ -101,16 +105,17 @@ def masked_pictures(
       InputError: some pictures have masks and others have not, or a size differs.
     """
     check_all_masked([mask is not None for mask in masks], wheres)
-    pictures = tuple(map(read_picture, paths))
+    pictures = tuple(read_picture(path, downscale=downscale) for path in paths)
     if None in masks or not masks:
         return pictures, ()
-    alphas = [read_mask(mask) for mask in masks]
+    alphas = [shrink(read_mask(mask), downscale) for mask in masks]
     for path, mask, alpha, picture in zip(paths, masks, alphas, pictures, strict=True):
         height, width = picture.rgb.shape[:2]
         if alpha.shape != (height, width):
             raise InputError(
-                f"the mask {mask} is {alpha.shape[1]} x {alpha.shape[0]}, its picture {path.name} "
-                f"is {width} x {height} (width x height); bring both to one size"
+                f"the mask {mask} is {downscale * alpha.shape[1]} x {downscale * alpha.shape[0]}, "
+                f"its picture {path.name} is {downscale * width} x {downscale * height} (width x "
+                "height); bring both to one size"
             )
     check_different(masks)
     notes = ()

@@ -17,6 +17,7 @@ from jaxvsnerf.data.images import (
     list_pictures,
     picture_size,
     read_picture,
+    shrink_picture,
 )
 from jaxvsnerf.data.layout import Layout, evenly, find_layout
 from jaxvsnerf.data.mask_files import mask_folder, unused_note
@@ -26,7 +27,9 @@ from jaxvsnerf.data.views import PosedPictures, check_sizes
 from jaxvsnerf.errors import InputError, MissingFile
 
 
-def read_strip(path: str | Path, rig: Rig = SYNCDREAMER, *, upright: bool = True) -> PosedPictures:
+def read_strip(
+    path: str | Path, rig: Rig = SYNCDREAMER, *, upright: bool = True, downscale: int = 1
+) -> PosedPictures:
     """Reads square views from the rows and columns of one picture, row by row.
 
     Args:
@@ -35,6 +38,7 @@ def read_strip(path: str | Path, rig: Rig = SYNCDREAMER, *, upright: bool = True
         many views in another shape, are found, see `find_layout`.
       rig: the complete rig.
       upright: whether to apply the EXIF orientation.
+      downscale: factor by which each view shrinks, see `shrink_picture`.
 
     Returns:
       V posed pictures named by number.
@@ -61,7 +65,8 @@ def read_strip(path: str | Path, rig: Rig = SYNCDREAMER, *, upright: bool = True
             f"{path} is {width} x {height} (width x height), but {expected}; use data.kind=folder "
             "for single pictures, or data.rig=grid:RxC for R rows of C views"
         )
-    pictures = tuple(_crop(sheet, top, left, layout.side) for top, left in layout.places())
+    views = (_crop(sheet, top, left, layout.side) for top, left in layout.places())
+    pictures = tuple(shrink_picture(view, downscale) for view in views)
     usual = evenly(rows, columns, height, width)
     notes = () if layout == usual else (_layout_note(path, layout, rows, columns),)
     return replace(_numbered(pictures, rig), notes=notes)
@@ -97,7 +102,9 @@ def _check_numbers(path: Path, names: Sequence[str]) -> None:
         )
 
 
-def read_folder(path: str | Path, rig: Rig, *, upright: bool = True) -> PosedPictures:
+def read_folder(
+    path: str | Path, rig: Rig, *, upright: bool = True, downscale: int = 1
+) -> PosedPictures:
     """Reads the pictures of a folder, one per camera of the rig.
 
     Args:
@@ -105,6 +112,7 @@ def read_folder(path: str | Path, rig: Rig, *, upright: bool = True) -> PosedPic
       rig: the complete rig. With `rig.views`, only files named after the views are read, else
         all pictures in natural order. A folder of one strip is read as the strip.
       upright: whether to apply the EXIF orientation, as viewers do.
+      downscale: factor by which each picture shrinks as it is read, see `shrink_picture`.
 
     Returns:
       V posed pictures named by `rig.views`, or by file stem.
@@ -121,7 +129,7 @@ def read_folder(path: str | Path, rig: Rig, *, upright: bool = True) -> PosedPic
     count = len(rig.azimuth_deg)
     strips = [] if rig.views or len(paths) == count else _strips(paths, rig)
     if len(paths) == 1 and strips:
-        return read_strip(strips[0], rig, upright=upright)
+        return read_strip(strips[0], rig, upright=upright, downscale=downscale)
     if strips:
         raise InputError(
             f"{path} holds {len(strips)} strips of {count} views each ({strips[0].name} ... "
@@ -138,8 +146,8 @@ def read_folder(path: str | Path, rig: Rig, *, upright: bool = True) -> PosedPic
         raise InputError(f"{path} holds pictures of the same name in two formats: {sorted(names)}")
     if not rig.views:
         _check_numbers(Path(path), names)
-    check_total(paths)
-    pictures = tuple(read_picture(file, upright=upright) for file in paths)
+    check_total(paths, downscale)
+    pictures = tuple(read_picture(one, upright=upright, downscale=downscale) for one in paths)
     width, height = check_sizes(pictures, names)
     masks = mask_folder(Path(path), Path(path).parent)
     notes = unused_note(masks, "pictures of a rig are cut out by alpha, or by their background")
@@ -155,12 +163,13 @@ def _strips(paths: list[Path], rig: Rig) -> list[Path]:
     return [path for path, size in sizes if size and evenly(rows, columns, size[1], size[0])]
 
 
-def read_video(path: str | Path, rig: Rig) -> PosedPictures:
+def read_video(path: str | Path, rig: Rig, *, downscale: int = 1) -> PosedPictures:
     """Reads the frames of a video or an animation, one per camera of the rig.
 
     Args:
       path: an MP4 file, or an animated WebP or PNG.
       rig: the complete rig, cameras in the order of the frames.
+      downscale: factor by which each frame shrinks, see `shrink_picture`.
 
     Returns:
       V posed pictures named by number.
@@ -176,7 +185,8 @@ def read_video(path: str | Path, rig: Rig) -> PosedPictures:
     if len(frames) != count:
         came = len(frames) if len(frames) < count else f"more than {count}"
         raise InputError(f"{path} has {came} frames, but the rig has {count} cameras")
-    return _numbered(tuple(one if animated else Picture(one, None) for one in frames), rig)
+    pictures = (one if animated else Picture(one, None) for one in frames)
+    return _numbered(tuple(shrink_picture(one, downscale) for one in pictures), rig)
 
 
 def _numbered(pictures: tuple[Picture, ...], rig: Rig) -> PosedPictures:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxvsnerf.data.images import SUFFIXES, check_total, is_turned
 from jaxvsnerf.data.mask_files import mask_folder, mask_of, masked_pictures, unused_note
 from jaxvsnerf.data.poses import finite_number, frame_intrinsics, opengl_to_w2c, parse_pose
-from jaxvsnerf.data.views import PosedPictures, check_sizes
+from jaxvsnerf.data.views import PosedPictures, check_sizes, shrink_cameras
 from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.types import Cameras
 
@@ -98,12 +98,13 @@ def has_pictures(path: Path) -> bool:
     return False
 
 
-def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
+def load_frames(frames: list[Frame], folder: Path, downscale: int = 1) -> PosedPictures:
     """Decodes the pictures of frames and computes their cameras.
 
     Args:
       frames: V frames.
       folder: the transforms file's folder, for names.
+      downscale: factor by which each picture shrinks as it is read, see `shrink_picture`.
 
     Returns:
       V posed pictures in the file's frame; `cameras.w2c` is float64.
@@ -114,10 +115,10 @@ def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
     """
     names = _names(frames, folder)
     frames = _with_masks_beside(frames, folder)
-    check_total([path for one in frames for path in (one.picture, one.mask) if path])
+    check_total([path for one in frames for path in (one.picture, one.mask) if path], downscale)
     paths, masks = [one.picture for one in frames], [one.mask for one in frames]
-    pictures, notes = masked_pictures(paths, masks, [str(path) for path in paths])
-    width, height = check_sizes(pictures, names)
+    pictures, notes = masked_pictures(paths, masks, [str(path) for path in paths], downscale)
+    width, height = (downscale * side for side in check_sizes(pictures, names))
     intrinsics = np.stack(
         [
             frame_intrinsics(frame.fields, width, height, f"the frame of {frame.picture}")
@@ -138,7 +139,8 @@ def load_frames(frames: list[Frame], folder: Path) -> PosedPictures:
             "a transforms file names the mask of each frame as its mask_path, a COLMAP model takes "
             "masks named after the pictures",
         )
-    return PosedPictures(pictures, Cameras(intrinsics, w2c, width, height), names, notes)
+    cameras = shrink_cameras(Cameras(intrinsics, w2c, width, height), downscale)
+    return PosedPictures(pictures, cameras, names, notes)
 
 
 def _with_masks_beside(frames: list[Frame], folder: Path) -> list[Frame]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxvsnerf.data.borders import THRESHOLD, find_backgrounds
 from jaxvsnerf.data.cutouts import Seen, look
-from jaxvsnerf.data.images import Picture, composite, shrink
+from jaxvsnerf.data.images import Picture, composite
 from jaxvsnerf.data.mask_sources import choose_mask_sources, object_masks
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.geometry.cameras import take
@@ -87,24 +87,22 @@ def make_view_set(
     background: np.ndarray | None,
     mask: str = "auto",
     mask_threshold: float | None = None,
-    downscale: int = 1,
     need_masks: bool | None = False,
 ) -> ViewSet:
-    """Composites, masks and shrinks pictures.
+    """Composites and masks pictures.
 
     Args:
       posed: V pictures and their cameras.
       background: [3] colour behind the object, in [0, 1]; None detects the colour per picture.
       mask: 'auto', 'alpha', 'background' or 'none'.
       mask_threshold: see `masks.mask_on_background`.
-      downscale: integer factor by which width and height shrink (box filter), at least 1.
       need_masks: see `mask_sources.choose_mask_sources`.
 
     Returns:
       The views in numpy float32, cameras in the source's frame.
 
     Raises:
-      InputError: sizes differ, a view shows no object, no masks, or `downscale` does not divide.
+      InputError: sizes differ, a view shows no object, or no masks.
     """
     width, height = check_sizes(posed.pictures, posed.names)
     seen = [look(picture, trusted=mask == "alpha") for picture in posed.pictures]
@@ -119,20 +117,18 @@ def make_view_set(
     seen = [_on_background(*pair, background) for pair in zip(seen, own, strict=True)]
     sources = choose_mask_sources(mask, seen, own, mask_threshold, posed.names, need_masks)
     masks = object_masks(sources, seen, own, posed.names, mask_threshold)
-    images = np.empty((len(seen), height // downscale, width // downscale, 3), np.float32)
+    images = np.empty((len(seen), height, width, 3), np.float32)
     repaint = np.abs(own - background).max() > (mask_threshold or THRESHOLD)
     for index, (one, source) in enumerate(zip(seen, sources, strict=True)):
         rgb = one.rgb
         if source == "background" and repaint:
             # A run composites on one background: repaint each picture's background with it.
             rgb = np.where(masks[index][..., None] > 0, rgb, background)
-        images[index] = shrink(rgb, downscale)
-    if masks is not None and downscale > 1:
-        masks = np.stack([shrink(one, downscale) for one in masks])
+        images[index] = rgb
     return ViewSet(
         images=images,
         masks=masks,
-        cameras=shrink_cameras(posed.cameras, downscale),
+        cameras=posed.cameras,
         background=np.asarray(background, np.float32),
         names=posed.names,
         mask_sources=() if masks is None else sources,

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxvsnerf.data.images import composite, list_pictures, natural_key, read_picture, shrink
+from jaxvsnerf.data.images import (
+    Picture,
+    composite,
+    list_pictures,
+    natural_key,
+    read_picture,
+    shrink,
+    shrink_picture,
+)
 
 
 def _png_header(width, height):
@@ -113,6 +121,18 @@ def test_shrink_averages_blocks_and_refuses_a_factor_that_does_not_divide():
     np.testing.assert_allclose(shrink(picture, 2), [[2.5, 4.5]])
     with pytest.raises(ValueError, match="downscale=3 must divide .* 4 x 2"):
         shrink(picture, 3)
+
+
+def test_a_small_cutout_composites_as_the_large_one_would():
+    rng = np.random.default_rng(0)
+    rgb, alpha = (np.float32(rng.random(shape)) for shape in ((8, 12, 3), (8, 12)))
+    alpha[:2, :2] = 0.0  # a block without opacity keeps its colours
+    small = shrink_picture(Picture(rgb, alpha), 2)
+    np.testing.assert_allclose(small.rgb[0, 0], rgb[:2, :2].mean((0, 1)), rtol=1e-6)
+    for background in (np.zeros(3), np.array([1.0, 0.5, 0.2])):
+        expected = shrink(composite(rgb, alpha, background), 2)
+        found = composite(small.rgb, small.alpha, background)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_pictures_come_in_natural_order_without_other_files(tmp_path):

@@ -1,6 +1,7 @@
 """Pictures are small enough before they are decoded, and lie in the folder that was named."""
 
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -40,12 +41,32 @@ def test_the_sum_of_a_set_is_told_by_the_headers(tmp_path):
     check_total(paths[:7])
     with pytest.raises(InputError, match="the 8 pictures and masks to read have 288000000 pixels"):
         check_total(paths)
+    check_total(paths, downscale=2)
     # The same pictures through both kinds of folders; one alone says that it cannot be decoded.
     rig = complete_rig("orbit", (0.0,) * 8, (30.0,), 1.5, 50.0, None)
-    with pytest.raises(InputError, match="288000000 pixels together, at most 268435456 are read"):
+    with pytest.raises(
+        InputError,
+        match="288000000 pixels together, at most 268435456 are kept; --config.data.downscale=2 shrinks",
+    ):
         read_folder(tmp_path, rig)
     with pytest.raises(InputError, match="truncated or damaged"):
         read_picture(paths[0])
+
+
+def test_large_pictures_shrink_one_by_one(tmp_path):
+    """Memory while reading is that of the small pictures and of one large one."""
+    rng = np.random.default_rng(0)
+    for k in range(12):
+        Image.fromarray(rng.integers(0, 256, (512, 512, 3), np.uint8)).save(tmp_path / f"{k}.png")
+    rig = complete_rig("orbit", (0.0,) * 12, (30.0,), 1.5, 50.0, None)
+    tracemalloc.start()
+    try:
+        read = read_folder(tmp_path, rig, downscale=8)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert read.pictures[0].rgb.shape == (64, 64, 3) and read.cameras.width == 64
+    assert peak < 4 * 512 * 512 * 3 * 4  # twelve pictures at full size are three times as much
 
 
 def test_masks_count_as_pictures_do(tmp_path, monkeypatch):
@@ -57,7 +78,7 @@ def test_masks_count_as_pictures_do(tmp_path, monkeypatch):
 
     spec = tiny(tmp_path, masked)
     Image.new("L", (16, 12), 255).save(tmp_path / "mask.png")
-    monkeypatch.setattr(check_total, "__defaults__", (5 * 16 * 12,))
+    monkeypatch.setattr(check_total, "__defaults__", (1, 5 * 16 * 12))
     with pytest.raises(InputError, match="the 6 pictures and masks to read have 1152 pixels"):
         load_dataset(spec)
 

@@ -128,6 +128,16 @@ def test_noise_is_removed_and_the_background_stays(views):
     assert error < 0.7 * before
 
 
+def test_moss_is_no_noise():
+    """Detail as fine as noise, but light and dark in all channels."""
+    grain = 0.08 * np.random.default_rng(0).standard_normal((96, 96, 1))
+    moss = np.clip(np.array([0.35, 0.5, 0.2]) + grain, 0.0, 1.0).astype(np.float32)
+    mask = np.ones((96, 96), np.float32)
+    assert noise_level(moss, mask) == 0.0
+    noisy = moss + 0.1 * np.random.default_rng(1).standard_normal(moss.shape)
+    assert noise_level(noisy.astype(np.float32), mask) > 0.08
+
+
 def test_flat_colours_beside_texture_have_no_noise():
     image = np.full((64, 64, 3), 0.9)
     image[:, :16] = np.random.default_rng(0).random((64, 16, 3))

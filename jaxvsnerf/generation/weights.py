@@ -8,7 +8,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ import numpy as np
 from jaxvsnerf.errors import InputError, MissingFile, StorageError, describe
 from jaxvsnerf.generation.networks import MODELS, Model, param_shapes
 from jaxvsnerf.generation.spec import GeneratorSpec
+from jaxvsnerf.system.checksums import file_checksums, json_checksum
 from jaxvsnerf.system.files import check_room, write_text
 from jaxvsnerf.system.plain_path import plain_path
 from jaxvsnerf.types import Params
 
 FORMAT_VERSION = 1
+CHECKSUM = "checksum"  # of all else in weights.json
 DTYPES = ("float32", "bfloat16")
 # Where the published weights are, according to the READMEs of their repositories.
 DOWNLOADS = {
@@ -56,12 +58,14 @@ class WeightsInfo:
       spec: the model's sizes.
       dtype: of the stored parameters, `float32` or `bfloat16`.
       sources: the files that the weights were converted from.
+      files: checksums of the files that hold the parameters, None for an older folder.
     """
 
     model: Model
     spec: GeneratorSpec
     dtype: str
     sources: tuple[Source, ...]
+    files: dict[str, str] | None = field(default=None, compare=False)
 
 
 def source_of(path: Path) -> Source:
@@ -88,7 +92,6 @@ def save_weights(folder: Path, info: WeightsInfo, params: Params, overwrite: boo
     import orbax.checkpoint as ocp
 
     check_free(folder, overwrite)
-    described = {"format_version": FORMAT_VERSION, **asdict(info)}
     with _replacing_folder(folder) as temporary:
         try:
             check_room(temporary, sum(leaf.nbytes for leaf in jax.tree.leaves(params)))
@@ -97,7 +100,11 @@ def save_weights(folder: Path, info: WeightsInfo, params: Params, overwrite: boo
         except Exception as error:  # noqa: BLE001 - orbax's errors have no common base
             first = describe(error).splitlines()[0]
             raise StorageError(f"{folder}: the weights could not be written ({first})") from error
-        write_text(temporary / "weights.json", json.dumps(described, indent=2) + "\n")
+        info = replace(info, files=file_checksums(temporary / "params"))
+        # As JSON has it, lists in place of tuples.
+        told = json.loads(json.dumps({"format_version": FORMAT_VERSION, **asdict(info)}))
+        told[CHECKSUM] = json_checksum(told)
+        write_text(temporary / "weights.json", json.dumps(told, indent=2) + "\n")
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
@@ -136,7 +143,7 @@ def read_info(folder: Path, model: Model | None = None) -> WeightsInfo:
         raise MissingFile(f"no weights in {folder}: {missing_message(model, folder)}")
     try:
         found = json.loads(path.read_text())
-        version = found.pop("format_version")
+        version = found["format_version"]
         if version == FORMAT_VERSION:
             info = _parse(found)
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
@@ -191,6 +198,9 @@ def load_weights(
         param_shapes(info.spec, info.model),
     )
     try:
+        # The files of an older folder have no checksums. What was read here comes from memory next.
+        if info.files is not None and info.files != file_checksums(folder / "params"):
+            raise StorageError("its files do not have their checksums")
         with plain_path(folder) as plain, ocp.StandardCheckpointer() as checkpointer:
             return checkpointer.restore(plain / "params", target)
     except MemoryError:
@@ -203,6 +213,10 @@ def load_weights(
 
 
 def _parse(found: dict[str, Any]) -> WeightsInfo:
+    checksum = found.pop(CHECKSUM, None)
+    if checksum != (json_checksum(found) if "files" in found else None):
+        raise KeyError("other values than its checksum is of")
+    del found["format_version"]
     spec = {k: tuple(v) if isinstance(v, list) else v for k, v in found.pop("spec").items()}
     sources = tuple(Source(**one) for one in found.pop("sources"))
     info = WeightsInfo(spec=GeneratorSpec(**spec), sources=sources, **found)

@@ -13,7 +13,7 @@ from jaxvsnerf.run import assemble
 from jaxvsnerf.run.scene_file import SavedScene, load_scene
 from jaxvsnerf.run.workdir import load_settings
 from jaxvsnerf.system.paths import user_path
-from jaxvsnerf.training.checkpoints import Checkpoints
+from jaxvsnerf.training.checkpoints import BrokenCheckpoint, Checkpoints
 from jaxvsnerf.training.trainer import Trainer
 
 
@@ -36,6 +36,7 @@ def load_stages(
 
     Raises:
       MissingFile: the folder has no finished stage.
+      BrokenCheckpoint: the checkpoint of a stage is damaged; the message says what to do.
     """
     folder = user_path(folder)
     config, trainer, scene = open_saved(folder)
@@ -43,7 +44,10 @@ def load_stages(
     stages: dict[str, TrainedField] = {}
     finished = [s for s in trainer.stages if s.steps in checkpoints.steps(s.name)]
     for stage in finished[-1:] if last_only else finished:
-        state = checkpoints.restore(stage.name, stage.steps, trainer.template(stage.name))
+        try:
+            state = checkpoints.restore(stage.name, stage.steps, trainer.template(stage.name))
+        except BrokenCheckpoint as error:
+            raise BrokenCheckpoint(f"{error}; {_remedy(stage is finished[-1])}") from error
         stages[stage.name] = assemble.trained_field(
             config,
             trainer,
@@ -61,3 +65,10 @@ def load_stages(
             "train there first"
         )
     return stages
+
+
+def _remedy(last: bool) -> str:
+    """What to do about a broken checkpoint, of the last finished stage or of one before."""
+    if last:
+        return "the command that trained the run goes on from the checkpoint before"
+    return "move that folder away: the stage is then left out"

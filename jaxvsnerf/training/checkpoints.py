@@ -15,13 +15,16 @@ import numpy as np
 from absl import logging
 
 from jaxvsnerf.errors import InputError, StorageError
+from jaxvsnerf.system.checksums import array_checksums, json_checksum
 from jaxvsnerf.system.files import check_room, naming
 from jaxvsnerf.system.plain_path import plain_path
 from jaxvsnerf.types import TrainState
 
 FORMAT_VERSION = 3
 KEEP = 2
-
+# Name of the checksum of a checkpoint's facts, in which the checksums of its arrays lie.
+CHECKSUM = "checksum"
+UNCHECKED = {"format_version", "stage", "step"}  # facts of checkpoints without checksums
 
 # Runs in one process write and read checkpoints one after another, since the verbosity of logs,
 # lowered meanwhile, is shared by the whole process.
@@ -40,8 +43,9 @@ class BrokenCheckpoint(StorageError):
 class Checkpoints:
     """The checkpoints of one run's stages, under `folder`/<stage>/<step>/.
 
-    Checkpoints are written atomically. The last checkpoint of every stage is kept, since later
-    commands render each stage. Call `close` when done.
+    Checkpoints are written atomically, with a checksum of each array that is compared when they
+    are read; those of older versions have none. The last checkpoint of every stage is kept, since
+    later commands render each stage. Call `close` when done.
 
     Args:
       folder: folder of the checkpoints; created by the first save.
@@ -93,9 +97,11 @@ class Checkpoints:
         step = int(state.step)
         if step in self.steps(stage):
             return
-        meta = {"format_version": FORMAT_VERSION, "stage": stage, "step": step}
         # Host arrays, so that a checkpoint can be read on any number of devices of any kind.
         host = jax.device_get(state)
+        meta = {"format_version": FORMAT_VERSION, "stage": stage, "step": step}
+        meta["arrays"] = array_checksums(host)
+        meta[CHECKSUM] = json_checksum(meta)
         args = ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave(meta))
         try:
             # First, since several threads would report a disk that fills up during the write.
@@ -149,11 +155,15 @@ class Checkpoints:
 
         manager = self._manager(stage)
         meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
-        if meta.get("format_version") != FORMAT_VERSION:
+        _check_meta(meta, stage, step)
+        if meta["format_version"] != FORMAT_VERSION:
             return meta, None
         empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), template)
         args = ocp.args.Composite(state=ocp.args.StandardRestore(empty))
-        return meta, manager.restore(step, args=args)["state"]
+        state = manager.restore(step, args=args)["state"]
+        if "arrays" in meta:
+            _check_arrays(meta["arrays"], array_checksums(state))
+        return meta, state
 
     def restore_newest(
         self, templates: Callable[[str], TrainState]
@@ -227,5 +237,27 @@ def _without_thread_logs() -> Iterator[None]:
             logging.set_verbosity(verbosity)
 
 
+def _check_meta(meta: Any, stage: str, step: int) -> None:
+    """Raises BrokenCheckpoint for facts that are damaged or of another checkpoint."""
+    if not isinstance(meta, dict) or (CHECKSUM not in meta and set(meta) != UNCHECKED):
+        raise BrokenCheckpoint("its facts are damaged")
+    facts = {name: value for name, value in meta.items() if name != CHECKSUM}
+    if CHECKSUM in meta and meta[CHECKSUM] != json_checksum(facts):
+        raise BrokenCheckpoint("its facts do not have their checksum")
+    if (meta["stage"], meta["step"]) != (stage, step):
+        raise BrokenCheckpoint(f"it says that it is {meta['stage']} step {meta['step']}")
+
+
+def _check_arrays(kept: dict[str, str], found: dict[str, str]) -> None:
+    """Raises BrokenCheckpoint if arrays are other ones than were saved."""
+    wrong = [name for name in {**kept, **found} if kept.get(name) != found.get(name)]
+    if wrong:
+        raise BrokenCheckpoint(
+            f"{len(wrong)} of {len(kept)} arrays do not have their checksum, {wrong[0]} among them"
+        )
+
+
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of an error, without the specification that TensorStore appends."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line.split(" [tensorstore_spec", 1)[0]

@@ -9,6 +9,7 @@ import pytest
 
 from jaxvsnerf.generation.spec import TINY
 from jaxvsnerf.generation.weights import load_weights, read_info
+from jaxvsnerf.system.checksums import json_checksum
 from tests.generator_weights import save_tiny, tiny_params
 
 pytestmark = pytest.mark.unoptimized
@@ -23,7 +24,10 @@ def edited(folder, target, **changes):
     """A copy whose weights.json says something else."""
     shutil.copytree(folder, target)
     found = json.loads((target / "weights.json").read_text())
-    (target / "weights.json").write_text(json.dumps({**found, **changes}))
+    del found["checksum"]
+    found |= changes
+    found["checksum"] = json_checksum(found)
+    (target / "weights.json").write_text(json.dumps(found))
     return target
 
 
@@ -77,3 +81,29 @@ def test_damaged_weights_are_refused(folder, tmp_path):
     (target / "weights.json").write_text("{")
     with pytest.raises(ValueError, match="weights.json"):
         read_info(target)
+
+
+def test_a_flipped_bit_of_weights_is_refused(folder, tmp_path):
+    """In each file that holds numbers, and in each place of weights.json."""
+    target = tmp_path / "weights"
+    shutil.copytree(folder, target)
+    random = np.random.default_rng(3)
+    for path in sorted(path for path in target.rglob("*") if path.is_file()):
+        whole = path.read_bytes()
+        for _ in range(12 if path.name == "weights.json" else 1):
+            place, bit = int(random.integers(len(whole))), int(random.integers(8))
+            flipped = bytes([whole[place] ^ 1 << bit])
+            path.write_bytes(whole[:place] + flipped + whole[place + 1 :])
+            with pytest.raises(ValueError, match="no whole weights|weights.json: expected"):
+                load_weights(target, read_info(target), "float32")
+        path.write_bytes(whole)
+    load_weights(target, read_info(target), "float32")
+
+
+def test_weights_of_a_version_without_checksums_are_read(folder, tmp_path):
+    target = tmp_path / "older"
+    shutil.copytree(folder, target)
+    found = json.loads((target / "weights.json").read_text())
+    del found["checksum"], found["files"]
+    (target / "weights.json").write_text(json.dumps(found))
+    load_weights(target, read_info(target), "float32")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import jaxvsnerf
+from jaxvsnerf.run.saved import load_stages
 from jaxvsnerf.training import checkpoints as checkpoints_module
 from jaxvsnerf.training.checkpoints import BrokenCheckpoint, Checkpoints
 from jaxvsnerf.types import TrainState
@@ -118,6 +119,31 @@ def test_a_broken_newest_checkpoint_falls_back_to_the_one_before(run_folder, tmp
     assert "cannot be read" in done.stderr and "going on from stage3 step 4" in done.stdout
     assert (folder / "checkpoints" / "broken" / "stage3-6").is_dir()
     commands.assert_same_bits(run_folder, folder)
+
+
+def flip(path, place):
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "stage, remedy", [("stage3", "goes on from the checkpoint before"), ("stage1", "then left out")]
+)
+def test_a_flipped_bit_of_a_finished_stage_is_said_with_its_remedy(
+    run_folder, tmp_path, stage, remedy
+):
+    folder = tmp_path / "flipped"
+    shutil.copytree(run_folder, folder)
+    saved = folder / "checkpoints" / stage / "6"
+    largest = max((p for p in saved.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    flip(largest, largest.stat().st_size // 2)
+    with pytest.raises(BrokenCheckpoint, match=f"{stage} step 6 .*cannot be read.*{remedy}"):
+        load_stages(folder)
+    if stage == "stage1":
+        assert jaxvsnerf.load(folder).mode == "fused"
+        shutil.move(saved, tmp_path)
+        assert list(load_stages(folder)) == ["stage2", "stage3"]
 
 
 def test_when_no_checkpoint_can_be_read_training_does_not_silently_start_again(tmp_path):

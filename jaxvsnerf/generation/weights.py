@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,8 +18,10 @@ from jaxvsnerf.errors import InputError, MissingFile, StorageError, describe
 from jaxvsnerf.generation.networks import MODELS, Model, param_shapes
 from jaxvsnerf.generation.spec import GeneratorSpec
 from jaxvsnerf.system.checksums import file_checksums, json_checksum
+from jaxvsnerf.system.durable import sync_folder, sync_tree
 from jaxvsnerf.system.files import check_room, write_text
 from jaxvsnerf.system.plain_path import plain_path
+from jaxvsnerf.system.temporary import remove, temporary
 from jaxvsnerf.types import Params
 
 FORMAT_VERSION = 1
@@ -92,19 +92,19 @@ def save_weights(folder: Path, info: WeightsInfo, params: Params, overwrite: boo
     import orbax.checkpoint as ocp
 
     check_free(folder, overwrite)
-    with _replacing_folder(folder) as temporary:
+    with _replacing_folder(folder) as made:
         try:
-            check_room(temporary, sum(leaf.nbytes for leaf in jax.tree.leaves(params)))
-            with plain_path(temporary) as plain, ocp.StandardCheckpointer() as checkpointer:
+            check_room(made, sum(leaf.nbytes for leaf in jax.tree.leaves(params)))
+            with plain_path(made) as plain, ocp.StandardCheckpointer() as checkpointer:
                 checkpointer.save(plain / "params", params)
         except Exception as error:  # noqa: BLE001 - orbax's errors have no common base
             first = describe(error).splitlines()[0]
             raise StorageError(f"{folder}: the weights could not be written ({first})") from error
-        info = replace(info, files=file_checksums(temporary / "params"))
+        info = replace(info, files=file_checksums(made / "params"))
         # As JSON has it, lists in place of tuples.
         told = json.loads(json.dumps({"format_version": FORMAT_VERSION, **asdict(info)}))
         told[CHECKSUM] = json_checksum(told)
-        write_text(temporary / "weights.json", json.dumps(told, indent=2) + "\n")
+        write_text(made / "weights.json", json.dumps(told, indent=2) + "\n")
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
@@ -228,15 +228,19 @@ def _parse(found: dict[str, Any]) -> WeightsInfo:
 @contextlib.contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
     """Yields a temporary folder that replaces `folder` if the block raises nothing."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}")
-    old = temporary.with_name(temporary.name + ".old")
-    temporary.mkdir()
-    try:
-        yield temporary
-        if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    home = folder.parent
+    home.mkdir(parents=True, exist_ok=True)
+    with temporary(home) as made:
+        made.mkdir()
+        old = made.with_name(made.name + ".old")
+        try:
+            yield made
+            sync_tree(made)
+            if folder.exists():
+                folder.rename(old)
+            made.rename(folder)
+            sync_folder(home)
+        finally:
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            remove(old)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,13 +16,13 @@ from jaxvsnerf.pictures.video import write_mp4
 from jaxvsnerf.run.page import FILES, REPORT
 from jaxvsnerf.system.paths import check_unicode, file_name
 from jaxvsnerf.system.png import write_png
+from jaxvsnerf.system.temporary import temporary
 from jaxvsnerf.training.checkpoints import Checkpoints
 from jaxvsnerf.types import Dataset, TrainState
 
 FOLDERS = ("checkpoints", "renders", "eval")
 # The longest name of a view's picture begins like this.
 LONGEST_PREFIX = "disagreement_"
-PROBE = ".probe-"
 
 
 def try_workdir(folder: Path, config: ConfigDict, dataset: Dataset, new: bool) -> None:
@@ -82,14 +80,15 @@ def try_files(folder: Path, views: Sequence[str] = ()) -> None:
     """
     longest = max(views, key=lambda name: len(name.encode()), default="")
     pixels = np.zeros((16, 16, 3), np.float32)
-    home = Path(tempfile.mkdtemp(prefix=PROBE, dir=folder))
     try:
-        _try_checkpoint(home / "checkpoints")
-        picture = home / file_name(f"{LONGEST_PREFIX}{longest}", ".png")
-        write_png(picture, pixels)
-        read_picture(picture)
-        write_mp4(home / "turntable.mp4", [pixels])
-        read_frames(home / "turntable.mp4", 1)
+        with temporary(folder) as home:
+            home.mkdir()
+            _try_checkpoint(home / "checkpoints")
+            picture = home / file_name(f"{LONGEST_PREFIX}{longest}", ".png")
+            write_png(picture, pixels)
+            read_picture(picture)
+            write_mp4(home / "turntable.mp4", [pixels])
+            read_frames(home / "turntable.mp4", 1)
     except (OSError, InputError) as error:
         if not is_expected(error):
             raise
@@ -97,8 +96,6 @@ def try_files(folder: Path, views: Sequence[str] = ()) -> None:
             f"--workdir: files in {folder} cannot be written and read back ({describe(error)}); "
             "make room or rights, or take another folder, with plain letters in its path"
         ) from error
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def _try_checkpoint(folder: Path) -> None:

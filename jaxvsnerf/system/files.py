@@ -6,13 +6,14 @@ import errno
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from jaxvsnerf.errors import InputError, is_expected
+from jaxvsnerf.system.durable import sync_file, sync_folder
+from jaxvsnerf.system.temporary import temporary
 
 # First characters of a cell that a spreadsheet may take for a formula or a command.
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -42,7 +43,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path` that becomes `path` when the block ends well.
 
     Missing parent folders are made. If the block raises, an older file at `path` stays as
-    it was and the temporary one is removed.
+    it was and the temporary one is removed. A crash of the machine leaves the older file or the
+    whole new one.
 
     Args:
       path: the file to write or replace.
@@ -51,16 +53,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
       A path in the same folder with the same suffix, not existing yet.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.parent
+    folder.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: encoders choose the format by it. The stem is left out, since a long
     # name would become too long.
-    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
-    try:
-        with naming(path, temporary):
-            yield temporary
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with naming(path, folder), temporary(folder, path.suffix) as made, naming(path, made):
+        yield made
+        sync_file(made)
+        os.replace(made, path)
+        sync_folder(folder)
 
 
 def read_json(path: str | Path) -> Any:
@@ -100,12 +101,8 @@ def text_cell(text: str) -> str:
 
 def check_room(folder: Path, size: int) -> None:
     """Raises OSError where `size` bytes cannot be written in `folder`."""
-    probe = folder / ".room"
-    try:
-        with naming(folder, probe), probe.open("wb") as file:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, max(size, 1))
-            elif shutil.disk_usage(folder).free < size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    finally:
-        probe.unlink(missing_ok=True)
+    with temporary(folder) as probe, naming(folder, probe), probe.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+        elif shutil.disk_usage(folder).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jaxvsnerf.errors import StorageError
+from jaxvsnerf.system.temporary import temporary
 
 # Orbax looks for the parts of a checkpoint by a pattern that begins with the checkpoint's path, and
 # misses or mixes parts where the path has one of the first four. TensorStore turns the last into /.
@@ -31,8 +32,9 @@ def plain_path(folder: Path) -> Iterator[Path]:
     if not SPECIAL.intersection(str(folder)):
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="jaxvsnerf-") as home:
-        link = Path(home).absolute() / "folder"
+    with temporary(Path(tempfile.gettempdir()).absolute()) as home:
+        home.mkdir(mode=0o700)
+        link = home / "folder"
         folder.mkdir(parents=True, exist_ok=True)
         try:
             if SPECIAL.intersection(str(link)):

@@ -16,6 +16,7 @@ from absl import logging
 
 from jaxvsnerf.errors import InputError, StorageError
 from jaxvsnerf.system.checksums import array_checksums, json_checksum
+from jaxvsnerf.system.durable import sync_folder, sync_tree
 from jaxvsnerf.system.files import check_room, naming
 from jaxvsnerf.system.plain_path import plain_path
 from jaxvsnerf.types import TrainState
@@ -108,9 +109,12 @@ class Checkpoints:
             check_room(self.folder.parent, sum(leaf.nbytes for leaf in jax.tree.leaves(host)))
             with _without_thread_logs():
                 self._manager(stage).save(step, args=args)
+                # Orbax waits for the disk with the arrays alone. The checkpoint before, which
+                # stays, has been waited for.
+                sync_tree(self.folder / stage / str(step))
+                sync_folder(self.folder / stage)
         except Exception as error:  # noqa: BLE001 - orbax raises errors of many types
-            for partial in (self.folder / stage).glob(f"{step}.*tmp*"):
-                shutil.rmtree(partial, ignore_errors=True)
+            self._remove_partial(stage)
             raise StorageError(
                 f"the checkpoint of {stage} at step {step} could not be written "
                 f"({_first_line(error)}); last good checkpoint: {self.last()}. Make room or "
@@ -171,7 +175,8 @@ class Checkpoints:
         """Reads the newest readable checkpoint: the last step of the last stage with checkpoints.
 
         A checkpoint that cannot be read is moved to `broken/` with a warning, and the previous
-        one is read instead.
+        one is read instead. What a killed process was writing is removed: the caller alone may
+        write checkpoints of the run.
 
         Args:
           templates: stage name -> template of the stage's state, see `restore`.
@@ -185,6 +190,7 @@ class Checkpoints:
         """
         broken = 0
         for stage in reversed(self.stage_names):
+            self._remove_partial(stage)
             for step in reversed(self.steps(stage)):
                 try:
                     return stage, self.restore(stage, step, templates(stage))
@@ -198,6 +204,11 @@ class Checkpoints:
                 f"{self.folder / 'broken'}. The same command now starts from the beginning"
             )
         return None
+
+    def _remove_partial(self, stage: str) -> None:
+        """Removes checkpoints that were not written to their end."""
+        for partial in (self.folder / stage).glob("*.*tmp*"):
+            shutil.rmtree(partial, ignore_errors=True)
 
     def _set_aside(self, stage: str, step: int) -> Path:
         target = self.folder / "broken" / f"{stage}-{step}"

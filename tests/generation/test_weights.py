@@ -1,14 +1,16 @@
 """A folder of weights is read whole, or says what is wrong with it."""
 
+import errno
 import json
 import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 from jaxvsnerf.generation.spec import TINY
-from jaxvsnerf.generation.weights import load_weights, read_info
+from jaxvsnerf.generation.weights import load_weights, read_info, save_weights
 from jaxvsnerf.system.checksums import json_checksum
 from tests.generator_weights import save_tiny, tiny_params
 
@@ -107,3 +109,20 @@ def test_weights_of_a_version_without_checksums_are_read(folder, tmp_path):
     del found["checksum"], found["files"]
     (target / "weights.json").write_text(json.dumps(found))
     load_weights(target, read_info(target), "float32")
+
+
+def test_weights_that_cannot_be_replaced_stay(tmp_path, monkeypatch):
+    info = read_info(save_tiny(tmp_path / "weights", "zero123"))
+    before = (tmp_path / "weights" / "weights.json").read_bytes()
+    rename = Path.rename
+
+    def refused(path, target):
+        if target == tmp_path / "weights" and not path.name.endswith(".old"):
+            raise OSError(errno.EIO, "Input/output error", str(target))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(OSError, match="Input/output error"):
+        save_weights(tmp_path / "weights", info, tiny_params("zero123"), overwrite=True)
+    assert (tmp_path / "weights" / "weights.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]

@@ -1,6 +1,7 @@
 """A checkpoint loads the numbers that were saved, or is known to be broken."""
 
 import json
+import os
 import shutil
 from contextlib import closing
 
@@ -95,3 +96,30 @@ def test_a_checkpoint_in_anothers_place_is_broken(saved, tmp_path):
     shutil.copytree(saved, folder)
     shutil.copytree(folder / "stage1" / "2", folder / "stage1" / "3")
     assert equal(newest(folder), state(2)) and (folder / "broken" / "stage1-3").is_dir()
+
+
+def test_a_saved_checkpoint_is_on_the_disk_whole(tmp_path, monkeypatch):
+    waited, fsync = set(), os.fsync
+
+    def noted(descriptor):
+        waited.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with closing(Checkpoints(tmp_path / "checkpoints", ("stage1",))) as checkpoints:
+        checkpoints.save("stage1", state(1))
+    home = tmp_path / "checkpoints" / "stage1"
+    assert {path.stat().st_ino for path in (home, *home.rglob("*"))} <= waited
+
+
+def test_a_checkpoint_that_was_cut_off_goes_when_training_goes_on(saved, tmp_path):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(saved, folder)
+    cut = folder / "stage1" / "3.orbax-checkpoint-tmp-4" / "state"
+    cut.mkdir(parents=True)
+    (cut / "array").touch()
+    with closing(Checkpoints(folder, ("stage1",))) as checkpoints:
+        checkpoints.restore("stage1", 2, state(0))  # as a reader beside the training does
+        assert checkpoints.steps("stage1") == [1, 2] and cut.is_dir()
+    assert equal(newest(folder), state(2))
+    assert sorted(path.name for path in (folder / "stage1").iterdir()) == ["1", "2"]

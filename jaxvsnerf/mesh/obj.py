@@ -9,18 +9,24 @@ import numpy as np
 
 from jaxvsnerf.mesh.extract import Mesh
 from jaxvsnerf.mesh.glb import png_bytes, y_up
-from jaxvsnerf.system.files import replacing
+from jaxvsnerf.system.files import replacing, write_text
 
+ALTERNATE = "-alternate"
+MAX_LINE = 4096
 # illum 0: constant colour, without lighting.
 _MATERIAL = "newmtl radiance\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 0\nmap_Kd {picture}\n"
 
 
 def write_obj(path: str | Path, mesh: Mesh) -> None:
-    """Writes name.obj and, for a mesh with a texture, name.mtl and name.png.
+    """Writes name.obj and, for a mesh with a texture, a material and a texture file.
 
-    No file is replaced unless all could be written; the .obj is replaced last. Vertices that the
-    UV seams duplicate are merged, so the surface stays closed. Without a texture, vertex colours
-    follow the vertex positions, as Blender and MeshLab read them.
+    These are name.mtl and name.png, or name-alternate.mtl and .png if the .obj that is there names
+    the former. The .obj is replaced last, and the files that it named before go then. So the .obj
+    names the files that it was made with, at whatever moment the process is killed. No file is
+    replaced unless all could be written.
+
+    Vertices that the UV seams duplicate are merged, so the surface stays closed. Without a texture,
+    vertex colours follow the vertex positions, as Blender and MeshLab read them.
 
     Choice: y up like glTF, because Blender, three.js and Unity expect y up in .obj files.
 
@@ -34,16 +40,38 @@ def write_obj(path: str | Path, mesh: Mesh) -> None:
     if not len(mesh.faces):
         raise ValueError("expected a mesh with at least one face, got none")
     path = Path(path)
+    named = _named_material(path)
+    usual, other = path.with_suffix(".mtl"), path.with_name(f"{path.stem}{ALTERNATE}.mtl")
     if mesh.texture is None:
-        with replacing(path) as temporary:
-            temporary.write_text(_obj_text(mesh))
-        return
-    material, picture = path.with_suffix(".mtl"), path.with_suffix(".png")
+        write_text(path, _obj_text(mesh))
+        material = None
+    else:
+        material = other if named == usual.name else usual
+        _write_set(path, material, mesh)
+    for older in (usual, other):
+        # name.mtl is another's file unless the .obj named it; the other name is ours alone.
+        if older != material and (older.name == named or older == other):
+            older.unlink(missing_ok=True)
+            older.with_suffix(".png").unlink(missing_ok=True)
+
+
+def _write_set(path: Path, material: Path, mesh: Mesh) -> None:
+    """Writes the texture, the material and last the .obj, which replaces an older one."""
+    picture = material.with_suffix(".png")
     text = f"mtllib {material.name}\nusemtl radiance\n" + _obj_text(mesh)
     with replacing(path) as obj, replacing(material) as mtl, replacing(picture) as png:
         png.write_bytes(png_bytes(mesh.texture))
-        mtl.write_text(_MATERIAL.format(picture=picture.name))
-        obj.write_text(text)
+        mtl.write_bytes(_MATERIAL.format(picture=picture.name).encode())
+        obj.write_bytes(text.encode())
+
+
+def _named_material(path: Path) -> str:
+    """The name of the material file in the first line of an .obj of ours, or ''."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        kind, _, name = file.readline(MAX_LINE).decode(errors="replace").partition(" ")
+    return name.strip() if kind == "mtllib" else ""
 
 
 def _obj_text(mesh: Mesh) -> str:

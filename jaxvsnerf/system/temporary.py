@@ -83,11 +83,14 @@ def _claimed(folder: Path) -> Iterator[str]:
     try:
         yield stem
     finally:
-        if os.name == "nt":  # where no open file can be removed
+        if fcntl is None:  # Windows removes no open file
             os.close(descriptor)
-        lock.unlink(missing_ok=True)
-        if os.name != "nt":
-            os.close(descriptor)
+            lock.unlink(missing_ok=True)
+        else:
+            try:
+                lock.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
 
 
 def _taken(descriptor: int) -> bool | None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +100,94 @@ def test_an_obj_names_its_files_and_is_written_with_them_or_not_at_all(
     with pytest.raises(OSError):
         write_obj(tmp_path / "mesh.obj", textured._replace(texture=1 - textured.texture))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+class Killed(BaseException):
+    """Nothing handles it, and nothing is cleared away after it."""
+
+
+def read_set(folder):
+    """The first corner of a mesh.obj and the texture that it names, by way of its material."""
+    lines = (folder / "mesh.obj").read_text().splitlines()
+    corner = next(line for line in lines if line.startswith("v "))
+    material = next((line.split()[1] for line in lines if line.startswith("mtllib ")), None)
+    if material is None:
+        return corner, None
+    (picture,) = (
+        line.split()[1]
+        for line in (folder / material).read_text().splitlines()
+        if line.startswith("map_Kd ")
+    )
+    return corner, (folder / picture).read_bytes()
+
+
+@pytest.mark.parametrize("exports", [1, 2])
+def test_an_obj_has_its_own_texture_at_whatever_moment_it_is_killed(
+    textured, tmp_path, monkeypatch, exports
+):
+    meshes = [
+        textured._replace(vertices=textured.vertices + shift, texture=shift * textured.texture)
+        for shift in (0.25, 0.5, 0.75)
+    ]
+    whole = []
+    for index, mesh in enumerate(meshes):
+        write_obj(tmp_path / str(index) / "mesh.obj", mesh)
+        whole.append(read_set(tmp_path / str(index)))
+    assert len(set(whole)) == 3
+    old, new = whole[exports - 1], whole[exports]
+    seen = []
+    for moment in range(20):
+        folder = tmp_path / f"killed-{moment}"
+        for mesh in meshes[:exports]:
+            write_obj(folder / "mesh.obj", mesh)
+        with monkeypatch.context() as patch:
+            killing_at(moment, patch)
+            try:
+                write_obj(folder / "mesh.obj", meshes[exports])
+                break
+            except Killed:
+                seen.append(read_set(folder))
+        # What was left keeps the next export from nothing.
+        write_obj(folder / "mesh.obj", meshes[0])
+        assert read_set(folder) == whole[0] and len(list(folder.iterdir())) == 3
+    assert set(seen) == {old, new} and sorted(seen, key=[old, new].index) == seen
+    assert read_set(folder) == new and len(list(folder.iterdir())) == 3
+
+
+def killing_at(moment, patch):
+    """The process dies before its n-th change of a file that others see."""
+    left = [moment]
+
+    def dying(change):
+        def changed(*args, **kwargs):
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            return change(*args, **kwargs)
+
+        return changed
+
+    patch.setattr(os, "replace", dying(os.replace))
+    patch.setattr(Path, "write_bytes", dying(Path.write_bytes))
+    patch.setattr(Path, "unlink", dying(Path.unlink))
+
+
+def test_an_export_leaves_no_older_companion_and_no_file_of_others(textured, plain, tmp_path):
+    def names():
+        return sorted(path.name for path in tmp_path.iterdir())
+
+    (tmp_path / "mesh.mtl").write_text("another's")
+    write_obj(tmp_path / "mesh.obj", plain)
+    assert names() == ["mesh.mtl", "mesh.obj"]
+    both = (
+        ["mesh.mtl", "mesh.obj", "mesh.png"],
+        [*("mesh-alternate.mtl", "mesh-alternate.png", "mesh.obj")],
+    )
+    for expected in (*both, *both):
+        write_obj(tmp_path / "mesh.obj", textured)
+        assert names() == expected
+    write_obj(tmp_path / "mesh.obj", plain)
+    assert names() == ["mesh.obj"]
 
 
 def test_what_a_format_cannot_hold_is_refused(plain, tmp_path):

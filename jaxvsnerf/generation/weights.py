@@ -19,7 +19,7 @@ from jaxvsnerf.generation.networks import MODELS, Model, param_shapes
 from jaxvsnerf.generation.spec import GeneratorSpec
 from jaxvsnerf.system.checksums import file_checksums, json_checksum
 from jaxvsnerf.system.durable import sync_folder, sync_tree
-from jaxvsnerf.system.files import check_room, write_text
+from jaxvsnerf.system.files import check_room, naming, write_text
 from jaxvsnerf.system.plain_path import plain_path
 from jaxvsnerf.system.temporary import remove, temporary
 from jaxvsnerf.types import Params
@@ -97,14 +97,15 @@ def save_weights(folder: Path, info: WeightsInfo, params: Params, overwrite: boo
             check_room(made, sum(leaf.nbytes for leaf in jax.tree.leaves(params)))
             with plain_path(made) as plain, ocp.StandardCheckpointer() as checkpointer:
                 checkpointer.save(plain / "params", params)
+            info = replace(info, files=file_checksums(made / "params"))
+            # As JSON has it, lists in place of tuples.
+            told = json.loads(json.dumps({"format_version": FORMAT_VERSION, **asdict(info)}))
+            told[CHECKSUM] = json_checksum(told)
+            write_text(made / "weights.json", json.dumps(told, indent=2) + "\n")
+            sync_tree(made)
         except Exception as error:  # noqa: BLE001 - orbax's errors have no common base
             first = describe(error).splitlines()[0]
             raise StorageError(f"{folder}: the weights could not be written ({first})") from error
-        info = replace(info, files=file_checksums(made / "params"))
-        # As JSON has it, lists in place of tuples.
-        told = json.loads(json.dumps({"format_version": FORMAT_VERSION, **asdict(info)}))
-        told[CHECKSUM] = json_checksum(told)
-        write_text(made / "weights.json", json.dumps(told, indent=2) + "\n")
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
@@ -231,15 +232,15 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
     home = folder.parent
     home.mkdir(parents=True, exist_ok=True)
     with temporary(home) as made:
-        made.mkdir()
         old = made.with_name(made.name + ".old")
         try:
-            yield made
-            sync_tree(made)
-            if folder.exists():
-                folder.rename(old)
-            made.rename(folder)
-            sync_folder(home)
+            with naming(folder, made, old):
+                made.mkdir()
+                yield made
+                if folder.exists():
+                    folder.rename(old)
+                made.rename(folder)
+                sync_folder(home)
         finally:
             if old.exists() and not folder.exists():
                 old.rename(folder)

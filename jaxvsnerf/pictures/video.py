@@ -40,7 +40,7 @@ def write_mp4(
       ValueError: no frame, frames that differ in shape or are not [H, W, 3], fps not
         positive, or a suffix other than .mp4.
       MissingExtra: imageio-ffmpeg is missing.
-      StorageError: ffmpeg failed; the message ends with ffmpeg's own.
+      StorageError: ffmpeg failed; the message names the file and ends with ffmpeg's own.
     """
     path = Path(path)
     if path.suffix.lower() != ".mp4" or not fps > 0:
@@ -52,7 +52,10 @@ def write_mp4(
         raise ValueError("expected at least one frame, got none")
     with replacing(path) as temporary:
         command = [program, *_arguments(first.shape[1], first.shape[0], fps, quality)]
-        _feed([*command, file_url(temporary)], first, encoded)
+        words = _feed([*command, file_url(temporary)], first, encoded)
+        if words is not None:
+            told = words.replace(file_url(temporary), str(path))
+            raise StorageError(f"{path}: no video written, ffmpeg failed {told}")
 
 
 def _arguments(width: int, height: int, fps: float, quality: int) -> list[str]:
@@ -61,8 +64,8 @@ def _arguments(width: int, height: int, fps: float, quality: int) -> list[str]:
     return [*f"-v error -y {source} -an -vf {_COLOUR} {target}".split()]
 
 
-def _feed(command: list[str], first: np.ndarray, rest: Iterator[np.ndarray]) -> None:
-    """Runs ffmpeg on the frames.
+def _feed(command: list[str], first: np.ndarray, rest: Iterator[np.ndarray]) -> str | None:
+    """Runs ffmpeg on the frames; returns its status and words if it failed.
 
     Choice: not imageio_ffmpeg.write_frames, which runs Python code in a forked child
     (preexec_fn); in JAX's multithreaded process that can deadlock.
@@ -86,9 +89,8 @@ def _feed(command: list[str], first: np.ndarray, rest: Iterator[np.ndarray]) -> 
         if process.returncode:
             said.seek(0)
             words = said.read().decode(errors="replace").strip()[-500:]
-            raise StorageError(
-                f"no video written, ffmpeg failed with status {process.returncode}: {words}"
-            )
+            return f"with status {process.returncode}: {words}"
+    return None
 
 
 def _even_frames(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from jaxvsnerf.errors import Interrupted, error_text, is_expected
 from jaxvsnerf.system.compilation import configure
+from jaxvsnerf.system.files import naming
 from jaxvsnerf.system.help import help_text, wants_help
 
 INTERRUPTED = 143  # 128 + SIGTERM, what a shell expects of a process ended by it
@@ -33,7 +34,7 @@ def say(line: str, *, passing: bool = False, done: float | None = None) -> None:
         overwrites the line until the share is 1. Elsewhere the line is plain.
     """
     if not sys.stdout.isatty():
-        print(line, flush=True)
+        put(f"{line}\n")
         return
     passing = passing if done is None else done < 1
     if passing or done is not None:  # a line that wraps cannot be overwritten
@@ -46,7 +47,13 @@ def say(line: str, *, passing: bool = False, done: float | None = None) -> None:
             ascii=not (sys.stdout.encoding or "").lower().startswith("utf"),
             bar_format="{desc}" if done is None else BAR,
         )
-    print(CLEAR + line, end="" if passing else "\n", flush=True)
+    put(CLEAR + line + ("" if passing else "\n"))
+
+
+def put(text: str) -> None:
+    """Writes text to the standard output; an error names it, as where its disk is full."""
+    with naming("standard output"):
+        print(text, end="", flush=True)
 
 
 def complain(line: str) -> None:
@@ -131,8 +138,7 @@ def _refuse(text: str) -> NoReturn:
 def _parse(doc: str, argv: Sequence[str]) -> list[str]:
     """Parses flags; --help prints the help, which begins with `doc`, and ends the process."""
     if wants_help(argv):
-        print(help_text(doc, flags.FLAGS))
-        sys.exit(0)
+        sys.exit(guard(lambda: say(help_text(doc, flags.FLAGS))))
     with parsing():
         return flags.FLAGS(list(argv))
 

@@ -116,9 +116,9 @@ class Checkpoints:
         except Exception as error:  # noqa: BLE001 - orbax raises errors of many types
             self._remove_partial(stage)
             raise StorageError(
-                f"the checkpoint of {stage} at step {step} could not be written "
-                f"({_first_line(error)}); last good checkpoint: {self.last()}. Make room or "
-                "rights, then give the same command again"
+                f"the checkpoint of {stage} at step {step} could not be written to "
+                f"{self.folder / stage} ({_first_line(error)}); last good checkpoint: "
+                f"{self.last()}. Make room or rights, then give the same command again"
             ) from error
 
     def restore(self, stage: str, step: int, template: TrainState) -> TrainState:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxvsnerf.errors import StorageError
 from jaxvsnerf.geometry.cameras import HALF_EXTENT, inverse_similarity
 from jaxvsnerf.mesh.extract import extract_mesh
 from jaxvsnerf.mesh.glb import srgb_to_linear, write_glb
@@ -248,3 +249,17 @@ def test_inputs_are_shown_in_their_own_size_whatever_that_of_the_truth(size, ren
     assert shown.inputs.rgb.shape == (4, 16, 16, 3)
     # White backgrounds are half the range away from gray.
     assert shown.disagreement[0, 0, 0] == pytest.approx(0.5)
+
+
+def test_a_video_that_could_not_be_written_is_named(tmp_path, monkeypatch):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    program = tmp_path / "ffmpeg"
+    program.write_text('#!/bin/sh\nfor last; do :; done; echo "$last: disk full" >&2; exit 1\n')
+    program.chmod(0o700)
+    monkeypatch.setattr(ffmpeg, "get_ffmpeg_exe", lambda: str(program))
+    path = tmp_path / "turntable.mp4"
+    with pytest.raises(StorageError) as caught:
+        write_mp4(path, [np.zeros((16, 16, 3), np.float32)])
+    said = str(caught.value)
+    assert said.startswith(f"{path}: no video written") and f"{path}: disk full" in said
+    assert [one.name for one in tmp_path.iterdir()] == ["ffmpeg"]

@@ -1,12 +1,15 @@
 """What a run says while it trains: bar, log, event files."""
 
+import errno
 import io
+import os
 import re
 
 import numpy as np
 import pytest
 
 from jaxvsnerf.config.defaults import default_config
+from jaxvsnerf.errors import error_text
 from jaxvsnerf.run import events, logs
 from jaxvsnerf.run.door import check_run
 from jaxvsnerf.system import cli
@@ -120,6 +123,23 @@ def test_steps_that_are_trained_again_stand_once_in_the_event_files(tmp_path):
         "score/psnr": [(6, 21.0), (10, 22.0)],
         "input_rendering/a": [(10, 9)],
     }
+
+
+def test_a_full_disk_ends_event_files_with_their_folder_and_no_waiting(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboardX", reason="tensorboardX, the writer, is not installed")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(events, "FLUSH_SECONDS", 0.0)
+    written = events.EventFiles(tmp_path, {"stage1": 100})
+    written.report("stage1", 1, 1, {"loss": 1.0})
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError) as caught:
+        for step in range(2, 40):
+            written.report("stage1", step, 1, {"loss": 1.0})
+    folder = tmp_path / "tensorboard" / "stage1"
+    assert error_text(caught.value) == f"{folder}: No space left on device"
 
 
 def test_event_files_without_their_package_are_refused_before_training(monkeypatch):

@@ -166,3 +166,19 @@ def test_a_damaged_json_file_is_an_input_error(tmp_path):
             read_json(path)
     path.write_text('{"a": 1}')
     assert read_json(path) == {"a": 1}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full device")
+@pytest.mark.parametrize("how", ["work", "--help"])
+def test_an_output_on_a_full_disk_is_said_in_one_line(how):
+    script = "from jaxvsnerf.system import cli\ncli.run(lambda _: cli.say('done'))"
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script, *([how] if how != "work" else [])],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=commands.environment(),
+        )
+    assert done.stderr == "error: standard output: No space left on device\n"
+    assert done.returncode == 1

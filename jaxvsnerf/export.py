@@ -4,8 +4,8 @@
         [--texture=1024] [--frame=source] [--level=10] [--resolution=256]
         [--mesh=TRUTH]
 
-Writes DIR/mesh.glb (or mesh.obj with mesh.mtl and mesh.png, or mesh.ply), in the object's cube or
-in the frame of the given poses; DIR/eval/mesh.json, facts about the mesh; and
+Writes DIR/mesh.glb (or mesh.obj with the .mtl and .png that it names, or mesh.ply), in the object's
+cube or in the frame of the given poses; DIR/eval/mesh.json, facts about the mesh; and
 DIR/eval/geometry.json if data.mesh names the true geometry. A .ply has vertex colours, the other
 formats have them with --texture=0.
 """

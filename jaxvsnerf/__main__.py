@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxvsnerf import __version__
+from jaxvsnerf.system import streams
 
 # In the order in which a user meets them.
 COMMANDS = (
@@ -59,4 +60,5 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    streams.settle()
     sys.exit(main(sys.argv[1:]))

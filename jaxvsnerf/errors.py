@@ -7,9 +7,28 @@ exception, a plain `ValueError` included, is a bug in the calling code and keeps
 
 from __future__ import annotations
 
+import signal
+
 
 class InputError(ValueError):
     """An input of the user is wrong: the message says what was expected, what came, what to do."""
+
+
+class DamagedFile(InputError):
+    """A file that this program wrote no longer holds what was written.
+
+    Attributes:
+      path: the file.
+      fault: what was expected and what came.
+      mend: what to do.
+    """
+
+    def __init__(self, path: object, fault: str, mend: str):
+        super().__init__(f"{path}: {fault}; {mend}")
+        self.path, self.fault, self.mend = path, fault, mend
+
+    def __reduce__(self):
+        return type(self), (self.path, self.fault, self.mend)
 
 
 class MissingFile(InputError, FileNotFoundError):
@@ -29,7 +48,17 @@ class NonFiniteLoss(ArithmeticError):
 
 
 class Interrupted(Exception):
-    """The run was asked to stop; its state is saved."""
+    """The run was asked to stop; its state is saved.
+
+    Attributes:
+      number: the signal that asked; SIGTERM if another process was asked.
+    """
+
+    number: int = signal.SIGTERM
+
+
+class Terminated(SystemExit):
+    """SIGTERM came where nothing waits for it: what is being written is given up."""
 
 
 class OtherProcessFailed(RuntimeError):

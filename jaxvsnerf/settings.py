@@ -21,7 +21,7 @@ def main() -> None:
 
     def command(argv: Sequence[str]) -> None:
         names = argv[1:]
-        cli.put(f"{find_settings(names)}\n" if names else write_markdown())
+        print(find_settings(names) if names else write_markdown(), end="\n" if names else "")
 
     cli.run(command, positional=100)
 

@@ -71,8 +71,9 @@ def _coded_field(
         alone = {**params, "shared": shared["layers"], "views": shared["branch"]}
         return base.trunk(alone, samples, context, "single").color
 
-    def decode(params: Params, feature: Array, samples: Samples) -> FieldOut:
-        return decoder.decode(params["heads"], lambda _: Features(feature, feature), samples)
+    def decode(params: Params, context: Context, feature: Array, samples: Samples) -> FieldOut:
+        features = Features(feature, feature)
+        return decoder.decode(params["heads"], lambda _: features, samples, context)
 
     def apply(params, samples, context: Context, mode, token_mask=None) -> FieldOut:
         codes = params["views"]["code"]
@@ -81,7 +82,8 @@ def _coded_field(
         else:
             codes = jnp.mean(codes, 0)
         ask = partial(trunk, params, context=context, mode=mode)
-        return answer(params["shared"]["network"], codes, ask, partial(decode, params), samples)
+        asked = codes, ask, partial(decode, params, context), samples
+        return answer(params["shared"]["network"], *asked)
 
     return asked_alone(base._replace(init=init_all, trunk=trunk, apply=apply))
 

@@ -13,6 +13,9 @@ from jaxvsnerf.config.check import check_sections
 from jaxvsnerf.config.defaults import spec_defaults
 from jaxvsnerf.config.sections import SECTIONS
 from jaxvsnerf.errors import InputError
+from jaxvsnerf.system.records import COPY
+
+NAMED = 6  # most settings in a message
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:
@@ -36,10 +39,13 @@ def from_plain(values: dict[str, Any], source: str = "config", version: str = ""
     if ours != theirs:
         parts = [f"no {name}" for name in sorted(ours - theirs)]
         parts += [f"an unknown {name}" for name in sorted(theirs - ours)]
-        version = version or __version__
+        more = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
+        advice = f"open the run with jaxvsnerf {version}, which wrote it"
+        if version in ("", __version__):
+            advice = f"jaxvsnerf {__version__} wrote other ones, the file was changed; {COPY}"
         raise InputError(
-            f"{source} has other settings than jaxvsnerf {__version__} knows ({', '.join(parts)}); "
-            f"open the run with jaxvsnerf {version}, which wrote it"
+            f"{source} has other settings than jaxvsnerf {__version__} knows "
+            f"({', '.join(parts[:NAMED])}{more}); {advice}"
         )
     values = _tuples(values)
     check_sections(values)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from jaxvsnerf.config.load import read_config
+from jaxvsnerf.config.load import read_config, with_colors
 from jaxvsnerf.config.names import config_names, find_config
 from jaxvsnerf.config.resolve import PATHS
 from jaxvsnerf.errors import InputError
@@ -84,4 +84,4 @@ def config_value(config: flags.FlagHolder) -> ConfigDict:
             f"--config: expected one of {', '.join(config_names())}, or the path of a config "
             "file; got nothing"
         )
-    return config.value
+    return with_colors(config.value)

@@ -106,7 +106,7 @@ def with_found_paths(
 
 
 def resolve_views(config: ConfigDict, num_views: int) -> ConfigDict:
-    """The config with nothing left to the number of views: loss, rays and frequencies.
+    """The config with nothing left to the number of views: loss, rays, frequencies, token masks.
 
     Args:
       config: with or without open values.
@@ -124,6 +124,8 @@ def resolve_views(config: ConfigDict, num_views: int) -> ConfigDict:
             stage.rays = RAYS_PER_VIEW * num_views
         if stage.coarse_to_fine == -1:
             stage.coarse_to_fine = COARSE_TO_FINE if sparse else 0.0
+        if num_views == 1:  # the combiner would have no view left
+            stage.token_mask = "none"
     return config
 
 

@@ -1,4 +1,4 @@
-"""Reads the frames of untrusted animated WebP and PNG files, which ComfyUI saves for a video."""
+"""Reads the frames of untrusted animations: WebP, PNG and GIF, which ComfyUI saves for a video."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from PIL import Image
 from jaxvsnerf.data.images import DECODER_ERRORS, MAX_PIXELS, MAX_SET_PIXELS, Picture, decode
 from jaxvsnerf.errors import InputError
 
-FORMATS = ("WEBP", "PNG")
-SUFFIXES = (".webp", ".png", ".apng")
+FORMATS = ("WEBP", "PNG", "GIF")
+SUFFIXES = (".webp", ".png", ".apng", ".gif")
 
 
 def is_animation(path: Path) -> bool:
-    """Whether a file is a WebP or PNG of several frames; looks at the header only."""
+    """Whether a file is a WebP, PNG or GIF of several frames; looks at the header only."""
     if path.suffix.lower() not in SUFFIXES or not path.is_file():
         return False
     try:
@@ -26,7 +26,7 @@ def is_animation(path: Path) -> bool:
 
 
 def read_animation(path: Path, limit: int) -> list[Picture]:
-    """Decodes the first frames of an animated WebP or PNG file.
+    """Decodes the first frames of an animated WebP, PNG or GIF file.
 
     Args:
       path: the file.

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from jaxvsnerf.data.colmap_files import ModelCamera, ModelImage, read_model
+from jaxvsnerf.data.distortion import check_undistorted
 from jaxvsnerf.data.images import natural_key
 from jaxvsnerf.data.mask_files import mask_folder, mask_of
-from jaxvsnerf.data.transforms import NO_DISTORTION, Frame, inside_folder
+from jaxvsnerf.data.transforms import Frame, inside_folder
 from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.system.paths import in_any_case
 
 # Places of models in a project folder (in numbered folders there, or right there), and of the
 # pictures relative to a model, in order of preference.
@@ -92,21 +94,22 @@ def read_colmap(path: str | Path) -> tuple[list[Frame], Path]:
     return [_frame(folder, image, cameras[image.camera], model) for image in images], folder
 
 
-_PINHOLE = ("f", "fx", "fy", "cx", "cy")
 _PERSPECTIVE = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV")
 
 
 def _frame(folder: Path, image: ModelImage, camera: ModelCamera, model: Path) -> Frame:
     name, w2c, numbers = image.name, image.w2c, camera.numbers
     where = f"{name} of {model}"
-    distortion = {k: v for k, v in numbers.items() if k not in _PINHOLE and abs(v) > NO_DISTORTION}
-    if camera.model not in _PERSPECTIVE or distortion:
-        what = ", ".join(f"{key}={value:g}" for key, value in distortion.items())
+    if camera.model not in _PERSPECTIVE:
         raise InputError(
-            f"{where} has a camera {camera.model}{' with ' + what if what else ''}, which is "
-            "not supported (only pinholes without distortion); undistort the pictures first, "
-            "with COLMAP's image_undistorter"
+            f"{where} has a camera {camera.model}, which is not supported (only pinholes without "
+            "distortion); undistort the pictures first, with COLMAP's image_undistorter"
         )
+    focal_x, focal_y = (numbers.get(name, numbers.get("f")) for name in ("fx", "fy"))
+    intrinsics = np.array([[focal_x, 0, numbers["cx"]], [0, focal_y, numbers["cy"]], [0, 0, 1]])
+    check_undistorted(
+        numbers, intrinsics, camera.width, camera.height, f"{where}, a camera {camera.model},"
+    )
     rotation = w2c[:, :3].T
     # OpenGL axes, as in a transforms file: y and z change sign.
     c2w = np.concatenate([rotation * np.array([1.0, -1.0, -1.0]), -rotation @ w2c[:, 3:]], 1)
@@ -117,8 +120,8 @@ def _frame(folder: Path, image: ModelImage, camera: ModelCamera, model: Path) ->
         mask=inside_folder(masks, mask, where) if mask else None,
         c2w=c2w,
         fields=dict(
-            fl_x=numbers.get("fx", numbers.get("f")),
-            fl_y=numbers.get("fy", numbers.get("f")),
+            fl_x=focal_x,
+            fl_y=focal_y,
             cx=numbers["cx"],
             cy=numbers["cy"],
             w=camera.width,
@@ -131,7 +134,7 @@ def _frame(folder: Path, image: ModelImage, camera: ModelCamera, model: Path) ->
 def _picture_folder(model: Path, name: str) -> Path:
     for place in IMAGES:
         folder = (model / place).resolve()
-        if (folder / name).is_file():
+        if in_any_case(folder / name):
             return folder
     raise MissingFile(
         f"the pictures of {model} were not found: no {name} in images/ there or up to three "

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.system.stand_ins import check_is_itself
 
 # Number in binary files, name in text files, parameters in their order.
 CAMERA_MODELS = {
@@ -90,6 +91,8 @@ def read_model(folder: Path) -> tuple[dict[int, ModelCamera], list[ModelImage]]:
     ):
         paths = folder / f"cameras{suffix}", folder / f"images{suffix}"
         if all(path.is_file() for path in paths):
+            for path in paths:
+                check_is_itself(path)
             known = cameras(paths[0])
             found = list(images(paths[1]))
             _check_cameras(known, found, paths[1])

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.system.stand_ins import check_is_itself
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -70,6 +71,7 @@ def read_picture(
     path = Path(path)
     if not path.is_file():
         raise MissingFile(f"no picture at {path}; give an existing PNG, JPEG or WebP file")
+    check_is_itself(path)
     # Choice: a single limit and message; Pillow's own limits (a warning from 89 Mpx, an error
     # from 179 Mpx) would give other messages.
     with warnings.catch_warnings():

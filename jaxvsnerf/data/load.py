@@ -253,7 +253,9 @@ def source_up(spec: DataSpec, inputs: ViewSet) -> np.ndarray | None:
 
 
 def up_note(spec: DataSpec, inputs: ViewSet) -> str:
-    """A line on which way is up in a source with poses, or ''.
+    """A line on the place of a single view's object, or on which way is up, or ''.
+
+    Only sources with poses leave these open.
 
     Args:
       spec: the source.
@@ -262,6 +264,12 @@ def up_note(spec: DataSpec, inputs: ViewSet) -> str:
     kind = source_kind(spec)
     if spec.up or spec.similarity or kind not in ("transforms", "colmap"):
         return ""
+    if len(inputs.names) == 1:
+        return (
+            "warning: one camera does not tell how far away the object is: it is taken to lie at "
+            "the point of the camera's axis closest to the file's origin; "
+            "--config.data.similarity=(scale,tx,ty,tz) places it"
+        )
     up = camera_up(inputs.cameras)
     if up is None:
         if kind == "transforms":

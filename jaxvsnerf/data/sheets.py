@@ -25,6 +25,7 @@ from jaxvsnerf.data.rigs import SYNCDREAMER, Rig, rig_cameras
 from jaxvsnerf.data.video import read_frames
 from jaxvsnerf.data.views import PosedPictures, check_sizes
 from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.system.paths import in_any_case
 
 
 def read_strip(
@@ -167,7 +168,7 @@ def read_video(path: str | Path, rig: Rig, *, downscale: int = 1) -> PosedPictur
     """Reads the frames of a video or an animation, one per camera of the rig.
 
     Args:
-      path: an MP4 file, or an animated WebP or PNG.
+      path: an MP4 or WebM file, or an animated WebP, PNG or GIF.
       rig: the complete rig, cameras in the order of the frames.
       downscale: factor by which each frame shrinks, see `shrink_picture`.
 
@@ -220,7 +221,7 @@ def _view_files(folder: Path, rig: Rig) -> list[Path]:
 
 def _with_suffix(path: Path) -> Path | None:
     paths = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
-    return next((one for one in paths if one.is_file()), None)
+    return next(filter(None, map(in_any_case, paths)), None)
 
 
 def _crop(sheet: Picture, top: int, left: int, side: int) -> Picture:

@@ -50,7 +50,8 @@ def find_similarity(
 
     With masks, the bounding box of their visual hull is fitted into the cube of side 1. Without
     masks, the point closest to all optical axes becomes the origin, and the smallest half frame at
-    that point becomes half a side.
+    that point becomes half a side. A single camera looks at the source's origin: the point of its
+    axis that is closest to the origin is taken.
 
     Args:
       cameras: V cameras in the source's frame.
@@ -68,7 +69,7 @@ def find_similarity(
     w2c[:, :, :3] = w2c[:, :, :3] @ rotation.T
     cameras = cameras.replace(w2c=w2c)
     origin = _centers_and_axes(cameras)[0].mean(0)
-    scale, translation = _fit_cube(_from_origin(cameras, origin), masks)
+    scale, translation = _fit_cube(_from_origin(cameras, origin), masks, -origin)
     return _similarity(scale, translation - scale * origin, rotation)
 
 
@@ -83,9 +84,11 @@ def _from_origin(cameras: Cameras, origin: np.ndarray) -> Cameras:
     return cameras.replace(w2c=w2c)
 
 
-def _fit_cube(cameras: Cameras, masks: np.ndarray | None) -> tuple[float, np.ndarray]:
-    """Scale and translation [3] of `find_similarity`."""
-    pivot, half_frames = _common_point(cameras)
+def _fit_cube(
+    cameras: Cameras, masks: np.ndarray | None, origin: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Scale and translation [3] of `find_similarity`; `origin` [3] is the source's."""
+    pivot, half_frames = _common_point(cameras, origin)
     if masks is None:
         return _fit_box(pivot - half_frames.min(), pivot + half_frames.min())
     # Views that show the whole object cannot show more of it than the largest half frame.
@@ -95,16 +98,28 @@ def _fit_cube(cameras: Cameras, masks: np.ndarray | None) -> tuple[float, np.nda
     return _fit_box(low, high)
 
 
-def _common_point(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
-    """[3] point closest to all optical axes, and [V] half frames at the point's depth."""
+def _common_point(cameras: Cameras, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[3] point closest to all optical axes, and [V] half frames at the point's depth.
+
+    On the axis of a single camera, the point is the one closest to `origin` [3].
+    """
     centers, axes = _centers_and_axes(cameras)
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    if len(centers) == 1:
+        along = axes[0] * np.dot(axes[0], origin - centers[0])
+        return _with_half_frames(cameras, centers[0] + along)
     if np.linalg.eigvalsh(across.mean(0))[0] < MIN_SPREAD:
         raise InputError(
             f"the {len(centers)} cameras look along almost the same direction, which does not "
             f"determine the object's place; {_EXPLICIT}"
         )
     point = np.linalg.solve(across.sum(0), np.einsum("vij,vj->i", across, centers))
+    return _with_half_frames(cameras, point)
+
+
+def _with_half_frames(cameras: Cameras, point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The point [3], and [V] half frames at its depth; refuses cameras that look away from it."""
+    centers, axes = _centers_and_axes(cameras)
     depth = np.einsum("vi,vi->v", axes, point - centers)
     if np.any(depth <= 0):
         raise InputError(

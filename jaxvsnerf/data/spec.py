@@ -65,8 +65,9 @@ class DataSpec:
     )
     background: tuple[float, ...] = setting(
         (),
-        "Colour (r, g, b) behind the object, on which transparent pictures are composited; () "
-        "finds the colour in the pictures' borders and takes white where the borders show none.",
+        "Colour (r, g, b) behind the object, on which transparent pictures are composited; the "
+        "command line takes a name too, such as `white` or `#ffffff`. () finds the colour in the "
+        "pictures' borders and takes white where the borders show none.",
         at_least=0,
         at_most=1,
         lengths=(0, 3),

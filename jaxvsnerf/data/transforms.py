@@ -14,17 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from jaxvsnerf.data.distortion import check_undistorted
 from jaxvsnerf.data.images import SUFFIXES, check_total, is_turned
 from jaxvsnerf.data.mask_files import mask_folder, mask_of, masked_pictures, unused_note
-from jaxvsnerf.data.poses import finite_number, frame_intrinsics, opengl_to_w2c, parse_pose
+from jaxvsnerf.data.poses import frame_intrinsics, opengl_to_w2c, parse_pose
 from jaxvsnerf.data.views import PosedPictures, check_sizes, shrink_cameras
 from jaxvsnerf.errors import InputError, MissingFile
+from jaxvsnerf.system.paths import in_any_case
+from jaxvsnerf.system.stand_ins import check_is_itself
 from jaxvsnerf.types import Cameras
 
 MAX_JSON_BYTES = 100_000_000
 CAMERA_MODELS = (None, "", "OPENCV", "PINHOLE", "SIMPLE_PINHOLE")
-DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
-NO_DISTORTION = 1e-9
 UNSUPPORTED = (
     "is_fisheye",
     "latlong",
@@ -110,8 +111,8 @@ def load_frames(frames: list[Frame], folder: Path, downscale: int = 1) -> PosedP
       V posed pictures in the file's frame; `cameras.w2c` is float64.
 
     Raises:
-      InputError: sizes differ from each other or from w and h, intrinsics are missing, or
-        two frames share a picture.
+      InputError: sizes differ from each other or from w and h, intrinsics are missing, a lens is
+        distorted, or two frames share a picture.
     """
     names = _names(frames, folder)
     frames = _with_masks_beside(frames, folder)
@@ -125,6 +126,9 @@ def load_frames(frames: list[Frame], folder: Path, downscale: int = 1) -> PosedP
             for frame in frames
         ]
     )
+    for frame, one in zip(frames, intrinsics, strict=True):
+        where = f"the frame of {frame.picture}"
+        check_undistorted(frame.fields, one, width, height, where)
     w2c = np.stack([opengl_to_w2c(frame.c2w) for frame in frames])
     if turned := sum(map(is_turned, paths)):
         notes += (
@@ -167,12 +171,13 @@ def _inside(folder: Path, name: str | None) -> Path | None:
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MissingFile(f"no transforms file at {path}")
+    check_is_itself(path)
     if path.stat().st_size > MAX_JSON_BYTES:
         raise InputError(
             f"{path} has {path.stat().st_size} bytes, at most {MAX_JSON_BYTES} are read"
         )
     try:
-        meta = json.loads(path.read_text(encoding="utf-8-sig"))
+        meta = json.loads(path.read_bytes())  # UTF-8 or UTF-16, with a byte order mark or without
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error})") from error
     if not isinstance(meta, dict):
@@ -237,13 +242,6 @@ def _refuse_unsupported(fields: dict[str, Any], where: str) -> None:
             "without distortion); undistort the pictures first, e.g. with COLMAP's "
             "image_undistorter"
         )
-    for name in DISTORTION:
-        # Optimisers leave numbers that move no pixel where a lens was held without distortion.
-        if name in fields and abs(finite_number(fields, name, where)) > NO_DISTORTION:
-            raise InputError(
-                f"{where} has lens distortion {name}={fields[name]}, which is not supported; "
-                "undistort the pictures first, e.g. with COLMAP's image_undistorter"
-            )
     for name in UNSUPPORTED:
         if fields.get(name):
             raise InputError(f"{where} has {name}={fields[name]!r}, which is not supported")
@@ -278,6 +276,10 @@ def inside_folder(folder: Path, name: str, where: str) -> Path:
             )
         if exists:
             return path
+    # Windows and macOS find 0.PNG as 0.png.
+    for candidate in candidates:
+        if (found := in_any_case(root / candidate)) and found.resolve().is_relative_to(root):
+            return found.resolve()
     raise MissingFile(
         f"{where}: no picture at {root / name} (also tried the endings {', '.join(SUFFIXES)})"
     )

@@ -15,6 +15,7 @@ from jaxvsnerf.system import cli
 from jaxvsnerf.system.extras import require
 from jaxvsnerf.system.paths import find_path, new_files, user_path
 from jaxvsnerf.system.png import write_png
+from jaxvsnerf.system.stand_ins import check_is_itself
 
 PIP_LINE = "pip install 'jaxvsnerf[photo]'"
 # Longest side kept; rembg's models resize every input to 320 to 1024 pixels.
@@ -161,6 +162,7 @@ def _open_session(model: str):
     if by_file:
         if not file.is_file():
             raise MissingFile(f"no model at {file.absolute()}")
+        check_is_itself(file)
         kind = _session_of_file(known[file.stem if file.stem in names else "u2net"], file)
     elif model in names:
         kind = known[model]

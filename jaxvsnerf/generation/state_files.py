@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.generation.torchscript import read_torchscript
 from jaxvsnerf.system.extras import require
+from jaxvsnerf.system.stand_ins import check_is_itself
 
 PIP_LINE = "pip install 'jaxvsnerf[convert]'"
 # Packages whose objects a training checkpoint holds beside its weights. Those objects are settings
@@ -68,6 +70,7 @@ def read_state(path: str | Path) -> State:
     path = Path(path)
     if not path.is_file():
         raise MissingFile(f"no weights at {path}; expected a .ckpt, .pt or .safetensors file")
+    check_is_itself(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if not zipfile.is_zipfile(path):
@@ -76,10 +79,25 @@ def read_state(path: str | Path) -> State:
         readers = read_torchscript(path)
         if not readers:
             raise InputError(f"{path}: expected TorchScript with tensors, got none")
-        return State(readers)
+        return State(_naming(path, readers))
     torch = require("torch", f"reading {path.name}", PIP_LINE)
     tensors = _load_pickle(torch, path)
-    return State({name: _reader(torch, tensor) for name, tensor in tensors.items()})
+    return State(_naming(path, {name: _reader(torch, one) for name, one in tensors.items()}))
+
+
+def _naming(path: Path, readers: Mapping[str, Callable[[], np.ndarray]]) -> dict:
+    """Readers whose errors, of any type, become an InputError that names the file."""
+
+    def one(name: str) -> np.ndarray:
+        try:
+            return readers[name]()
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - PyTorch raises errors of many types
+            words = f"{name}: {_first_line(error)}"
+            raise InputError(f"{path} cannot be read ({words}); {DAMAGED}") from error
+
+    return {name: partial(one, name) for name in readers}
 
 
 def _is_script(path: Path) -> bool:
@@ -87,7 +105,7 @@ def _is_script(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(Path(name).name == "constants.pkl" for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - zipfile raises any exception on a damaged directory
         raise InputError(f"{path} cannot be read ({_first_line(error)}); {DAMAGED}") from error
 
 
@@ -101,7 +119,7 @@ def _read_safetensors(path: Path) -> State:
     def reader(name: str) -> Callable[[], np.ndarray]:
         return lambda: file.get_tensor(name)
 
-    return State({name: reader(name) for name in file.keys()})
+    return State(_naming(path, {name: reader(name) for name in file.keys()}))
 
 
 class _StandIn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -14,19 +15,36 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvsnerf.errors import InputError, MissingFile, StorageError, describe
+from jaxvsnerf.errors import DamagedFile, InputError, MissingFile, StorageError, describe
 from jaxvsnerf.generation.networks import MODELS, Model, param_shapes
 from jaxvsnerf.generation.spec import GeneratorSpec
 from jaxvsnerf.system.checksums import file_checksums, json_checksum
 from jaxvsnerf.system.durable import sync_folder, sync_tree
 from jaxvsnerf.system.files import check_room, naming, write_text
 from jaxvsnerf.system.plain_path import plain_path
+from jaxvsnerf.system.records import fields, items, maybe, named, one_of, read_record, text, whole
 from jaxvsnerf.system.temporary import remove, temporary
 from jaxvsnerf.types import Params
 
 FORMAT_VERSION = 1
 CHECKSUM = "checksum"  # of all else in weights.json
 DTYPES = ("float32", "bfloat16")
+MEND = "copy the folder of weights again, or convert the checkpoint again"
+_WIDTH = whole(1, 2**20)
+_INFO = fields(
+    {
+        "model": one_of(*MODELS),
+        "dtype": one_of(*DTYPES),
+        "spec": fields(
+            {
+                one.name: items(_WIDTH, 4) if one.name == "volume_widths" else _WIDTH
+                for one in dataclasses.fields(GeneratorSpec)
+            }
+        ),
+        "sources": items(fields({"file": text, "bytes": whole(0), "sha256": text})),
+    },
+    {"files": maybe(named(text)), CHECKSUM: text},
+)
 # Where the published weights are, according to the READMEs of their repositories.
 DOWNLOADS = {
     "syncdreamer": (
@@ -137,23 +155,23 @@ def read_info(folder: Path, model: Model | None = None) -> WeightsInfo:
 
     Raises:
       MissingFile: the folder holds no weights; the message says where to download them.
-      InputError: weights.json is damaged, or of another format version or model.
+      InputError: weights.json is of another format version or model.
+      DamagedFile: weights.json is not what the converter writes.
     """
     path = folder / "weights.json"
     if not path.is_file():
         raise MissingFile(f"no weights in {folder}: {missing_message(model, folder)}")
-    try:
-        found = json.loads(path.read_text())
-        version = found["format_version"]
-        if version == FORMAT_VERSION:
-            info = _parse(found)
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected what the converter writes, got {error!r}") from error
+    version = read_record(path, fields({"format_version": whole(0)}), MEND)["format_version"]
     if version != FORMAT_VERSION:
         raise InputError(
             f"{path}: expected format {FORMAT_VERSION}, got {version}; use the version of "
             "jaxvsnerf that wrote it, or convert the checkpoint again"
         )
+    found = read_record(path, _INFO, MEND)
+    facts = {name: value for name, value in found.items() if name != CHECKSUM}
+    if found.get(CHECKSUM) != (json_checksum(facts) if "files" in found else None):
+        raise DamagedFile(path, "expected the values that its checksum is of, got others", MEND)
+    info = _parse(found)
     if model not in (None, info.model):
         raise InputError(
             f"{folder} holds weights of {info.model}, expected those of {model}: "
@@ -194,14 +212,14 @@ def load_weights(
 
     mesh = jax.sharding.Mesh(np.asarray(devices or jax.local_devices()[:1]), ("samples",))
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    target = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(dtype), sharding=everywhere),
-        param_shapes(info.spec, info.model),
-    )
     try:
         # The files of an older folder have no checksums. What was read here comes from memory next.
         if info.files is not None and info.files != file_checksums(folder / "params"):
             raise StorageError("its files do not have their checksums")
+        target = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(dtype), sharding=everywhere),
+            param_shapes(info.spec, info.model),
+        )
         with plain_path(folder) as plain, ocp.StandardCheckpointer() as checkpointer:
             return checkpointer.restore(plain / "params", target)
     except MemoryError:
@@ -214,16 +232,17 @@ def load_weights(
 
 
 def _parse(found: dict[str, Any]) -> WeightsInfo:
-    checksum = found.pop(CHECKSUM, None)
-    if checksum != (json_checksum(found) if "files" in found else None):
-        raise KeyError("other values than its checksum is of")
-    del found["format_version"]
-    spec = {k: tuple(v) if isinstance(v, list) else v for k, v in found.pop("spec").items()}
-    sources = tuple(Source(**one) for one in found.pop("sources"))
-    info = WeightsInfo(spec=GeneratorSpec(**spec), sources=sources, **found)
-    if info.model not in MODELS or info.dtype not in DTYPES:
-        raise KeyError(f"{info.model} in {info.dtype}")
-    return info
+    """The description in a checked weights.json."""
+    spec, sources = found["spec"], found["sources"]
+    widths = {one.name: spec[one.name] for one in dataclasses.fields(GeneratorSpec)}
+    widths["volume_widths"] = tuple(widths["volume_widths"])
+    return WeightsInfo(
+        model=found["model"],
+        spec=GeneratorSpec(**widths),
+        dtype=found["dtype"],
+        sources=tuple(Source(one["file"], one["bytes"], one["sha256"]) for one in sources),
+        files=found.get("files"),
+    )
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ A pure function of pictures and weights; `load_lpips` reads the weights from a f
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.lib import format as npy
 
 from jaxvsnerf.errors import InputError, MissingFile
 from jaxvsnerf.metrics.psnr import check_pair
+from jaxvsnerf.system.stand_ins import check_is_itself
 from jaxvsnerf.types import Array
 
 MIN_SIDE = 32
@@ -26,11 +26,6 @@ EPS = 1e-10
 # Mean and standard deviation of the classifiers' training pictures, for values in [-1, 1].
 SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
 SCALE = np.array([0.458, 0.448, 0.450], np.float32)
-# What zipfile, zlib and NumPy raise on damaged archives.
-_DAMAGED = (
-    *(ValueError, OSError, EOFError, RuntimeError, KeyError),
-    *(zipfile.BadZipFile, zlib.error),
-)
 MAKE_WEIGHTS = "python -m jaxvsnerf.lpips_weights --network=alex --out=alex.npz makes one"
 
 
@@ -134,29 +129,44 @@ def load_lpips(path: str | Path) -> Lpips:
     path = Path(path)
     if not path.is_file():
         raise MissingFile(f"no LPIPS weights at {path}; {MAKE_WEIGHTS}")
+    check_is_itself(path)
     try:
         with zipfile.ZipFile(path) as archive:
             network = _network_of(archive, path)
             weights = {name: _weight(archive, name) for name in weight_shapes(network)}
     except InputError:
         raise
-    except _DAMAGED as error:
+    except Exception as error:  # noqa: BLE001 - zipfile, zlib, lzma and NumPy raise any exception
+        words = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
-            f"{path}: expected an .npz file of LPIPS weights, {error}; {MAKE_WEIGHTS}"
+            f"{path}: expected an .npz file of LPIPS weights, got {words}; {MAKE_WEIGHTS}"
         ) from error
+    check_weights(weights, str(path), MAKE_WEIGHTS)
+    return Lpips(network, weights)
+
+
+def check_weights(weights: Mapping[str, np.ndarray], where: str, mend: str) -> None:
+    """Refuses weights of the right shapes that no training gives.
+
+    Args:
+      weights: see `weight_shapes`.
+      where: where the weights come from, for the message.
+      mend: what to do about them, for the message.
+
+    Raises:
+      InputError: NaN, infinity, or a head that is all 0.
+    """
     for name, value in weights.items():
         if not np.isfinite(value).all():
             raise InputError(
-                f"{path}: expected finite LPIPS weights, {name} holds NaN or infinity; "
-                f"{MAKE_WEIGHTS}"
+                f"{where}: expected finite LPIPS weights, {name} holds NaN or infinity; {mend}"
             )
     heads = [value for name, value in weights.items() if name.startswith("lin")]
     if not all(head.any() for head in heads):
         raise InputError(
-            f"{path}: expected LPIPS weights, one of the heads lin0, lin1 ... is all 0, which "
-            f"would call every picture perfect; {MAKE_WEIGHTS}"
+            f"{where}: expected LPIPS weights, one of the heads lin0, lin1 ... is all 0, which "
+            f"would call every picture perfect; {mend}"
         )
-    return Lpips(network, weights)
 
 
 def _network_of(archive: zipfile.ZipFile, path: Path) -> str:

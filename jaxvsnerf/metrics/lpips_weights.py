@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 
 from jaxvsnerf.errors import InputError
-from jaxvsnerf.metrics.lpips import weight_shapes
+from jaxvsnerf.metrics.lpips import check_weights, weight_shapes
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.extras import require
 from jaxvsnerf.system.files import replacing
 from jaxvsnerf.system.paths import new_files
 
 PIP_LINE = "pip install lpips torchvision"
+AGAIN = (
+    "the files that lpips and torchvision keep may be damaged: install lpips again, delete the "
+    "network's file in the folder checkpoints of ~/.cache/torch/hub, which is downloaded again, "
+    "and check the connection"
+)
 # Names in the package lpips -> names here, for slices of the classifier and for the heads.
 RENAMED = (
     (re.compile(r"net\.slice\d+\.(\d+\..+)"), r"features.\1"),
@@ -32,14 +37,23 @@ def write_weights(network: str, out: str, say: Callable[[str], None] = cli.say) 
       say: called with the line that names the file.
 
     Raises:
-      InputError: the file exists already or ends otherwise, or lpips has other weights.
+      InputError: the file exists already or ends otherwise, or lpips has other weights, or weights
+        that cannot be loaded or are not finite.
       MissingExtra: lpips or torchvision is not installed.
     """
     [path] = new_files(out, ".npz")
     lpips = require("lpips", "the weights of LPIPS", PIP_LINE)
-    state = lpips.LPIPS(net=network, version="0.1", verbose=False).state_dict()
+    try:
+        state = lpips.LPIPS(net=network, version="0.1", verbose=False).state_dict()
+    except Exception as error:  # noqa: BLE001 - PyTorch raises errors of many types
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            f"lpips cannot load its weights of {network} ({words}); {AGAIN}"
+        ) from error
+    weights = convert(network, state)
+    check_weights(weights, f"lpips, {network}", AGAIN)
     with replacing(path) as temporary:
-        np.savez(temporary, **convert(network, state))
+        np.savez(temporary, **weights)
     say(f"{network}: {path}")
 
 

@@ -28,6 +28,7 @@ from jaxvsnerf.metrics.lpips import Lpips, lpips
 from jaxvsnerf.metrics.psnr import psnr
 from jaxvsnerf.metrics.ssim import ssim
 from jaxvsnerf.system.files import text_cell, write_text
+from jaxvsnerf.system.records import Wrong, fields, items, maybe, named, number, text
 
 METRICS = ("psnr", "ssim", "ssim_crop5", "lpips")
 # Choice: JSON has no infinity, and one view that equals the truth must not make the mean
@@ -140,6 +141,27 @@ def models(metrics: Scores) -> dict[str, Scores]:
     named.update(metrics.get("stages") or {})
     final = {key: metrics[key] for key in ("views", *metric_names(metrics))}
     return {**named, "final": final}
+
+
+def check_metrics(value: Any, place: str) -> None:
+    """Refuses what is not the content of `metrics.json`, see `system.records`."""
+    _check_scores(value, place)
+    rest = {"stages": named(_check_scores), "inputs": maybe(_check_scores)}
+    fields(rest)(value, place)
+
+
+def _check_scores(value: Any, place: str) -> None:
+    """Refuses what is not the scores of one model: a mean and a value per view, of each metric."""
+    fields({"views": items(text), "psnr": fields({"per_view": items(number)})})(value, place)
+    views = value["views"]
+    if not views or len(set(views)) < len(views):
+        raise Wrong(f"{place}.views", "different names, at least one", views)
+    metric = fields({"mean": number, "per_view": items(number, len(views))})
+    fields({}, dict.fromkeys((*METRICS, *metric_names(value)), maybe(metric)))(value, place)
+    for name in metric_names(value):
+        mean, values = value[name]["mean"], value[name]["per_view"]
+        if not math.isclose(mean, math.fsum(values) / len(values), rel_tol=1e-6, abs_tol=1e-9):
+            raise Wrong(f"{place}.{name}.mean", "the mean of per_view", mean)
 
 
 def write_metrics_json(path: str | Path, metrics: Scores) -> None:

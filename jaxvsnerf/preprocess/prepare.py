@@ -15,10 +15,24 @@ from jaxvsnerf.preprocess.denoise import LEAST_NOISE, noise_level, remove_noise
 from jaxvsnerf.preprocess.harmonize import LEAST_CHANGE, apply_colors, solve_colors
 from jaxvsnerf.preprocess.outliers import find_outliers
 from jaxvsnerf.preprocess.spec import PreprocessSpec
-from jaxvsnerf.system.files import read_json, write_text
+from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.records import (
+    Check,
+    amount,
+    fields,
+    flag,
+    items,
+    numbers,
+    positive,
+    read_record,
+)
 from jaxvsnerf.types import Dataset, ViewSet
 
 FILE = "preprocess.json"
+MEND = (
+    "delete the file and give the run's train command again, which makes it; without the file the "
+    "page does not say what was done to the views"
+)
 # Name of a step -> its findings and changes, as stored in JSON.
 Record = dict[str, dict[str, Any]]
 
@@ -89,10 +103,40 @@ def save_record(folder: Path, record: Record) -> None:
         write_text(folder / FILE, json.dumps(record) + "\n")
 
 
-def load_record(folder: Path) -> Record:
-    """Reads the preprocessing record of a run; empty if the run has no preprocess.json."""
+def load_record(folder: Path, num_views: int) -> Record:
+    """Reads the preprocessing record of a run; empty if the run has no preprocess.json.
+
+    Args:
+      folder: folder of the run.
+      num_views: V, the photo not included.
+
+    Raises:
+      DamagedFile: the file does not hold what `prepare_views` says of V views.
+    """
     path = folder / FILE
-    return read_json(path) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    return read_record(path, _record_check(num_views), MEND)
+
+
+def _record_check(num_views: int) -> Check:
+    """The check of preprocess.json of V views."""
+    return fields(
+        {},
+        {
+            "denoise": fields(
+                {"noise": items(amount, num_views), "changed": items(flag, num_views)}
+            ),
+            "outliers": fields({"weights": items(amount, num_views)}),
+            "harmonize": fields(
+                {
+                    "gains": numbers(num_views, 3, each=positive),
+                    "offsets": numbers(num_views, 3),
+                    "changed": flag,
+                }
+            ),
+        },
+    )
 
 
 def record_facts(record: Mapping[str, Mapping[str, Any]], names: tuple[str, ...]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from jaxvsnerf.mesh.ply import write_ply
 from jaxvsnerf.metrics.geometry import score_geometry
 from jaxvsnerf.rendering.trained import TrainedField
 from jaxvsnerf.run.scene_file import load_scene
+from jaxvsnerf.run.scores import GEOMETRY_FILE
 from jaxvsnerf.run.surface import field_mesh, field_paint
 from jaxvsnerf.run.workdir import load_settings
 from jaxvsnerf.system import cli
@@ -120,7 +121,7 @@ def score_surface(
       say: takes the line to show.
     """
     scores = score_geometry(Surface(mesh.vertices, mesh.faces), truth, cameras)
-    write_text(folder / "eval" / "geometry.json", json.dumps(scores, indent=2) + "\n")
+    write_text(folder / GEOMETRY_FILE, json.dumps(scores, indent=2) + "\n")
     text = (
         "geometry: Chamfer distance {chamfer:.4f}, volume IoU {iou:.4f}, normals {normal_deg:.1f}"
     )

@@ -13,8 +13,7 @@ from jaxvsnerf.geometry.cameras import take
 from jaxvsnerf.run.dataset import load_pictures, read_pictures
 from jaxvsnerf.run.prints import camera_changes, dataset_prints, picture_changes
 from jaxvsnerf.run.scene_file import SavedScene, load_scene
-from jaxvsnerf.run.workdir import CONFIG, load_settings
-from jaxvsnerf.system.files import read_json
+from jaxvsnerf.run.workdir import load_asked, load_settings
 from jaxvsnerf.types import Dataset
 
 KINDS = {"views": "view", "truth": "truth view", "photo": "the"}
@@ -102,7 +101,7 @@ def found_settings(folder: Path, paths: Mapping[str, str]) -> ConfigDict:
     Raises:
       MissingFile, InputError: see `load_settings`; a new path does not exist.
     """
-    return with_found_paths(load_settings(folder), read_json(folder / CONFIG), paths)
+    return with_found_paths(load_settings(folder), load_asked(folder), paths)
 
 
 def load_bound(folder: Path, config: ConfigDict) -> tuple[Dataset, str]:

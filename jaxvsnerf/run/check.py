@@ -11,10 +11,12 @@ from jaxvsnerf.diagnose.place import place_remarks
 from jaxvsnerf.diagnose.silhouettes import silhouette_remarks
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.preprocess.prepare import trained_views
-from jaxvsnerf.system.files import read_json, write_text
+from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.records import items, read_record, text
 from jaxvsnerf.types import Dataset
 
 FILE = "remarks.json"
+MEND = "delete the file: the page of the run then lacks the warnings about its pictures"
 
 
 def picture_remarks(spec: DataSpec, dataset: Dataset) -> list[str]:
@@ -51,6 +53,10 @@ def keep_remarks(folder: Path, lines: Sequence[str]) -> None:
 
 
 def kept_remarks(folder: Path) -> list[str]:
-    """Reads remarks.json of a run; nothing from a run without the file."""
+    """Reads remarks.json of a run; nothing from a run without the file.
+
+    Raises:
+      DamagedFile: the file does not hold a list of lines.
+    """
     path = folder / FILE
-    return list(read_json(path)) if path.is_file() else []
+    return read_record(path, items(text), MEND) if path.is_file() else []

@@ -18,6 +18,7 @@ from jaxvsnerf.run import assemble
 from jaxvsnerf.run.dataset import read_pictures
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.installation import CORE, missing_by_extra, pip_line, requirements, version_of
+from jaxvsnerf.system.machine import machine_problem
 from jaxvsnerf.training.batch import stream
 from jaxvsnerf.training.step import NO_STEP, make_train_steps, place
 
@@ -125,18 +126,30 @@ def examine(seconds: float) -> list[str]:
     problems = []
     cli.say(f"python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores")
     cli.say(", ".join(f"{name} {version_of(name) or 'not installed'}" for name in CORE))
-    for line in describe_devices():
+    # Before a device is asked for: XLA ends the process at a flag that it does not know.
+    for name in ("JAX_PLATFORMS", "XLA_FLAGS"):
+        if os.environ.get(name):
+            cli.say(f"{name}: {os.environ[name]}")
+    try:
+        devices = describe_devices()
+    except Exception as error:
+        if not (problem := machine_problem(error)):
+            raise
+        problems.append(problem)
+        devices = []
+    for line in devices:
         cli.say(line)
     gpus = nvidia_gpus()
-    if gpus and jax.default_backend() == "cpu":
+    if gpus and devices and jax.default_backend() == "cpu":
         problems.append(UNSEEN_GPU.format(pip=pip_line("gpu")))
     for extra, missing in missing_by_extra(requirements()).items():
         found = f"lacks {', '.join(missing)}; {pip_line(extra)}" if missing else "complete"
         cli.say(f"extra {extra}: {found}")
     data = os.environ.get("JAXVSNERF_DATA", "")
     cli.say(f"JAXVSNERF_DATA: {data or 'not set, needed by experiments alone'}")
-    cli.say(f"compiled programs: {jax.config.jax_compilation_cache_dir or 'not kept'}")
-    if seconds:
+    kept = jax.config.jax_enable_compilation_cache and jax.config.jax_compilation_cache_dir
+    cli.say(f"compiled programs: {kept or 'not kept'}")
+    if seconds and devices:
         cli.say("training the toy ...", passing=True)
         trial = try_training(seconds)
         cli.say(

@@ -16,9 +16,8 @@ from jaxvsnerf.run.page import report_run
 from jaxvsnerf.run.pictures import Shown, look, render_run
 from jaxvsnerf.run.references import References
 from jaxvsnerf.run.saved import load_stages
-from jaxvsnerf.run.scores import evaluate_run
+from jaxvsnerf.run.scores import evaluate_run, read_metrics
 from jaxvsnerf.run.usage import FOLLOWING
-from jaxvsnerf.system.files import read_json
 from jaxvsnerf.system.measure import timed
 from jaxvsnerf.types import Dataset
 
@@ -80,7 +79,7 @@ def finish_run(
 def _record(events: EventFiles, folder: Path, dataset: Dataset, shown: Shown) -> None:
     """Adds mean scores of every stage; and input, truth and rendering of the first views."""
     if dataset.truth is not None:
-        metrics = read_json(folder / "eval" / "metrics.json")
+        metrics = read_metrics(folder)
         events.scores(
             {
                 stage: {name: scores[name]["mean"] for name in METRICS if scores.get(name)}

@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxvsnerf.errors import describe
 from jaxvsnerf.system.files import naming, write_text
+from jaxvsnerf.system.records import Wrong, amount, fields, number, one_of, whole
 
 LOG = "log.txt"
 
@@ -51,15 +52,27 @@ class MetricsLog:
     def __init__(self, folder: Path, stage_names: tuple[str, ...]):
         self.path = folder / "metrics.jsonl"
         self.stage_names = stage_names
+        self._check = fields(
+            {
+                "stage": one_of(*stage_names),
+                "step": whole(0),
+                **{"loss": number, "psnr": number, "seconds": amount},
+            }
+        )
 
     def read(self) -> list[dict[str, Any]]:
-        """Returns all complete lines; skips a line cut by a crash."""
+        """Returns all whole lines; skips lines cut by a crash or otherwise damaged.
+
+        Choice: not an error. The lines are points of the page's curves and nothing else, and a
+        run must go on without them.
+        """
         rows = []
-        if self.path.exists():
-            for line in self.path.read_text().splitlines():
-                with contextlib.suppress(json.JSONDecodeError):
-                    row = json.loads(line)
-                    rows += [row] if isinstance(row, dict) else []
+        for line in self.path.read_bytes().splitlines() if self.path.exists() else ():
+            # A line that is no text, no JSON, nested without end or no report.
+            with contextlib.suppress(ValueError, RecursionError, Wrong):
+                row = json.loads(line)
+                self._check(row, "")
+                rows.append(row)
         return rows
 
     def rewind(self, stage: str, step: int) -> None:

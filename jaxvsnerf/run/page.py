@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from jaxvsnerf import __version__
 from jaxvsnerf.config.files import to_plain
+from jaxvsnerf.errors import DamagedFile
 from jaxvsnerf.fields.neus import NORMAL
 from jaxvsnerf.geometry.cameras import match_cameras
+from jaxvsnerf.metrics.scores import Scores
 from jaxvsnerf.page.charts import Chart, Series
 from jaxvsnerf.page.preparation import preparation_section
 from jaxvsnerf.page.report import Column, Comparison, Report, Section, write_report
@@ -27,9 +29,9 @@ from jaxvsnerf.rendering.trained import TrainedField
 from jaxvsnerf.run.check import kept_remarks
 from jaxvsnerf.run.logs import MetricsLog
 from jaxvsnerf.run.pictures import Shown, shown_photo
+from jaxvsnerf.run.scores import METRICS_FILE, metrics_mend, read_geometry, read_metrics
 from jaxvsnerf.run.usage import Usage, load_usage, usage_facts
 from jaxvsnerf.run.workdir import load_settings
-from jaxvsnerf.system.files import read_json
 from jaxvsnerf.types import Dataset, ViewSet
 
 FILES = {
@@ -69,13 +71,12 @@ def report_run(
       timing: phase -> seconds, for phases that are not in metrics.jsonl.
       no_mesh: the message of a failed export, or ''.
     """
-    config, record = load_settings(folder), load_record(folder)
+    config, record = load_settings(folder), load_record(folder, len(dataset.inputs.names))
     scored = dataset.truth is not None
     views = dataset.truth if scored else dataset.inputs
     pictures = pictures or {name: field.render(views.cameras) for name, field in stages.items()}
     log = MetricsLog(folder, tuple(stages)).read()
-    metrics_file = folder / "eval" / "metrics.json"
-    metrics = read_json(metrics_file) if scored and metrics_file.is_file() else None
+    metrics = _metrics(folder, views.names, stages) if scored else None
     video, mesh = folder / "renders" / "turntable.mp4", folder / "mesh.glb"
     last = list(pictures)[-1]
     report = Report(
@@ -113,6 +114,17 @@ def report_run(
     write_report(folder / REPORT, report)
 
 
+def _metrics(folder: Path, views: Sequence[str], stages: Iterable[str]) -> Scores | None:
+    """The scores of a run, which must be those of some stages at some views."""
+    metrics = read_metrics(folder)
+    for name in stages if metrics else ():
+        found = metrics["stages"].get(name, {"views": []})["views"]
+        if found != list(views):
+            fault = f"expected the scores of {name} at {', '.join(views)}, got {found}"
+            raise DamagedFile(folder / METRICS_FILE, fault, metrics_mend(folder))
+    return metrics
+
+
 def _failure(no_mesh: str) -> list[Section]:
     return [Section("No mesh", f"<p>{escape(no_mesh)}</p>")] if no_mesh else []
 
@@ -147,10 +159,9 @@ def _facts(
 
 def _geometry(folder: Path) -> dict[str, str]:
     """Scores of the mesh against the true geometry."""
-    path = folder / "eval" / "geometry.json"
-    if not path.is_file():
+    scores = read_geometry(folder)
+    if scores is None:
         return {}
-    scores = read_json(path)
     facts = {"Chamfer distance": f"{scores['chamfer']:.4f}", "volume IoU": f"{scores['iou']:.3f}"}
     if "normal_deg" in scores:  # runs up to 0.2.0 lack the score
         facts["normals"] = f"{scores['normal_deg']:.1f} degrees off at the median"

@@ -8,6 +8,8 @@ from pathlib import Path
 from jaxvsnerf.metrics.lpips import MAKE_WEIGHTS, Lpips
 from jaxvsnerf.metrics.scores import (
     METRICS,
+    Scores,
+    check_metrics,
     gather_metrics,
     score_views,
     write_metrics_csv,
@@ -16,7 +18,11 @@ from jaxvsnerf.metrics.scores import (
 from jaxvsnerf.rendering.images import Picture
 from jaxvsnerf.rendering.trained import TrainedField
 from jaxvsnerf.system import cli
+from jaxvsnerf.system.records import amount, fields, number, read_record
 from jaxvsnerf.types import Dataset
+
+METRICS_FILE, GEOMETRY_FILE = "eval/metrics.json", "eval/geometry.json"
+MEND = "delete the file and run `python -m jaxvsnerf.{} --workdir={}`, which makes it again"
 
 
 def evaluate_run(
@@ -52,12 +58,39 @@ def evaluate_run(
         given = dataset.inputs
         inputs = score_views(given.images, dataset.clean, given.names, perceptual)
     metrics = gather_metrics(scores, inputs)
-    write_metrics_json(folder / "eval" / "metrics.json", metrics)
+    write_metrics_json(folder / METRICS_FILE, metrics)
     write_metrics_csv(folder / "eval" / "metrics.csv", metrics)
     say(score_table(scores, inputs))
     if perceptual is None:
         say(f"no LPIPS: metrics.lpips names a file of weights; {MAKE_WEIGHTS}")
     return pictures
+
+
+def metrics_mend(folder: Path) -> str:
+    """What to do about a damaged eval/metrics.json."""
+    return MEND.format("evaluate", folder)
+
+
+def read_metrics(folder: Path) -> Scores | None:
+    """Reads eval/metrics.json of a run, see `gather_metrics`; None if there is none.
+
+    Raises:
+      DamagedFile: the file does not hold scores.
+    """
+    path = folder / METRICS_FILE
+    return read_record(path, check_metrics, metrics_mend(folder)) if path.is_file() else None
+
+
+def read_geometry(folder: Path) -> dict[str, float] | None:
+    """Reads eval/geometry.json of a run, see `score_geometry`; None if there is none.
+
+    Raises:
+      DamagedFile: the file does not hold scores of a mesh.
+    """
+    path = folder / GEOMETRY_FILE
+    # Runs up to 0.2.0 lack the score of normals.
+    check = fields({"chamfer": amount, "iou": number}, {"normal_deg": amount})
+    return read_record(path, check, MEND.format("export", folder)) if path.is_file() else None
 
 
 def score_table(scores: dict[str, dict], inputs: dict | None) -> str:

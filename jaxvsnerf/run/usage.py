@@ -6,11 +6,21 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from jaxvsnerf.system.files import read_json, write_text
+from jaxvsnerf.system.files import write_text
 from jaxvsnerf.system.measure import Memory, duration
+from jaxvsnerf.system.records import amount, fields, maybe, named, one_of, read_record, whole
 
 # Phases between training and the page.
 FOLLOWING = ("evaluate", "render", "export")
+FILE = "usage.json"
+MEND = "delete the file: the page of the run then lacks its time and memory, and nothing else"
+_CHECK = fields(
+    {
+        "first_step": amount,
+        "memory": maybe(fields({"bytes": whole(0), "of": one_of("device", "process")})),
+    },
+    {"seconds": named(amount)},
+)
 
 
 @dataclass(frozen=True)
@@ -39,14 +49,18 @@ def usage_facts(usage: Usage) -> dict[str, str]:
 
 def save_usage(folder: Path, usage: Usage) -> None:
     """Writes usage.json."""
-    write_text(folder / "usage.json", json.dumps(asdict(usage), indent=2) + "\n")
+    write_text(folder / FILE, json.dumps(asdict(usage), indent=2) + "\n")
 
 
 def load_usage(folder: Path) -> Usage | None:
-    """Reads usage.json; None if missing."""
-    path = folder / "usage.json"
+    """Reads usage.json; None if missing.
+
+    Raises:
+      DamagedFile: the file does not hold a `Usage`.
+    """
+    path = folder / FILE
     if not path.is_file():
         return None
-    values = read_json(path)
-    memory = values["memory"]
-    return Usage(values["first_step"], memory and Memory(**memory), values.get("seconds", {}))
+    values = read_record(path, _CHECK, MEND)
+    memory = values["memory"] and Memory(values["memory"]["bytes"], values["memory"]["of"])
+    return Usage(values["first_step"], memory, values.get("seconds", {}))

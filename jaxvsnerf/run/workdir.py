@@ -14,9 +14,10 @@ from ml_collections import ConfigDict
 from jaxvsnerf import __version__
 from jaxvsnerf.config.files import completed, diff_plain, from_plain, to_plain
 from jaxvsnerf.config.resolve import PATHS, resolve_config, with_paths
-from jaxvsnerf.errors import InputError, MissingFile
-from jaxvsnerf.system.files import read_json, write_text
+from jaxvsnerf.errors import DamagedFile, InputError, MissingFile
+from jaxvsnerf.system.files import write_text
 from jaxvsnerf.system.paths import check_unicode, user_path
+from jaxvsnerf.system.records import COPY, Check, fields, named, read_record, text
 
 CONFIG = "config.json"  # the settings as given
 RESOLVED = "resolved.json"  # the settings without open values, and the version of jaxvsnerf
@@ -133,7 +134,7 @@ def kept_config(folder: Path, asked: ConfigDict) -> ConfigDict | None:
             f"does not train: go on with jaxvsnerf {OLDER}, or take another --workdir"
         )
     kept = load_settings(folder)
-    then = _without_paths(completed(read_json(folder / CONFIG)))
+    then = _without_paths(load_asked(folder))
     if changes := diff_plain(then, _without_paths(to_plain(asked))):
         _refuse(
             f"{folder} holds a run with another config (there -> now)",
@@ -150,18 +151,43 @@ def load_settings(folder: Path) -> ConfigDict:
       MissingFile: no run has begun in the folder.
       InputError: the file is damaged, or another version of jaxvsnerf wrote other settings.
     """
-    path, version = folder / RESOLVED, OLDER
+    path = folder / RESOLVED
     if path.is_file():
-        made = read_json(path)
-        if not isinstance(made, dict) or not {"jaxvsnerf", "settings"} <= set(made):
-            raise InputError(f"{path}: expected the settings of a run, the file is damaged")
-        values, version = made["settings"], made["jaxvsnerf"]
-    else:
-        path = folder / CONFIG
-        if not path.is_file():
-            raise MissingFile(f"expected a run's settings at {path}: train there first")
-        values = read_json(path)
-    return from_plain(values, str(path), version)
+        made = read_record(path, fields({"jaxvsnerf": text, "settings": _SETTINGS}), COPY)
+        return _settings(path, made["settings"], made["jaxvsnerf"])
+    path = folder / CONFIG
+    if not path.is_file():
+        raise MissingFile(f"expected a run's settings at {path}: train there first")
+    return _settings(path, read_record(path, _SETTINGS, COPY), OLDER)
+
+
+def load_asked(folder: Path) -> dict[str, Any]:
+    """The settings of a run as they were given, in their JSON form.
+
+    Raises:
+      InputError: the file is damaged, or another version of jaxvsnerf wrote other settings.
+    """
+    path = folder / CONFIG
+    values = read_record(path, _SETTINGS, COPY)
+    _settings(path, values)
+    return completed(values)
+
+
+def _any(value: Any, place: str) -> None:
+    """Accepts everything: `from_plain` checks the settings."""
+
+
+_SETTINGS: Check = named(_any)
+
+
+def _settings(path: Path, values: dict[str, Any], version: str = "") -> ConfigDict:
+    """The settings that a file holds, see `from_plain`, whose errors name the file here."""
+    try:
+        return from_plain(values, str(path), version)
+    except InputError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise DamagedFile(path, str(error), COPY) from error
 
 
 def _without_paths(plain: dict[str, Any]) -> dict[str, Any]:
@@ -189,9 +215,13 @@ def keep_settings(path: Path, new: dict[str, Any], what: str, advice: str) -> No
 
     Raises:
       InputError: the settings differ; the message lists the differences.
+      DamagedFile: the file holds no settings.
     """
     if path.exists():
-        if changes := diff_plain(read_json(path), new):
+        kept = read_record(
+            path, _SETTINGS, "copy it again, or delete it and give the command again"
+        )
+        if changes := diff_plain(kept, new):
             _refuse(what, changes, advice)
         return
     write_text(path, json.dumps(new, indent=2) + "\n")

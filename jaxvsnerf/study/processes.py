@@ -21,7 +21,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxvsnerf.config.files import from_plain, to_plain
-from jaxvsnerf.errors import OtherProcessFailed
+from jaxvsnerf.errors import OtherProcessFailed, Terminated
 from jaxvsnerf.run.logs import LOG
 from jaxvsnerf.study.objects import StudyObject
 from jaxvsnerf.study.results import Record
@@ -171,7 +171,7 @@ def run_in_processes(
                         workers.append(start(worker.gpu))
                 if had:
                     yield record
-    except KeyboardInterrupt:  # a second signal stops at once
+    except (KeyboardInterrupt, Terminated):  # a second signal stops at once
         for worker in workers:
             worker.process.kill()
         raise

@@ -23,12 +23,35 @@ from typing import Any
 
 from jaxvsnerf.metrics.scores import METRICS
 from jaxvsnerf.system.files import text_cell, write_text
+from jaxvsnerf.system.records import amount, fields, maybe, named, number, one_of, text, whole
 
 # Score columns: scores of pictures, then scores of the mesh.
 SCORES = (*METRICS, "chamfer", "iou", "normal_deg")
 PHASES = ("load", "train", "evaluate", "render", "export", "report")
 
 Record = dict[str, Any]
+
+_ANY = {
+    "name": text,
+    "status": one_of("ok", "failed"),
+    "error": text,
+    "inputs": one_of("given", "truth"),
+    "total": amount,
+}
+_OK = {
+    "seconds": named(amount),
+    "views": whole(1),
+    "scores": named(number),
+    "input_scores": named(number),
+    "pictures": named(text),
+}
+
+
+def check_record(value: Any, place: str) -> None:
+    """Refuses what is not the record of an object, see `system.records`."""
+    fields(_ANY, {"mesh": text, "memory": maybe(whole(0))})(value, place)
+    check = fields(_OK) if value["status"] == "ok" else fields({}, _OK)
+    check(value, place)
 
 
 def result_row(record: Record) -> dict[str, str | float | None]:

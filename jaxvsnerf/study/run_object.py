@@ -14,19 +14,22 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf.config import resolve
 from jaxvsnerf.data.images import natural_key, read_picture
-from jaxvsnerf.errors import Interrupted, error_text
+from jaxvsnerf.errors import DamagedFile, Interrupted, error_text
 from jaxvsnerf.metrics.scores import METRICS, Scores
 from jaxvsnerf.page.embed import thumbnail
 from jaxvsnerf.pictures.images import split_row
 from jaxvsnerf.run.job import train_run
 from jaxvsnerf.run.logs import logged
 from jaxvsnerf.run.scene_file import load_scene
+from jaxvsnerf.run.scores import read_geometry, read_metrics
 from jaxvsnerf.run.usage import load_usage
 from jaxvsnerf.study.objects import StudyObject
-from jaxvsnerf.study.results import Record
-from jaxvsnerf.system.files import read_json, write_text
+from jaxvsnerf.study.results import Record, check_record
+from jaxvsnerf.system.files import write_text
+from jaxvsnerf.system.records import read_record as read_checked
 
 RECORD = "record.json"
+MEND = "the object counts as not done, and its record is made again"
 THUMBNAIL_SIDE = 128
 
 
@@ -35,9 +38,17 @@ def read_record(home: Path) -> Record | None:
 
     Args:
       home: the object's folder in the study.
+
+    Raises:
+      DamagedFile: the file does not hold the object's record.
     """
     path = home / RECORD
-    return read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    record = read_checked(path, check_record, MEND)
+    if record["name"] != home.name:
+        raise DamagedFile(path, f"expected the record of {home.name}, got {record['name']!r}", MEND)
+    return record
 
 
 def run_object(
@@ -115,10 +126,7 @@ def _silent(line: str, **how: Any) -> None:
 
 def _results(home: Path, item: StudyObject) -> dict[str, Any]:
     """Collects a record's fields from the files of a finished run."""
-    file = home / "eval" / "metrics.json"
-    metrics = read_json(file) if file.is_file() else {}
-    file = home / "eval" / "geometry.json"
-    geometry = read_json(file) if file.is_file() else {}
+    metrics, geometry = read_metrics(home) or {}, read_geometry(home) or {}
     # If the inputs are the truth pictures, their scores are meaningless.
     given = metrics.get("inputs") if item.inputs == "given" else None
     usage = load_usage(home)

@@ -13,10 +13,11 @@ from ml_collections import ConfigDict
 
 from jaxvsnerf.config import resolve
 from jaxvsnerf.config.files import to_plain
-from jaxvsnerf.errors import InputError, Interrupted, MissingExtra
+from jaxvsnerf.errors import DamagedFile, InputError, Interrupted, MissingExtra
 from jaxvsnerf.metrics.geometry import check_geometry_extra
 from jaxvsnerf.run.bound import check_finished
 from jaxvsnerf.run.door import check_run
+from jaxvsnerf.run.scene_file import has_scene
 from jaxvsnerf.run.workdir import keep_settings, locked, open_workdir
 from jaxvsnerf.study.cluster import connect, run_on_cluster
 from jaxvsnerf.study.objects import StudyObject, find_objects
@@ -104,12 +105,11 @@ def study_run(
         f"{folder} holds a study of another config or other objects (there -> now)",
         "take another --out, or the settings of that study to go on with it",
     )
-    found = {one.name: read_record(folder / one.name) for one in objects}
-    records = {name: record for name, record in found.items() if record}
-    left = [one for one in objects if records.get(one.name, {}).get("status") != "ok"]
+    records = _known_records(folder, objects)
+    left = [one for one in objects if not _is_done(folder / one.name, records.get(one.name))]
     for one in objects:
         if one not in left:
-            check_finished(folder / one.name, resolve.with_data(config, one.data))
+            _check_done(folder / one.name, resolve.with_data(config, one.data))
 
     def write() -> list[Record]:
         """Writes table and page; returns the known records."""
@@ -137,6 +137,39 @@ def study_run(
     seconds = time.perf_counter() - started
     cli.say(f"{len(left)} objects in {seconds:.1f} s, {seconds / len(left):.1f} s each")
     return write()
+
+
+def _known_records(folder: Path, objects: Sequence[StudyObject]) -> dict[str, Record]:
+    """The records of the objects whose run has ended; shows the damaged ones, which are left out.
+
+    Choice: such an object counts as not done. Its run goes on where it stands, which trains a
+    finished run no further, and makes the record of the run's files again.
+    """
+    records = {}
+    for one in objects:
+        try:
+            record = read_record(folder / one.name)
+        except DamagedFile as error:
+            cli.complain(f"warning: {error}")
+        else:
+            records.update({one.name: record} if record else {})
+    return records
+
+
+def _is_done(home: Path, record: Record | None) -> bool:
+    """Whether nothing of an object is left to do: its record is good and its scene is there."""
+    return record is not None and record["status"] == "ok" and has_scene(home)
+
+
+def _check_done(home: Path, config: ConfigDict) -> None:
+    """Refuses other pictures of a done object; shows where they cannot be compared."""
+    try:
+        check_finished(home, config)
+    except DamagedFile as error:
+        # The record holds all that the study needs.
+        cli.complain(
+            f"warning: {error}. The record of {home.name} stands; its pictures were not compared"
+        )
 
 
 def _outcome(record: Record) -> str:

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,12 +15,13 @@ from typing import NoReturn
 from absl import app, flags, logging
 from tqdm import tqdm
 
-from jaxvsnerf.errors import Interrupted, error_text, is_expected
+from jaxvsnerf.errors import Interrupted, Terminated, error_text, is_expected
+from jaxvsnerf.system import streams
 from jaxvsnerf.system.compilation import configure
-from jaxvsnerf.system.files import naming
-from jaxvsnerf.system.help import help_text, wants_help
+from jaxvsnerf.system.help import docstring, help_text, wants_help
+from jaxvsnerf.system.machine import machine_problem
+from jaxvsnerf.system.signals import SIGNALLED, arrived, end_in_order
 
-INTERRUPTED = 143  # 128 + SIGTERM, what a shell expects of a process ended by it
 BAR = "{percentage:3.0f}%|{bar:20}| {desc}"
 CLEAR = "\r\033[K"  # empties a terminal's line
 
@@ -34,7 +36,7 @@ def say(line: str, *, passing: bool = False, done: float | None = None) -> None:
         overwrites the line until the share is 1. Elsewhere the line is plain.
     """
     if not sys.stdout.isatty():
-        put(f"{line}\n")
+        print(line, flush=True)
         return
     passing = passing if done is None else done < 1
     if passing or done is not None:  # a line that wraps cannot be overwritten
@@ -47,13 +49,7 @@ def say(line: str, *, passing: bool = False, done: float | None = None) -> None:
             ascii=not (sys.stdout.encoding or "").lower().startswith("utf"),
             bar_format="{desc}" if done is None else BAR,
         )
-    put(CLEAR + line + ("" if passing else "\n"))
-
-
-def put(text: str) -> None:
-    """Writes text to the standard output; an error names it, as where its disk is full."""
-    with naming("standard output"):
-        print(text, end="", flush=True)
+    print(CLEAR + line, end="" if passing else "\n", flush=True)
 
 
 def complain(line: str) -> None:
@@ -81,35 +77,43 @@ def run(main: Callable[[Sequence[str]], int | None], positional: int = 0) -> Non
             return 2
         logging.set_verbosity(logging.WARNING)
         logging.use_absl_handler()
+        logging.get_absl_handler().python_handler.setStream(sys.stderr)
         configure(os.environ)
-        return guard(lambda: main(argv), traceback.value)
+        return guard(lambda: main(argv), traceback.value) or _lost_output()
 
+    streams.settle()
+    end_in_order()
     traceback = flags.DEFINE_bool("traceback", False, "Show where an error comes from.")
-    app.run(guarded, flags_parser=partial(_parse, sys.modules[main.__module__].__doc__ or ""))
+    app.run(guarded, flags_parser=partial(_parse, docstring(sys.modules[main.__module__])))
 
 
 def guard(work: Callable[[], int | None], traceback: bool = False) -> int:
     """Does a command's work; an expected error becomes a line on stderr, any other is raised.
+
+    Where the machine lacks memory, a device or the like, the error is told in a line too.
 
     Args:
       work: the work; the status that it returns, or None for 0, is the process's.
       traceback: whether expected errors are raised too.
 
     Returns:
-      The exit status: the work's, 1 after an expected error, 143 or 130 after an interruption.
+      The exit status: the work's, 1 after an expected error, 143 after SIGTERM, 130 after SIGINT.
     """
     try:
         return work() or 0
     except Interrupted as stopped:
         complain(f"{stopped}; the same command goes on from there")
-        return INTERRUPTED
-    except KeyboardInterrupt:
-        complain("stopped; the same command goes on from the last checkpoint")
-        return 130
+        return SIGNALLED + stopped.number
+    except (KeyboardInterrupt, Terminated) as stopped:
+        arrived(stopped)
+        number = signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else signal.SIGTERM
+        complain(f"stopped by {number.name}; the same command goes on from what is saved")
+        return SIGNALLED + number
     except Exception as error:
-        if traceback or not is_expected(error):
+        text = error_text(error) if is_expected(error) else machine_problem(error)
+        if traceback or not text:
             raise
-        complain(f"error: {error_text(error)}")
+        complain(f"error: {text}")
         return 1
 
 
@@ -138,9 +142,17 @@ def _refuse(text: str) -> NoReturn:
 def _parse(doc: str, argv: Sequence[str]) -> list[str]:
     """Parses flags; --help prints the help, which begins with `doc`, and ends the process."""
     if wants_help(argv):
-        sys.exit(guard(lambda: say(help_text(doc, flags.FLAGS))))
+        print(help_text(doc, flags.FLAGS))
+        sys.exit(_lost_output())
     with parsing():
         return flags.FLAGS(list(argv))
+
+
+def _lost_output() -> int:
+    """1 with an error on stderr if a part of the standard output could not be written, else 0."""
+    if lost := streams.lost_output():
+        complain(f"error: {lost}")
+    return 1 if lost else 0
 
 
 def _unknown_setting(error: AttributeError | KeyError) -> str:

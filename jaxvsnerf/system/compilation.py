@@ -54,6 +54,8 @@ def configure(environment: MutableMapping[str, str]) -> None:
         chosen = [f"--{name}={value}" for name, value in GPU_FLAGS.items() if name not in given]
         environment["XLA_FLAGS"] = " ".join([given, *chosen]).strip()
     environment.setdefault(PREALLOCATE, "false")
+    # Arrays have the types that the code states: 32 bits, whatever JAX_ENABLE_X64 says.
+    jax.config.update("jax_enable_x64", False)
     use_cache(environment)
     sys.setswitchinterval(SWITCH_SECONDS)
 
@@ -67,6 +69,15 @@ def use_cache(environment: Mapping[str, str]) -> None:
     """
     settings: dict[str, float] = {}
     if not jax.config.jax_enable_compilation_cache:
+        return
+    chosen = jax.config.jax_compilation_cache_dir or ""
+    if "://" not in chosen and os.path.exists(chosen) and not os.path.isdir(chosen):
+        logging.warning(
+            "programs are compiled anew in every run: expected a folder, got the file %s "
+            "(JAX_COMPILATION_CACHE_DIR)",
+            chosen,
+        )
+        jax.config.update("jax_enable_compilation_cache", False)
         return
     if not jax.config.jax_compilation_cache_dir:
         try:

@@ -11,12 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jaxvsnerf.errors import InputError, is_expected
+from jaxvsnerf.errors import DamagedFile, is_expected
 from jaxvsnerf.system.durable import sync_file, sync_folder
+from jaxvsnerf.system.stand_ins import check_is_itself
 from jaxvsnerf.system.temporary import temporary
 
 # First characters of a cell that a spreadsheet may take for a formula or a command.
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+# Far beyond any JSON file of ours, in bytes and in levels.
+LARGEST_JSON, DEEPEST_JSON = 2**27, 24
 
 
 @contextmanager
@@ -64,17 +68,41 @@ def replacing(path: str | Path) -> Iterator[Path]:
         sync_folder(folder)
 
 
-def read_json(path: str | Path) -> Any:
-    """What a JSON file of ours holds.
+def read_json(path: str | Path, mend: str) -> Any:
+    """What a JSON file of ours holds; `system.records` checks it too.
+
+    Args:
+      path: the file.
+      mend: what to do about a damaged file, for the message.
 
     Raises:
-      InputError: the file is damaged.
+      DamagedFile: the file is no JSON, holds NaN or infinity, or is larger or deeper than ours.
       OSError: it cannot be read.
     """
+    path = Path(path)
+    check_is_itself(path)
     try:
-        return json.loads(Path(path).read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected JSON, the file is damaged ({error})") from error
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError(f"more than {LARGEST_JSON} bytes")
+        value = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        if not _is_shallow(value, DEEPEST_JSON):
+            raise ValueError(f"nested more than {DEEPEST_JSON} deep")
+    except (ValueError, RecursionError) as error:
+        fault = "expected JSON, the file is damaged"
+        raise DamagedFile(path, f"{fault} ({'; '.join(str(error).splitlines())})", mend) from error
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"a number is {name}")
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    """Whether a value of JSON is nested at most `levels` deep."""
+    inner = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, (dict, list)):
+        return True
+    return levels > 0 and all(_is_shallow(one, levels - 1) for one in inner)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import sys
 import textwrap
 from collections.abc import Sequence
+from types import ModuleType
 
 from absl import flags
 
@@ -17,6 +20,16 @@ INDENT = 26  # column where the description of a flag begins
 def wants_help(argv: Sequence[str]) -> bool:
     """Whether a command line asks for help; `argv[0]` is the program."""
     return any(word.startswith("-") and word.lstrip("-") in HELP for word in argv[1:])
+
+
+def docstring(module: ModuleType) -> str:
+    """The docstring of a module, read from its source where Python has dropped it (-OO)."""
+    if module.__doc__:
+        return module.__doc__
+    try:
+        return ast.get_docstring(ast.parse(inspect.getsource(module))) or ""
+    except (OSError, TypeError):
+        return ""
 
 
 def help_text(doc: str, values: flags.FlagValues, program: str = "") -> str:

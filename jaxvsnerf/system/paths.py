@@ -100,6 +100,18 @@ def check_unicode(text: str, what: str) -> None:
         )
 
 
+def in_any_case(path: Path) -> Path | None:
+    """The file of a path whose own name may be in other capitals; None for none or for several."""
+    if path.is_file():
+        return path
+    try:
+        there = [one for one in path.parent.iterdir() if one.name.lower() == path.name.lower()]
+    except OSError:
+        return None
+    files = [one for one in there if one.is_file()]
+    return files[0] if len(files) == 1 else None
+
+
 def file_url(path: Path) -> str:
     """A path as ffmpeg takes it for a file, whatever the path's characters.
 

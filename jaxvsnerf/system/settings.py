@@ -7,7 +7,7 @@ made, so that a config and a library user meet the same ranges and the same mess
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -72,7 +72,8 @@ class Setting:
 
     def holds(self, number: float) -> bool:
         """Whether a number is finite and lies in the range, or is the one beside it."""
-        if not math.isfinite(number):
+        # Compared, not converted: a whole number may exceed the range of a float.
+        if not abs(number) <= sys.float_info.max:
             return False
         return (self.also is not None and number == self.also) or (
             (self.at_least is None or number >= self.at_least)

@@ -48,7 +48,8 @@ class StageSpec:
     )
     token_mask: str = setting(
         "none",
-        "`own` hides a ray's own view from the combiner, `none` hides nothing.",
+        "`own` hides a ray's own view from the combiner, `none` hides nothing. A run of one view "
+        "hides nothing.",
         choices=TOKEN_MASKS,
     )
     lr_init: float = setting(1e-3, "Learning rate after warm-up.", above=0, at_most=1000)

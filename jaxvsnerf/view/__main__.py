@@ -11,14 +11,13 @@ of the training. Needs pip install 'jaxvsnerf[viewer]'. Nothing is written.
 
 from __future__ import annotations
 
-import contextlib
-
 import jax
 from absl import flags
 
 from jaxvsnerf.config.flags import define_paths
 from jaxvsnerf.run.workdir import open_run
 from jaxvsnerf.system import cli
+from jaxvsnerf.system.signals import arrived
 from jaxvsnerf.view.serve import view_run
 from jaxvsnerf.view.viewer import HEIGHTS, check_installed
 
@@ -39,8 +38,10 @@ def main() -> None:
         folder = open_run(workdir.value)
         # Choice: heights that render within about a second.
         own = "128" if jax.default_backend() == "cpu" else "512"
-        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the ordinary end
+        try:
             view_run(folder, host.value, port.value, int(height.value or own), paths())
+        except KeyboardInterrupt as stopped:  # Ctrl-C is the ordinary end
+            arrived(stopped)
 
     cli.run(command)
 

@@ -94,7 +94,8 @@ def test_a_workdir_that_is_a_file_is_refused(tmp_path):
 
 def test_a_resumed_log_repeats_nothing_and_forgets_a_cut_line(tmp_path):
     log = MetricsLog(tmp_path, ("stage1", "stage2"))
-    rows = [{"stage": s, "step": n} for s in ("stage1", "stage2") for n in (2, 4)]
+    rest = {"loss": 0.5, "psnr": 20.0, "seconds": 1.0}
+    rows = [{"stage": s, "step": n, **rest} for s in ("stage1", "stage2") for n in (2, 4)]
     for row in rows:
         log.append(row)
     with log.path.open("a") as file:

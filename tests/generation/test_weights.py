@@ -64,7 +64,7 @@ def test_weights_of_another_model_or_version_or_size_are_refused(folder, tmp_pat
     with pytest.raises(ValueError, match="format 1, got 99"):
         read_info(edited(folder, tmp_path / "later", format_version=99))
     for index, changes in enumerate(({"model": "other"}, {"spec": {"width": 3}}, {"dtype": 3})):
-        with pytest.raises(ValueError, match="weights.json: expected what the converter writes"):
+        with pytest.raises(ValueError, match="weights.json: expected (model|spec|dtype)"):
             read_info(edited(folder, tmp_path / str(index), **changes))
     wider = {**vars(TINY), "autoencoder_width": 64}
     target = edited(folder, tmp_path / "wider", spec=wider)
@@ -96,7 +96,7 @@ def test_a_flipped_bit_of_weights_is_refused(folder, tmp_path):
             place, bit = int(random.integers(len(whole))), int(random.integers(8))
             flipped = bytes([whole[place] ^ 1 << bit])
             path.write_bytes(whole[:place] + flipped + whole[place + 1 :])
-            with pytest.raises(ValueError, match="no whole weights|weights.json: expected"):
+            with pytest.raises(ValueError, match="no whole weights|weights.json: "):
                 load_weights(target, read_info(target), "float32")
         path.write_bytes(whole)
     load_weights(target, read_info(target), "float32")

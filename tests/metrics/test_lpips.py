@@ -3,7 +3,9 @@
 import functools
 import io
 import json
+import sys
 import zipfile
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +15,7 @@ import pytest
 from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.errors import InputError
 from jaxvsnerf.metrics.lpips import NETWORKS, Lpips, Pool, _pool, load_lpips, lpips, weight_shapes
-from jaxvsnerf.metrics.lpips_weights import convert
+from jaxvsnerf.metrics.lpips_weights import convert, write_weights
 from jaxvsnerf.metrics.scores import gather_metrics, score_views, write_metrics_csv
 from jaxvsnerf.run.dataset import load_dataset
 from tests import commands
@@ -165,6 +167,26 @@ def test_the_packages_weights_become_a_file_that_loads(network, tmp_path):
         np.testing.assert_array_equal(loaded.weights[name], value)
     with pytest.raises(ValueError, match=network):
         convert(network, dict(list(packaged(model).items())[:-1]) | {"lin0.model.1.weight": 0})
+
+
+def test_damaged_weights_of_the_package_are_refused_and_nothing_is_written(tmp_path, monkeypatch):
+    broken = random_model("squeeze").weights["features.0.bias"] * np.nan
+
+    def failing(**how):
+        raise EOFError("Ran out of\ninput")
+
+    def holding(value):
+        state = packaged(random_model("squeeze")) | {"net.slice2.0.bias": value}
+        return lambda **how: SimpleNamespace(state_dict=lambda: state)
+
+    for make, words in (
+        (failing, r"lpips cannot load its weights of squeeze \(EOFError: Ran out of input\)"),
+        (holding(broken), "expected finite LPIPS weights, features.0.bias holds NaN"),
+    ):
+        monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=make))
+        with pytest.raises(InputError, match=f"{words}.*downloaded again"):
+            write_weights("squeeze", str(tmp_path / "a.npz"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_without_the_package_says_what_to_install(tmp_path):

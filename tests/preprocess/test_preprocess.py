@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxvsnerf.config.defaults import default_config
+from jaxvsnerf.errors import DamagedFile
 from jaxvsnerf.geometry.cameras import identity_similarity, optical_axes, orbit_cameras
 from jaxvsnerf.page.preparation import preparation_section
 from jaxvsnerf.preprocess.denoise import noise_level, remove_noise
@@ -211,8 +212,11 @@ def test_inputs_alone_are_changed_and_only_if_asked(views, monkeypatch):
 def test_the_record_is_read_as_it_was_written(tmp_path, planted):
     _, found, record = planted
     save_record(tmp_path, record)
-    assert load_record(tmp_path) == json.loads(json.dumps(record))
-    assert load_record(tmp_path / "absent") == {}
+    views = len(found.images)
+    assert load_record(tmp_path, views) == json.loads(json.dumps(record))
+    assert load_record(tmp_path / "absent", views) == {}
+    with pytest.raises(DamagedFile, match=f"preprocess.json: expected .* a list of {views + 1}"):
+        load_record(tmp_path, views + 1)
 
 
 def test_the_page_says_what_was_done_and_nothing_else(planted):

@@ -1,13 +1,16 @@
 """Expected errors are one line and an exit status; a bug keeps its traceback."""
 
 import errno
+import json
 import os
+import pickle
 import subprocess
 import sys
 
 import pytest
 
 from jaxvsnerf.errors import (
+    DamagedFile,
     InputError,
     Interrupted,
     MissingExtra,
@@ -21,6 +24,7 @@ from jaxvsnerf.errors import (
 from jaxvsnerf.study.run_object import failure
 from jaxvsnerf.system import cli
 from jaxvsnerf.system.files import naming, read_json, replacing, write_text
+from jaxvsnerf.system.records import fields, items, maybe, numbers, read_record, text, whole
 from tests import commands
 
 NAMED = FileNotFoundError(errno.ENOENT, "No such file or directory", "gone.png")
@@ -160,25 +164,45 @@ def test_a_study_records_a_bug_with_its_type():
 
 def test_a_damaged_json_file_is_an_input_error(tmp_path):
     path = tmp_path / "scene.json"
-    for damaged in (b'{"a": 1', b"\xff\xfe"):
+    deep = b"[" * 100 + b"]" * 100
+    for damaged in (b'{"a": 1', b"\xff\xfe", b"", b"[NaN]", b"[Infinity]", deep, 3000 * deep):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match="scene.json: expected JSON"):
-            read_json(path)
+        with pytest.raises(DamagedFile, match=r"scene.json: expected JSON.*; take another$"):
+            read_json(path, "take another")
     path.write_text('{"a": 1}')
-    assert read_json(path) == {"a": 1}
+    assert read_json(path, "") == {"a": 1}
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full device")
-@pytest.mark.parametrize("how", ["work", "--help"])
-def test_an_output_on_a_full_disk_is_said_in_one_line(how):
-    script = "from jaxvsnerf.system import cli\ncli.run(lambda _: cli.say('done'))"
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", script, *([how] if how != "work" else [])],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=commands.environment(),
-        )
-    assert done.stderr == "error: standard output: No space left on device\n"
-    assert done.returncode == 1
+def test_a_value_of_another_kind_is_refused_by_its_place(tmp_path):
+    path = tmp_path / "a.json"
+    check = fields({"a": items(numbers(None, 2))}, {"b": maybe(text), "c": whole(1, 9)})
+    for value in (
+        {"a": []},
+        {"a": [[[1, 2.5]]], "b": None, "c": 3, "later": 1},
+        {"a": [], "b": ""},
+    ):
+        path.write_text(json.dumps(value))
+        assert read_record(path, check, "") == value
+    for value, words in (
+        ([], "expected an object with a, got []"),
+        ({}, "expected a to be there, got nothing"),
+        ({"a": 3}, "expected a to be a list, got 3"),
+        ({"a": [[[1, 2], [3]]]}, "expected a[0][1] to be a list of numbers of shape [2], got [3]"),
+        ({"a": [[[1, "2"]]]}, "expected a[0][0][1] to be a finite number, got '2'"),
+        ({"a": [[[1, True]]]}, "expected a[0][0][1] to be a finite number, got True"),
+        ({"a": [[[1, 10**400]]]}, "expected a[0][0][1] to be a finite number, got 1000"),
+        ({"a": [], "b": "\ud800"}, "expected b to be text, got '\\ud800'"),
+        ({"a": [], "c": 10}, "expected c to be a whole number of 1 to 9, got 10"),
+    ):
+        path.write_text(json.dumps(value))
+        with pytest.raises(DamagedFile) as caught:
+            read_record(path, check, "copy it")
+        assert f"{path}: {words}" in str(caught.value) and str(caught.value).endswith("; copy it")
+    path.write_text('{"a": [[[1e999, 0]]]}')
+    with pytest.raises(DamagedFile, match="a finite number, got inf"):
+        read_record(path, check, "")
+
+
+def test_the_error_of_a_damaged_file_travels_between_processes():
+    error = pickle.loads(pickle.dumps(DamagedFile("a.json", "expected b", "copy it")))
+    assert str(error) == "a.json: expected b; copy it"

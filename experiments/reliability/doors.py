@@ -6,7 +6,6 @@ that belong together, indices in range.
 
 from __future__ import annotations
 
-import json
 import shutil
 import struct
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from PIL import Image
 
 from experiments.faults import captures, inputs
 from jaxvsnerf.config.defaults import default_config
-from jaxvsnerf.config.files import from_plain, to_plain
 from jaxvsnerf.data.meshes import read_surface
 from jaxvsnerf.data.rigs import SYNCDREAMER
 from jaxvsnerf.data.spec import DataSpec
@@ -28,7 +26,7 @@ from jaxvsnerf.metrics.lpips import load_lpips, weight_shapes
 from jaxvsnerf.run.dataset import load_dataset
 from jaxvsnerf.run.remake import report_folder
 from jaxvsnerf.run.saved import load_stages
-from jaxvsnerf.system.files import read_json
+from jaxvsnerf.run.workdir import load_asked, load_settings, save_config
 from jaxvsnerf.types import Cameras, ViewSet
 
 SV3D = dict(rig="sv3d", distance=1.65, input_elevation_deg=10)
@@ -224,14 +222,14 @@ def read_page(folder: Path) -> None:
 
 
 def make_settings(folder: Path) -> None:
-    """All settings at their recommended values."""
-    (folder / "settings.json").write_text(json.dumps(to_plain(default_config())))
+    """The settings of a run, at their recommended values."""
+    save_config(folder, default_config(), default_config())
 
 
 def read_settings(folder: Path) -> None:
-    """The settings, checked as those of a run are."""
-    path = folder / "settings.json"
-    from_plain(read_json(path), str(path))
+    """The settings as they were given and as they were resolved."""
+    load_settings(folder)
+    load_asked(folder)
 
 
 def sheet(kind: str) -> Callable[[Path], None]:
@@ -267,7 +265,7 @@ def doors(run: Path) -> dict[str, Door]:
         "meshes": Door(make_meshes, "mesh.*", read_mesh, 6),
         "lpips": Door(make_lpips, "lpips.npz", read_lpips, 4),
         "safetensors": Door(make_safetensors, "*.safetensors", read_safetensors, 4),
-        "settings": Door(make_settings, "settings.json", read_settings, 4),
+        "settings": Door(make_settings, "*.json", read_settings, 4),
         "run": Door(finished, "[crs][eco]*.json", read_run, 2),
         "page": Door(finished, "**/*.json*", read_page, 2),
     }

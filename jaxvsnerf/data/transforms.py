@@ -294,5 +294,7 @@ def _names(frames: list[Frame], folder: Path) -> tuple[str, ...]:
     names = tuple(frame.picture.relative_to(root).with_suffix("").as_posix() for frame in frames)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"two frames use the picture {twice}; every frame needs its own picture")
+        raise InputError(
+            f"{folder}: two frames use the picture {twice}; every frame needs its own picture"
+        )
     return names

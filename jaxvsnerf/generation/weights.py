@@ -21,6 +21,7 @@ from jaxvsnerf.generation.spec import GeneratorSpec
 from jaxvsnerf.system.checksums import file_checksums, json_checksum
 from jaxvsnerf.system.durable import sync_folder, sync_tree
 from jaxvsnerf.system.files import check_room, naming, write_text
+from jaxvsnerf.system.late import drop_late_answers
 from jaxvsnerf.system.plain_path import plain_path
 from jaxvsnerf.system.records import fields, items, maybe, named, one_of, read_record, text, whole
 from jaxvsnerf.system.temporary import remove, temporary
@@ -212,6 +213,7 @@ def load_weights(
 
     mesh = jax.sharding.Mesh(np.asarray(devices or jax.local_devices()[:1]), ("samples",))
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    drop_late_answers()
     try:
         # The files of an older folder have no checksums. What was read here comes from memory next.
         if info.files is not None and info.files != file_checksums(folder / "params"):

@@ -18,6 +18,7 @@ from jaxvsnerf.errors import InputError, StorageError
 from jaxvsnerf.system.checksums import array_checksums, json_checksum
 from jaxvsnerf.system.durable import sync_folder, sync_tree
 from jaxvsnerf.system.files import check_room, naming
+from jaxvsnerf.system.late import drop_late_answers
 from jaxvsnerf.system.plain_path import plain_path
 from jaxvsnerf.types import TrainState
 
@@ -137,6 +138,7 @@ class Checkpoints:
           InputError: the checkpoint has another format version.
         """
         path = self.folder / stage / str(step)
+        drop_late_answers()
         try:
             with naming(path), _without_thread_logs():
                 meta, state = self._read(stage, step, template)

@@ -42,6 +42,8 @@ def hostile(out: Path, name: str) -> dict[str, Any]:
             outcome = "hang"
         elif "Traceback" in errors + printed:
             outcome = "traceback"
+        elif status < 0 or "Fatal" in errors:
+            outcome = "crash"
         said.append(f"{arguments[2].split('.')[1]} {status}: {errors.strip()[-200:]}")
     return dict(part="surroundings", door=name, case=0, outcome=outcome, said=" | ".join(said))
 

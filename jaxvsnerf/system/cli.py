@@ -19,7 +19,7 @@ from jaxvsnerf.errors import Interrupted, Terminated, error_text, is_expected
 from jaxvsnerf.system import streams
 from jaxvsnerf.system.compilation import configure
 from jaxvsnerf.system.help import docstring, help_text, wants_help
-from jaxvsnerf.system.machine import machine_problem
+from jaxvsnerf.system.machine import check_addresses, machine_problem
 from jaxvsnerf.system.signals import SIGNALLED, arrived, end_in_order
 
 BAR = "{percentage:3.0f}%|{bar:20}| {desc}"
@@ -79,7 +79,12 @@ def run(main: Callable[[Sequence[str]], int | None], positional: int = 0) -> Non
         logging.use_absl_handler()
         logging.get_absl_handler().python_handler.setStream(sys.stderr)
         configure(os.environ)
-        return guard(lambda: main(argv), traceback.value) or _lost_output()
+
+        def work() -> int | None:
+            check_addresses()
+            return main(argv)
+
+        return guard(work, traceback.value) or _lost_output()
 
     streams.settle()
     end_in_order()

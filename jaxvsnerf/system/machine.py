@@ -6,8 +6,16 @@ import errno
 
 import jax
 
+from jaxvsnerf.errors import InputError
 from jaxvsnerf.system.installation import pip_line
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+# Bytes. With 2.0 GB XLA aborts, with 2.5 GB its errors can be told, with 3 GB the smoke run trains.
+LEAST_ADDRESSES = 2.4e9
 # The words of XLA, of C++ and of Python where memory or threads are used up.
 NO_MEMORY = ("RESOURCE_EXHAUSTED", "bad_alloc", "out of memory", "Out of memory", "cannot allocate")
 NO_THREADS = ("can't start new thread", "Resource temporarily unavailable")
@@ -20,6 +28,22 @@ LIMITS = {
     errno.EMFILE: "too many files are open; raise the limit `ulimit -n` to 1024",
     errno.ENFILE: "too many files are open on this machine; end other programs",
 }
+
+
+def check_addresses() -> None:
+    """Refuses a limit of addresses at which XLA's threads would end the process.
+
+    Raises:
+      InputError: the limit `ulimit -v` is below LEAST_ADDRESSES.
+    """
+    if resource is None:
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESSES:
+        raise InputError(
+            f"out of memory: this process may use {limit / 1e9:.1f} GB of addresses (`ulimit -v`), "
+            f"and JAX reserves {LEAST_ADDRESSES / 1e9:.1f} GB; raise the limit: ulimit -v 4000000"
+        )
 
 
 def machine_problem(error: BaseException) -> str:

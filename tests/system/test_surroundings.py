@@ -90,6 +90,12 @@ def test_output_that_a_full_disk_loses_is_said_after_the_work(unbuffered, tmp_pa
     assert (asked.returncode, asked.stderr) == (1, words)
 
 
+def test_too_few_addresses_are_one_line_before_xla_aborts(tmp_path):
+    done = shell('ulimit -v 2000000; exec "$@"', *python(WORKS_ON), folder=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "2.0 GB of addresses" in done.stderr and not (tmp_path / "done.txt").exists()
+
+
 def test_letters_that_the_terminal_lacks_are_escaped(tmp_path):
     script = FRAME + "cli.run(lambda _: cli.say('\\u00e9 \\u2192 \\udcff'))"
     for env in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}, {}):

@@ -11,7 +11,8 @@ from jaxvsnerf.data.cutouts import is_cutout
 from jaxvsnerf.data.images import SUFFIXES, Picture, read_picture, shrink
 from jaxvsnerf.errors import InputError
 
-FOLDERS = ("masks", "mask")
+# Names of folders of masks, in any case, the most usual first.
+FOLDERS = ("masks", "mask", "segmentations", "segmentation", "silhouettes", "silhouette")
 # Names of a picture's mask file beside the picture's own name and stem.
 NAMES = ("{}", "{}_mask", "{}-mask", "{}.mask", "mask_{}")
 # Share of the border that the masks of a set with a black object cover: at the median, at least.
@@ -22,16 +23,26 @@ DEPTH = 0.05
 
 def mask_folder(*places: Path) -> Path | None:
     """The first folder of masks in some places; None if there is none."""
-    found = (place / name for place in places for name in FOLDERS)
-    return next((one for one in found if one.is_dir()), None)
+    for place in places:
+        there = sorted(place.iterdir()) if place.is_dir() else []
+        named = {one.name.lower(): one for one in reversed(there) if one.is_dir()}
+        if found := next((named[name] for name in FOLDERS if name in named), None):
+            return found
+    return None
 
 
-def mask_of(name: str, masks: Path) -> str | None:
+def mask_beside(picture: Path) -> str | None:
+    """The mask of a picture in the picture's own folder: `v00_mask.png` of `v00.jpg`, or None."""
+    return mask_of(picture.name, picture.parent, NAMES[1:])
+
+
+def mask_of(name: str, masks: Path, patterns: Sequence[str] = NAMES) -> str | None:
     """Finds the mask of a picture by its name or stem, in any format and case.
 
     Args:
       name: the picture's path in its folder, such as `v00.jpg` or `left/v00.jpg`.
       masks: the folder of the masks.
+      patterns: names of a mask, {} is the picture's own name or stem.
 
     Returns:
       The mask's path in its folder, or None.
@@ -42,7 +53,7 @@ def mask_of(name: str, masks: Path) -> str | None:
         return None
     there = {file.name.lower(): file.name for file in sorted(folder.iterdir())}
     for stem in (picture.name, picture.stem):  # COLMAP's v00.jpg.png before v00.png
-        for pattern in NAMES:
+        for pattern in patterns:
             for suffix in SUFFIXES:
                 if found := there.get(pattern.format(stem.lower()) + suffix):
                     return (picture.parent / found).as_posix()

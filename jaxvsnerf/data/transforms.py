@@ -16,7 +16,13 @@ import numpy as np
 
 from jaxvsnerf.data.distortion import check_undistorted
 from jaxvsnerf.data.images import SUFFIXES, check_total, is_turned
-from jaxvsnerf.data.mask_files import mask_folder, mask_of, masked_pictures, unused_note
+from jaxvsnerf.data.mask_files import (
+    mask_beside,
+    mask_folder,
+    mask_of,
+    masked_pictures,
+    unused_note,
+)
 from jaxvsnerf.data.poses import frame_intrinsics, opengl_to_w2c, parse_pose
 from jaxvsnerf.data.views import PosedPictures, check_sizes, shrink_cameras
 from jaxvsnerf.errors import InputError, MissingFile
@@ -151,16 +157,18 @@ def _with_masks_beside(frames: list[Frame], folder: Path) -> list[Frame]:
     """Frames with the masks that no mask_path names.
 
     The masks are looked for beside the masks of the other frames. If no frame names a mask, those
-    of a folder of masks count if each frame has one there.
+    of a folder of masks count if each frame has one there, or else those beside the pictures.
     """
     named = next((frame.mask.parent for frame in frames if frame.mask), None)
     near = frames[0].picture.parent
     masks = named or mask_folder(folder, near, near.parent)
-    if masks is None or not masks.is_relative_to(folder.resolve()) and named is None:
-        return frames
-    beside = [one.mask or _inside(masks, mask_of(one.picture.name, masks)) for one in frames]
-    if named is None and None in beside:
-        return frames
+    beside = []
+    if masks is not None and (named or masks.is_relative_to(folder.resolve())):
+        beside = [one.mask or _inside(masks, mask_of(one.picture.name, masks)) for one in frames]
+    if named is None and (not beside or None in beside):
+        beside = [_inside(one.picture.parent, mask_beside(one.picture)) for one in frames]
+        if not any(beside):
+            return frames
     return [replace(one, mask=mask) for one, mask in zip(frames, beside, strict=True)]
 
 

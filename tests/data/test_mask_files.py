@@ -99,6 +99,22 @@ def test_a_missing_mask_is_found_beside_the_others_or_named(tmp_path):
     np.testing.assert_array_equal(load_dataset(spec).inputs.masks, np.stack([MASK] * 3))
 
 
+@pytest.mark.parametrize("place", ["Masks/{}.png", "segmentation/{}.png", "{}_mask.png"])
+def test_masks_of_other_programs_are_found(place, tmp_path):
+    spec = _with_masks(tmp_path, _grey(255), frames=())
+    folder = next(tmp_path.rglob("0.png")).parent
+    for k in range(3):
+        _save(folder / place.format(k), _grey(255))
+    views = load_dataset(spec).inputs
+    np.testing.assert_array_equal(views.masks, np.stack([MASK] * 3))
+    (folder / place.format(1)).unlink()
+    if place.startswith("{}"):
+        with pytest.raises(ValueError, match="no mask for .*1.png"):
+            load_dataset(spec)
+    else:
+        assert "are not used" in load_dataset(spec).inputs.notes[0]
+
+
 def test_a_folder_of_masks_that_is_not_used_is_named(tmp_path):
     spec = _with_masks(tmp_path, _grey(255), frames=())
     _save(tmp_path / "masks" / "other.png", _grey(255))

@@ -249,11 +249,16 @@ def _parse(found: dict[str, Any]) -> WeightsInfo:
 
 @contextlib.contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """Yields a temporary folder that replaces `folder` if the block raises nothing."""
-    home = folder.parent
+    """Yields a temporary folder that replaces `folder` if the block raises nothing.
+
+    The old folder stands aside under a name of its own, which no other process takes for a
+    temporary one: the next call puts back what a process that was killed here left aside.
+    """
+    home, old = folder.parent, folder.with_name(f".{folder.name}.replaced")
     home.mkdir(parents=True, exist_ok=True)
+    if old.exists() and not folder.exists():
+        old.rename(folder)
     with temporary(home) as made:
-        old = made.with_name(made.name + ".old")
         try:
             with naming(folder, made, old):
                 made.mkdir()

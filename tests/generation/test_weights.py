@@ -9,6 +9,8 @@ import jax
 import numpy as np
 import pytest
 
+from jaxvsnerf.errors import StorageError
+from jaxvsnerf.generation import weights as weights_module
 from jaxvsnerf.generation.spec import TINY
 from jaxvsnerf.generation.weights import load_weights, read_info, save_weights
 from jaxvsnerf.system.checksums import json_checksum
@@ -117,7 +119,7 @@ def test_weights_that_cannot_be_replaced_stay(tmp_path, monkeypatch):
     rename = Path.rename
 
     def refused(path, target):
-        if target == tmp_path / "weights" and not path.name.endswith(".old"):
+        if target == tmp_path / "weights" and not path.name.endswith(".replaced"):
             raise OSError(errno.EIO, "Input/output error", str(target))
         return rename(path, target)
 
@@ -126,3 +128,18 @@ def test_weights_that_cannot_be_replaced_stay(tmp_path, monkeypatch):
         save_weights(tmp_path / "weights", info, tiny_params("zero123"), overwrite=True)
     assert (tmp_path / "weights" / "weights.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["weights"]
+
+
+def test_weights_that_a_killed_process_set_aside_come_back(tmp_path, monkeypatch):
+    info = read_info(save_tiny(tmp_path / "weights", "zero123"))
+    (tmp_path / "weights").rename(tmp_path / ".weights.replaced")
+    with monkeypatch.context() as patch:
+        patch.setattr(weights_module, "check_room", _full)
+        with pytest.raises(StorageError, match="No space left"):
+            save_weights(tmp_path / "weights", info, tiny_params("zero123"), overwrite=True)
+    load_weights(tmp_path / "weights", read_info(tmp_path / "weights"), "float32")
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
+
+
+def _full(folder, size):
+    raise OSError(errno.ENOSPC, "No space left on device", str(folder))

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from experiments.reliability import commands
-from jaxvsnerf.system.files import read_json
 
 # So many times one run is killed before it may end.
 KILLS_A_RUN = 4
@@ -40,7 +39,7 @@ def verdict(folder: Path, whole: Path) -> tuple[str, str]:
     """Whether a run has ended as another one."""
     if found := commands.difference(commands.final_arrays(folder), commands.final_arrays(whole)):
         return "other", f"other numbers: {found}"
-    scores = [read_json(one / "eval" / "metrics.json") for one in (folder, whole)]
+    scores = [(one / "eval" / "metrics.json").read_text() for one in (folder, whole)]
     if scores[0] != scores[1]:
         return "other", "other scores"
     for name in ("report.html", "mesh.glb", "renders/turntable.mp4"):

@@ -17,7 +17,9 @@ from jaxvsnerf.system.paths import in_any_case
 # Places of models in a project folder (in numbered folders there, or right there), and of the
 # pictures relative to a model, in order of preference.
 MODELS = ("", "sparse", "colmap/sparse")
-IMAGES = ("images", "../images", "../../images", "../../../images", ".")
+UP = (".", "..", "../..", "../../..")
+# Places of the pictures from the model's folder. COLMAP's names may begin with images/ themselves.
+IMAGES = (*(f"{place}/images" for place in UP), *UP)
 
 
 def find_models(folder: Path) -> list[Path]:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxvsnerf.data.borders import THRESHOLD, border_color, border_pixels
 from jaxvsnerf.data.cutouts import is_cutout
 from jaxvsnerf.data.images import SUFFIXES, Picture, read_picture, shrink
+from jaxvsnerf.data.masks import mask_on_background
 from jaxvsnerf.errors import InputError
 
 # Names of folders of masks, in any case, the most usual first.
@@ -19,6 +21,10 @@ NAMES = ("{}", "{}_mask", "{}-mask", "{}.mask", "mask_{}")
 # The border is asked at this depth (a share of the smaller side), within lines around the mask.
 INVERTED, LEAST_INVERTED = 0.75, 0.5
 DEPTH = 0.05
+# Masks that overlap less with what stands out from a plain background are told of. Shadows, which
+# stand out and are no object, leave 0.75 and more. A background is plain from this share of the
+# border's pixels on.
+LEAST_OVERLAP, PLAIN = 0.75, 0.95
 
 
 def mask_folder(*places: Path) -> Path | None:
@@ -136,8 +142,46 @@ def masked_pictures(
             f"warning: the object is black in the {len(masks)} mask files, such as {masks[0]} "
             "(white covers the borders), so they are turned; save them with the object white",
         )
-    alphas = map(without_lines, alphas)
+    alphas = list(map(without_lines, alphas))
+    notes += misfit_note(pictures, alphas)
     return tuple(map(_masked, pictures, alphas)), notes
+
+
+def misfit_note(pictures: Sequence[Picture], masks: Sequence[np.ndarray]) -> tuple[str, ...]:
+    """A line on mask files that are not those of their pictures, as far as the pictures tell.
+
+    A picture before a plain background tells what stands out from it: masks of other pictures,
+    mirrored masks, boxes around the object and masks that are much too wide or narrow differ.
+
+    Args:
+      pictures: V pictures without their mask files.
+      masks: V masks [height, width], the object is 1.
+    """
+    overlaps = []
+    for picture, mask in zip(pictures, masks, strict=True):
+        seen = _standing_out(picture)
+        if seen is not None:
+            inside = mask > 0.5
+            overlaps.append(np.sum(seen & inside) / max(np.sum(seen | inside), 1))
+    if 2 * len(overlaps) < len(masks) or np.median(overlaps) >= LEAST_OVERLAP:
+        return ()
+    return (
+        f"warning: the mask files overlap by {np.median(overlaps):.0%} with what stands out from "
+        "the plain background of their pictures: are they the masks of these pictures, neither "
+        "wider nor shifted? --config.data.mask=background takes what stands out",
+    )
+
+
+def _standing_out(picture: Picture) -> np.ndarray | None:
+    """[height, width] bool, what is not the plain background; None if there is none."""
+    if picture.alpha is not None:
+        return None
+    color = border_color(picture.rgb)
+    if color is None:
+        return None
+    plain = np.abs(border_pixels(picture.rgb) - color).max(-1) <= THRESHOLD
+    seen = mask_on_background(picture.rgb, color) > 0.5
+    return seen if plain.mean() >= PLAIN and 0 < seen.mean() < PLAIN else None
 
 
 def check_different(masks: Sequence[Path]) -> None:

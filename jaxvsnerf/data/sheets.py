@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,19 @@ def _check_numbers(path: Path, names: Sequence[str]) -> None:
             f"{odd[0]!r} without a number: is it the generator's input, and is a view missing? "
             "Every camera needs one view; give the input as data.photo"
         )
+    signed = [name for name in names if re.search(r"(?<![0-9])-[0-9]", name)]
+    others = [name for name in names if name not in signed]
+    if {_unsigned(name) for name in signed} & {_unsigned(name) for name in others}:
+        raise InputError(
+            f"{path} holds pictures with negative and with other numbers in their names "
+            f"({signed[0]}, {others[0]}), whose order is not clear: number the files 000, 001 and "
+            "so on in the order of the cameras"
+        )
+
+
+def _unsigned(name: str) -> str:
+    """A name without the signs and digits of its numbers."""
+    return re.sub(r"[-+]?[0-9.]+", "#", name)
 
 
 def read_folder(

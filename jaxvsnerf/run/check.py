@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxvsnerf.data.spec import DataSpec
+from jaxvsnerf.diagnose.doubts import doubts
 from jaxvsnerf.diagnose.place import place_remarks
 from jaxvsnerf.diagnose.silhouettes import silhouette_remarks
 from jaxvsnerf.errors import InputError
@@ -42,6 +43,7 @@ def picture_remarks(spec: DataSpec, dataset: Dataset) -> list[str]:
     if not any(one.stop for one in remarks):
         place = place_remarks(trained_views(dataset), dataset.to_cube)
         remarks += [one._replace(stop=one.stop and not spec.similarity) for one in place]
+    remarks += doubts(trained_views(dataset))
     if wrong := [one.text for one in remarks if one.stop]:
         raise InputError("; ".join(wrong))
     return [f"warning: {one.text}" for one in remarks]

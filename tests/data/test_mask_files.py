@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxvsnerf.data.mask_files import are_inverted, mask_of, read_mask
+from jaxvsnerf.data.images import Picture
+from jaxvsnerf.data.mask_files import are_inverted, mask_of, misfit_note, read_mask
 from jaxvsnerf.data.spec import DataSpec
 from jaxvsnerf.run.dataset import load_dataset
 from tests.posed_files import tiny
@@ -113,6 +114,26 @@ def test_masks_of_other_programs_are_found(place, tmp_path):
             load_dataset(spec)
     else:
         assert "are not used" in load_dataset(spec).inputs.notes[0]
+
+
+@pytest.mark.parametrize("how", ["right", "mirrored", "wide", "boxes"])
+def test_masks_that_are_not_their_pictures_are_told_of(how):
+    """Discs off the middle before a plain wall; what stands out tells whether masks fit."""
+    y, x = np.mgrid[:12, :16]
+    disc = (x - 4) ** 2 + (y - 6) ** 2 <= 9
+    given = {
+        "right": disc,
+        "mirrored": disc[:, ::-1],
+        "wide": (x - 4) ** 2 + (y - 6) ** 2 <= 20,
+        "boxes": (abs(x - 4) <= 4) & (abs(y - 6) <= 4),
+    }[how]
+    wall = np.where(disc[..., None], np.float32([0.8, 0.2, 0.2]), np.float32([0.4, 0.5, 0.6]))
+    notes = misfit_note([Picture(wall, None)] * 3, [given.astype(np.float32)] * 3)
+    assert any("the mask files overlap by" in note for note in notes) == (how != "right"), notes
+    # Nothing is told before a busy background, or of cut-outs.
+    room = np.random.default_rng(0).random(wall.shape, np.float32)
+    assert not misfit_note([Picture(room, None)] * 3, [given.astype(np.float32)] * 3)
+    assert not misfit_note([Picture(wall, np.ones((12, 16), np.float32))] * 3, [given] * 3)
 
 
 def test_a_folder_of_masks_that_is_not_used_is_named(tmp_path):

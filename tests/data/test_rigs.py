@@ -258,3 +258,13 @@ def test_a_picture_without_a_number_among_numbered_views_is_refused(tmp_path):
     _files(tmp_path, pictures, [*names, "input.png"])
     with pytest.raises(InputError, match="'input' without a number"):
         read_folder(tmp_path, complete_rig("syncdreamer"))
+
+
+@pytest.mark.parametrize("form", ["{:d}", "az{:d}", "view_{:+d}"])
+def test_signed_numbers_in_names_are_refused_and_hyphens_are_not(form, tmp_path):
+    pictures = [np.zeros((4, 4, 3))] * 16
+    _files(tmp_path / "signed", pictures, [f"{form.format(k - 8)}.png" for k in range(16)])
+    with pytest.raises(InputError, match="whose order is not clear"):
+        read_folder(tmp_path / "signed", complete_rig("syncdreamer"))
+    _files(tmp_path / "plain", pictures, [f"view-{k}.png" for k in range(16)])
+    read_folder(tmp_path / "plain", complete_rig("syncdreamer"))

@@ -114,6 +114,8 @@ def test_the_overview_is_read_in_part(tmp_path):
 def test_a_signal_ends_a_command_in_order(name, status, where, tmp_path):
     """Also where a library drops the error, as XLA does with one in its callback."""
     script = FRAME + (
+        # A shell starts what runs in its background with SIGINT ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from jaxvsnerf.system.files import replacing\n"
         "class Dropping:\n"
         "    def __del__(self):\n"

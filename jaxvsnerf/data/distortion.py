@@ -45,7 +45,19 @@ def check_undistorted(
 def corner_shift_px(
     numbers: Mapping[str, float], intrinsics: np.ndarray, width: int, height: int
 ) -> float:
-    """How far OpenCV's distortion moves the corner that it moves most, in pixels."""
+    """How far OpenCV's distortion moves the corner that it moves most.
+
+    Args:
+      numbers: numbers of the model by the names of NAMES; absent ones are 0.
+      intrinsics: [3, 3] K in pixels.
+      width: picture width in pixels.
+      height: picture height in pixels.
+
+    Returns:
+      The distance in pixels; NaN or infinite if the model is.
+
+    Source: OpenCV's documentation of `calib3d`, the rational model with tangential distortion.
+    """
     k1, k2, k3, k4, k5, k6, p1, p2 = (numbers.get(name, 0.0) for name in NAMES[1:])
     k1 += numbers.get("k", 0.0)
     focal = np.diag(np.asarray(intrinsics, np.float64))[:2]
